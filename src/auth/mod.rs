@@ -1,0 +1,1 @@
+//! API keys, device secrets and bearer tokens.

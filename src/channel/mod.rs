@@ -1,0 +1,1 @@
+//! The push channels: the same files in each.

@@ -1,0 +1,134 @@
+//! Agencies: who publishes, and what they may.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::alert::{Category, Severity};
+use crate::domain::ids::{AgencyId, UnitCode};
+
+/// The kinds of publication an agency may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// CAP alerts.
+    Alert,
+    /// Status changes.
+    StatusChange,
+    /// News and surveys.
+    Notice,
+}
+
+/// Where, of what and how gravely an agency may speak.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jurisdiction {
+    /// Units it may address; absent means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<BTreeSet<UnitCode>>,
+    /// CAP categories it may use; absent means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub categories: Option<BTreeSet<Category>>,
+    /// The gravest severity it may use.
+    pub highest_severity: Severity,
+    /// The kinds it may publish.
+    pub kinds: BTreeSet<Kind>,
+}
+
+/// An agency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agency {
+    /// Its id.
+    pub id: AgencyId,
+    /// Its name for people.
+    pub name: String,
+    /// What it may.
+    pub jurisdiction: Jurisdiction,
+}
+
+/// A publication outside its agency's jurisdiction.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Trespass {
+    /// The kind is not among those allowed.
+    #[error("the agency may not publish this kind ({0:?})")]
+    Kind(Kind),
+    /// Units outside.
+    #[error("outside the agency's units: {}", .0.iter().map(UnitCode::as_str).collect::<Vec<_>>().join(", "))]
+    Units(Vec<UnitCode>),
+    /// A category outside.
+    #[error("the agency may not use category {0}")]
+    Category(Category),
+    /// Graver than allowed.
+    #[error("severity {given} is graver than the agency's highest, {highest}")]
+    Severity {
+        /// What was given.
+        given: Severity,
+        /// The gravest allowed.
+        highest: Severity,
+    },
+}
+
+impl Jurisdiction {
+    /// Everything, for demonstrations and tests of other things.
+    pub fn unlimited() -> Self {
+        Self {
+            units: None,
+            categories: None,
+            highest_severity: Severity::Extreme,
+            kinds: [Kind::Alert, Kind::StatusChange, Kind::Notice].into(),
+        }
+    }
+
+    /// Checks one publication; every trespass is reported.
+    pub fn check<'a>(
+        &self,
+        kind: Kind,
+        units: impl IntoIterator<Item = &'a UnitCode>,
+        categories: &[Category],
+        severity: Option<Severity>,
+    ) -> Vec<Trespass> {
+        let mut found = Vec::new();
+        if !self.kinds.contains(&kind) {
+            found.push(Trespass::Kind(kind));
+        }
+        if let Some(allowed) = &self.units {
+            let outside: Vec<_> =
+                units.into_iter().filter(|unit| !allowed.contains(*unit)).cloned().collect();
+            if !outside.is_empty() {
+                found.push(Trespass::Units(outside));
+            }
+        }
+        if let Some(allowed) = &self.categories {
+            let outside = categories.iter().filter(|category| !allowed.contains(category));
+            found.extend(outside.map(|category| Trespass::Category(*category)));
+        }
+        // Severity's order is the standard's: the gravest is the least.
+        if let Some(given) = severity.filter(|given| *given < self.highest_severity) {
+            found.push(Trespass::Severity { given, highest: self.highest_severity });
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_trespass_is_named() {
+        let jurisdiction = Jurisdiction {
+            units: Some(["1".parse().expect("a code")].into()),
+            categories: Some([Category::Fire].into()),
+            highest_severity: Severity::Severe,
+            kinds: [Kind::Alert].into(),
+        };
+        let units: Vec<UnitCode> = ["1", "2"].map(|text| text.parse().expect("a code")).into();
+        let one =
+            jurisdiction.check(Kind::Alert, &units[..1], &[Category::Fire], Some(Severity::Severe));
+        assert_eq!(one, []);
+        let all =
+            jurisdiction.check(Kind::Notice, &units, &[Category::Met], Some(Severity::Extreme));
+        assert_eq!(all.len(), 4, "{all:?}");
+        assert!(all[1].to_string().ends_with(": 2"), "{}", all[1]);
+    }
+}

@@ -1,0 +1,95 @@
+//! Dispatches: units of fan-out work. A dispatch names a range of the registry, never recipients,
+//! and its id follows from what it covers, so that routing twice makes the same dispatches.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::channel::Channel;
+use crate::domain::ids::{PublicationId, Seq, SubjectId, UnitCode};
+use crate::domain::lane::Lane;
+
+/// A dispatch's deterministic id (UUID version 5 over what it covers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DispatchId(pub Uuid);
+
+/// One unit of fan-out work: (publication, channel, unit, shard).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dispatch {
+    /// Deterministic id.
+    pub id: DispatchId,
+    /// What to send.
+    pub publication: PublicationId,
+    /// By which road.
+    pub channel: Channel,
+    /// How urgent.
+    pub lane: Lane,
+    /// Nothing is sent after this.
+    pub expires: Timestamp,
+    /// To whom.
+    pub scope: Scope,
+    /// Not empty: only those whom one of these earlier dispatches reached, or may have reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reached_by: Vec<DispatchId>,
+}
+
+/// The part of the registry a dispatch covers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Scope {
+    /// The memberships of a unit and shard, up to the last one when it was routed.
+    Range {
+        /// The unit.
+        unit: UnitCode,
+        /// The shard, 0..shards.
+        shard: u16,
+        /// The last membership; whoever comes after it is a late joiner.
+        upto: Seq,
+    },
+    /// Memberships that came while the alert was live (late joiners).
+    Late {
+        /// The unit they joined.
+        unit: UnitCode,
+        /// Sorted.
+        members: Vec<Seq>,
+    },
+    /// All devices of one citizen.
+    Subject {
+        /// The citizen's pseudonym.
+        subject: SubjectId,
+    },
+}
+
+impl Scope {
+    /// The unit it lies in, if it lies in one.
+    pub fn unit(&self) -> Option<&UnitCode> {
+        match self {
+            Scope::Range { unit, .. } | Scope::Late { unit, .. } => Some(unit),
+            Scope::Subject { .. } => None,
+        }
+    }
+
+    /// What of the scope makes one dispatch differ from another: not how far the registry reached
+    /// when it was routed, so that routing the same publication twice gives the same ids.
+    fn discriminator(&self) -> String {
+        match self {
+            Scope::Range { unit, shard, .. } => format!("range/{unit}/{shard}"),
+            Scope::Late { unit, members } => {
+                let first = members.first().copied().unwrap_or_default().0;
+                format!("late/{unit}/{first}")
+            }
+            Scope::Subject { subject } => format!("subject/{subject}"),
+        }
+    }
+}
+
+impl DispatchId {
+    /// The id of the dispatch of a publication over a channel to a scope. `reached` tells the
+    /// dispatch to those reached earlier from the one to newly targeted people in the same unit.
+    pub fn of(publication: PublicationId, channel: Channel, scope: &Scope, reached: bool) -> Self {
+        let who = if reached { "reached" } else { "all" };
+        let name = format!("{channel}/{who}/{}", scope.discriminator());
+        Self(Uuid::new_v5(&publication.0, name.as_bytes()))
+    }
+}

@@ -1,0 +1,192 @@
+//! Identifiers: one type each, so that none is ever passed for another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Why a text is not an identifier of the wanted kind.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("`{text}` is not a valid {kind}: {rule}")]
+pub struct IdError {
+    /// What was expected.
+    pub kind: &'static str,
+    /// What was given, cut to 64 characters.
+    pub text: String,
+    /// The rule it breaks.
+    pub rule: &'static str,
+}
+
+impl IdError {
+    fn new(kind: &'static str, text: &str, rule: &'static str) -> Self {
+        Self { kind, text: text.chars().take(64).collect(), rule }
+    }
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Uuid::parse_str(text).map(Self).map_err(|_| IdError::new($kind, text, "must be a UUID"))
+            }
+        }
+    };
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal, $rule:literal, $ok:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let fits: fn(char) -> bool = $ok;
+                if text.is_empty() || text.len() > $max || !text.chars().all(fits) {
+                    return Err(IdError::new($kind, text, $rule));
+                }
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.into()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// One accepted publication (UUID version 7, so ids sort by the time of acceptance).
+    PublicationId,
+    "publication id"
+);
+uuid_id!(
+    /// A chain of publications about one event: the id of the first of them. Push collapse ids,
+    /// notification threads and the order of updates follow it.
+    ChainId,
+    "chain id"
+);
+uuid_id!(
+    /// One installation of the app or one browser.
+    DeviceId,
+    "device id"
+);
+text_id!(
+    /// An agency: a short lower-case name.
+    AgencyId,
+    "agency id",
+    64,
+    "1 to 64 characters of a-z, 0-9, `-` and `.`",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.'
+);
+text_id!(
+    /// A citizen, as a pseudonym derived from the identity provider's id; never the id itself.
+    SubjectId,
+    "subject",
+    64,
+    "1 to 64 characters of A-Z, a-z, 0-9, `-` and `_`",
+    |c| c.is_ascii_alphanumeric() || c == '-' || c == '_'
+);
+text_id!(
+    /// A commune-level unit's official code. It means something only together with its
+    /// [`Vintage`]: 167 codes of before July 2025 name another unit after it.
+    UnitCode,
+    "unit code",
+    12,
+    "1 to 12 characters of A-Z, a-z, 0-9 and `-`",
+    |c| c.is_ascii_alphanumeric() || c == '-'
+);
+text_id!(
+    /// The year and month from which a set of unit codes holds, such as `2025-07`.
+    Vintage,
+    "vintage",
+    16,
+    "1 to 16 characters of 0-9, a-z and `-`",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+);
+
+/// A device's number in the registry: small, dense, never reused; fits receipt bitmaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeviceNum(pub u64);
+
+/// The sequence number of one membership (a device in a unit on a channel), rising by one with
+/// each membership the registry ever makes. A device that moves gets a new one.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl From<PublicationId> for ChainId {
+    fn from(first: PublicationId) -> Self {
+        Self(first.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_ids_hold_their_alphabet_and_length() {
+        assert!("kttv-nambo".parse::<AgencyId>().is_ok());
+        assert!("KTTV".parse::<AgencyId>().is_err());
+        assert!("".parse::<UnitCode>().is_err());
+        assert!("2673426734267".parse::<UnitCode>().is_err());
+        let error = "a b".parse::<SubjectId>().expect_err("a blank");
+        assert!(error.to_string().contains("subject"), "{error}");
+    }
+}

@@ -1,0 +1,20 @@
+//! The words: one meaning each, in code, logs, metrics, documents and screens. No input or output,
+//! no clock; time and randomness come in as arguments.
+
+pub mod agency;
+pub mod alert;
+pub mod audience;
+pub mod cell;
+pub mod channel;
+pub mod device;
+pub mod dispatch;
+pub mod funnel;
+pub mod geo;
+pub mod ids;
+pub mod lane;
+pub mod notice;
+pub mod outcome;
+pub mod publication;
+pub mod push;
+pub mod receipt;
+pub mod status_change;

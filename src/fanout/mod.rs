@@ -1,0 +1,1 @@
+//! Stage 3: dispatches become batches of sends.

@@ -1,0 +1,1 @@
+//! Citizens: HTTP, websocket and event-stream sessions.

@@ -1,0 +1,1 @@
+//! Shared by the HTTP faces: problem details, limits, idempotency, serving with drain.

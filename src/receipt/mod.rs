@@ -1,0 +1,1 @@
+//! Stage 4: outcomes and receipts become the funnel.

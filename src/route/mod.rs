@@ -1,0 +1,1 @@
+//! Stage 2: a publication's audience becomes dispatches.

@@ -1,0 +1,1 @@
+//! APNs, FCM and citizens that behave as documented, with faults on demand.

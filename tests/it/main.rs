@@ -1,0 +1,3 @@
+//! The integration tests, one binary: a module a promise or a room.
+
+mod support;
