@@ -70,6 +70,15 @@ impl Scope {
         }
     }
 
+    /// The last member it covers; a citizen's devices are not numbered by membership.
+    pub fn last(&self) -> Seq {
+        match self {
+            Scope::Range { upto, .. } => *upto,
+            Scope::Late { members, .. } => members.last().copied().unwrap_or_default(),
+            Scope::Subject { .. } => Seq(u64::MAX),
+        }
+    }
+
     /// What of the scope makes one dispatch differ from another: not how far the registry reached
     /// when it was routed, so that routing the same publication twice gives the same ids.
     fn discriminator(&self) -> String {
@@ -81,6 +90,26 @@ impl Scope {
             }
             Scope::Subject { subject } => format!("subject/{subject}"),
         }
+    }
+}
+
+impl Dispatch {
+    /// Takes in another dispatch of the same id: covers what either covers.
+    pub fn merge(&mut self, other: Dispatch) {
+        match (&mut self.scope, other.scope) {
+            (Scope::Range { upto, .. }, Scope::Range { upto: theirs, .. }) => {
+                *upto = (*upto).max(theirs);
+            }
+            (Scope::Late { members, .. }, Scope::Late { members: theirs, .. }) => {
+                members.extend(theirs);
+                members.sort_unstable();
+                members.dedup();
+            }
+            _ => {}
+        }
+        self.reached_by.extend(other.reached_by);
+        self.reached_by.sort_unstable();
+        self.reached_by.dedup();
     }
 }
 

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod lane;
 pub mod notice;
 pub mod outcome;
+pub mod retry;
 pub mod publication;
 pub mod push;
 pub mod receipt;

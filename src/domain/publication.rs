@@ -101,6 +101,15 @@ impl Publication {
         }
     }
 
+    /// Whether people get it at all. CAP: `System` and `Test` are never for the public, and a
+    /// `Draft` is not actionable.
+    pub fn reaches_people(&self) -> bool {
+        match &self.content {
+            Content::Alert(alert) => matches!(alert.status, Status::Actual | Status::Exercise),
+            _ => true,
+        }
+    }
+
     /// Only for devices that take part in exercises.
     pub fn is_exercise(&self) -> bool {
         matches!(&self.content, Content::Alert(alert) if alert.status == Status::Exercise)

@@ -1,0 +1,83 @@
+//! One batch: sent with all its members in flight at once, each answer with its member.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use uuid::Uuid;
+
+use crate::channel::{Delivery, Prepared};
+use crate::domain::device::Device;
+use crate::domain::ids::{DeviceId, PublicationId, Seq};
+use crate::domain::outcome::Outcome;
+use crate::domain::publication::Publication;
+use crate::fanout::Shared;
+use crate::fanout::worker::Road;
+
+/// One push about to be made.
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// The member.
+    pub seq: Seq,
+    /// The device.
+    pub device: Arc<Device>,
+    /// Its payload, shared.
+    pub prepared: Arc<Prepared>,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+}
+
+/// What became of a push.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sent {
+    /// The channel's answer.
+    Answered(Outcome),
+    /// Not sent: an update or cancel came first.
+    Superseded,
+}
+
+/// The id of a push: the same whenever the same publication goes to the same device, so that a
+/// repeat can be traced (`apns-id`).
+pub fn push_id(publication: PublicationId, device: DeviceId) -> Uuid {
+    Uuid::new_v5(&publication.0, device.0.as_bytes())
+}
+
+/// Sends a batch and waits for every answer.
+pub async fn send(
+    shared: &Shared,
+    road: &Road,
+    publication: &Publication,
+    pushes: Vec<Push>,
+) -> Vec<(Push, Sent)> {
+    let mut flying: FuturesUnordered<_> =
+        pushes.into_iter().map(|push| send_one(shared, road, publication, push)).collect();
+    let mut answers = Vec::with_capacity(flying.len());
+    while let Some(answer) = flying.next().await {
+        answers.push(answer);
+    }
+    answers
+}
+
+async fn send_one(
+    shared: &Shared,
+    road: &Road,
+    publication: &Publication,
+    push: Push,
+) -> (Push, Sent) {
+    shared.gate.pass(road.lane).await;
+    if shared.superseded.contains(publication.id) {
+        return (push, Sent::Superseded);
+    }
+    let now = shared.clock.now();
+    if publication.is_expired(now) {
+        return (push, Sent::Answered(Outcome::Expired));
+    }
+    let delivery = Delivery {
+        id: push_id(publication.id, push.device.id),
+        expires: publication.expires,
+        now,
+    };
+    let address = &push.device.profile.address;
+    let outcome = road.sender.send(&push.prepared, address, &delivery).await;
+    (push, Sent::Answered(outcome))
+}

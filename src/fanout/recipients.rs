@@ -1,0 +1,164 @@
+//! Who of a dispatch's range is sent to, and in which words.
+
+use std::sync::Arc;
+
+use crate::domain::audience::{Audience, Fit};
+use crate::domain::device::{Device, Permission, Place};
+use crate::domain::dispatch::Dispatch;
+use crate::domain::ids::Seq;
+use crate::domain::summary::PushKey;
+use crate::fanout::content::Outgoing;
+use crate::fanout::{Error, Shared};
+use crate::store::ledger::Progress;
+use crate::store::reach::{Reach, Standing, standing};
+use crate::store::registry::Member;
+
+/// A member of a dispatch's range. For a citizen's dispatch `seq` is the device's number.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Its place in the scan.
+    pub seq: Seq,
+    /// The shard that is scanned; absent when members are named one by one.
+    pub shard: Option<u16>,
+    /// The place it is there for; absent for a citizen's dispatch.
+    pub place: Option<Place>,
+    /// It left since.
+    pub left: bool,
+    /// The device, unless it was removed.
+    pub device: Option<Arc<Device>>,
+}
+
+impl Candidate {
+    /// A registry member as a candidate.
+    pub fn of_member(member: Member, shard: Option<u16>) -> Self {
+        Self {
+            seq: member.seq,
+            shard,
+            left: member.left_at.is_some(),
+            place: Some(member.place),
+            device: member.device,
+        }
+    }
+}
+
+/// Judges the candidates of one dispatch.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    /// The node's shared parts.
+    pub shared: &'a Shared,
+    /// What is sent.
+    pub outgoing: &'a Outgoing,
+    /// The dispatch.
+    pub dispatch: &'a Dispatch,
+    /// The rows of `dispatch.reached_by`, settled.
+    pub reached: &'a [Progress],
+    /// The local minute of the day.
+    pub minute: u16,
+}
+
+impl Judge<'_> {
+    /// The words to send to a candidate, or `None` when it is left out.
+    pub async fn verdict(&self, candidate: &Candidate) -> Result<Option<PushKey>, Error> {
+        let Some(device) = candidate.device.as_deref() else { return Ok(None) };
+        let channel = self.dispatch.channel;
+        if device.profile.address.channel() != channel
+            || (self.outgoing.publication.is_exercise() && !device.profile.exercises)
+        {
+            return Ok(None);
+        }
+        let coarse = if self.dispatch.reached_by.is_empty() {
+            match self.targeted(candidate, device).await? {
+                Some(coarse) => coarse,
+                None => return Ok(None),
+            }
+        } else {
+            if !self.reached.iter().any(|row| standing(row, candidate.seq) == Standing::Reached) {
+                return Ok(None);
+            }
+            false
+        };
+        let permission = self.permission(device);
+        if permission == Permission::Muted {
+            return Ok(None);
+        }
+        let publication = &self.outgoing.publication;
+        Ok(Some(PushKey::of(publication, &device.profile.languages, (permission, coarse))))
+    }
+
+    /// Whoever was warned is told the end of it, even if they muted the kind meanwhile.
+    fn permission(&self, device: &Device) -> Permission {
+        let publication = &self.outgoing.publication;
+        let permission = device.profile.permission(
+            publication.lane,
+            publication.severity(),
+            &self.outgoing.interests,
+            self.minute,
+        );
+        match permission {
+            Permission::Muted if !self.dispatch.reached_by.is_empty() => Permission::Silent,
+            other => other,
+        }
+    }
+
+    /// Whether a candidate is the one place by which its device gets this publication, and
+    /// whether its place is only coarsely known to be inside.
+    async fn targeted(
+        &self,
+        candidate: &Candidate,
+        device: &Device,
+    ) -> Result<Option<bool>, Error> {
+        let Audience::Area(audience) = &self.outgoing.publication.audience else {
+            return Ok(Some(false));
+        };
+        let Some((owner, fit)) = audience.owner(&device.profile.places) else { return Ok(None) };
+        let owns = !candidate.left && candidate.place.as_ref() == Some(owner);
+        if !owns && !(candidate.left && self.moved_without_a_late_join(device).await?) {
+            return Ok(None);
+        }
+        if self.reached_earlier(candidate, device).await? {
+            return Ok(None);
+        }
+        Ok(Some(fit == Fit::Coarse))
+    }
+
+    /// A device gave up this place, keeps another one inside that this broadcast has passed, and
+    /// was not reached: nobody else will come to it, so it is sent to from here.
+    async fn moved_without_a_late_join(&self, device: &Device) -> Result<bool, Error> {
+        let Audience::Area(audience) = &self.outgoing.publication.audience else {
+            return Ok(false);
+        };
+        let memberships = self.shared.registry.memberships_of(device.num).await?;
+        let Some((owner, _)) = audience.owner(&device.profile.places) else { return Ok(false) };
+        let upto = self.dispatch.scope.last();
+        let kept = memberships
+            .iter()
+            .any(|one| one.left_at.is_none() && one.place == *owner && one.seq <= upto);
+        if !kept {
+            return Ok(false);
+        }
+        let reach = Reach::load(&self.shared.ledger, self.dispatch.publication).await?;
+        Ok(reach.missing(audience, &device.profile.places, &memberships).is_some())
+    }
+
+    /// An update's new audience leaves out those who got what it supersedes: they get the update
+    /// by the dispatches to the reached.
+    async fn reached_earlier(&self, candidate: &Candidate, device: &Device) -> Result<bool, Error> {
+        let earlier = self.outgoing.superseded(&self.shared.ledger).await?;
+        if earlier.is_empty() {
+            return Ok(false);
+        }
+        // The common case costs no look-up: the same membership in the same range.
+        if let (Some(place), Some(shard)) = (&candidate.place, candidate.shard) {
+            let part = (&place.unit, shard);
+            let channel = self.dispatch.channel;
+            let same = |reach: &Reach| reach.of_range(channel, part, candidate.seq);
+            if earlier.iter().any(|reach| same(reach) == Standing::Reached) {
+                return Ok(true);
+            }
+        }
+        let memberships = self.shared.registry.memberships_of(device.num).await?;
+        Ok(earlier.iter().any(|reach| {
+            memberships.iter().any(|membership| reach.of(membership) == Standing::Reached)
+        }))
+    }
+}

@@ -1,0 +1,66 @@
+//! Which publications were superseded: every node follows the publications itself, so that an
+//! update or cancel stops the older one's sends here without asking anybody.
+
+use std::collections::HashSet;
+use std::sync::{Arc, RwLock};
+
+use crate::bus::{Bus, TopicId};
+use crate::domain::ids::PublicationId;
+use crate::domain::lane::Lane;
+use crate::event::publication;
+use crate::fanout::Error;
+use crate::lifecycle::Tasks;
+
+/// Ids remembered; beyond, the set is emptied and the ledger's freeze alone stops old work (one
+/// batch later).
+const REMEMBERED: usize = 100_000;
+
+/// The superseded publications this node knows of. Clones share the set.
+#[derive(Clone, Debug, Default)]
+pub struct Superseded {
+    ids: Arc<RwLock<HashSet<PublicationId>>>,
+}
+
+impl Superseded {
+    /// Whether a publication must not be sent any more.
+    pub fn contains(&self, id: PublicationId) -> bool {
+        self.ids.read().expect("no holder of this lock panics").contains(&id)
+    }
+
+    /// Notes superseded publications.
+    pub fn extend(&self, ids: &[PublicationId]) {
+        if ids.is_empty() {
+            return;
+        }
+        let mut known = self.ids.write().expect("no holder of this lock panics");
+        if known.len() + ids.len() > REMEMBERED {
+            known.clear();
+        }
+        known.extend(ids);
+    }
+}
+
+/// Follows the publications of every lane, from the oldest retained one.
+pub async fn follow(bus: &Bus, superseded: Superseded, tasks: &Tasks) -> Result<(), Error> {
+    for lane in Lane::ALL {
+        let topic = TopicId::Publications(lane);
+        for partition in 0..bus.partitions(topic) {
+            let start = bus.bounds(topic, partition).await?.start;
+            let mut reader = bus.reader(topic, partition, start).await?;
+            let superseded = superseded.clone();
+            tasks.service(format!("fanout.superseded.{lane}.{partition}"), async move {
+                loop {
+                    for delivery in reader.next_batch(256).await? {
+                        // What cannot be read is the router's to report and dead-letter.
+                        if let Ok(publication) =
+                            publication::decode(&delivery.headers, &delivery.payload)
+                        {
+                            superseded.extend(&publication.supersedes);
+                        }
+                    }
+                }
+            });
+        }
+    }
+    Ok(())
+}

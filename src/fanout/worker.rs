@@ -1,0 +1,182 @@
+//! A worker: takes dispatches of one channel and lane, many at once, and acknowledges each record
+//! when its dispatch is finished. A dispatch that fails or panics is tried again and then goes to
+//! the dead letters: it never stops the lane.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::{Acks, Consumer, Delivery, TopicId};
+use crate::channel::Sender;
+use crate::domain::channel::Channel;
+use crate::domain::dispatch::{Dispatch, DispatchId};
+use crate::domain::lane::Lane;
+use crate::event::{dead_letter, dispatch};
+use crate::fanout::run::{Ended, run};
+use crate::fanout::{Error, Shared, pace::Pace};
+use crate::lifecycle::Tasks;
+
+/// The consumer group of all workers.
+pub const GROUP: &str = "fanout";
+/// Dispatches of a channel and lane that are open at once, those that only wait for a retry
+/// included: a city-wide alert's, with room. Each holds a few kilobytes.
+const OPEN_MAX: usize = 4_096;
+/// Tries of a dispatch that fails or panics before it goes to the dead letters.
+const TRIES: u32 = 5;
+/// Pause before such a try; long enough for a full disk or a locked file to pass.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What a worker serves.
+#[derive(Clone, Debug)]
+pub struct Road {
+    /// The channel.
+    pub channel: Channel,
+    /// The lane.
+    pub lane: Lane,
+    /// The channel's sender.
+    pub sender: Arc<Sender>,
+    /// The channel's pause.
+    pub pace: Pace,
+}
+
+/// The dispatches this node works on, so that a record that comes twice is worked on once.
+#[derive(Debug, Default)]
+pub struct Running(Mutex<HashSet<DispatchId>>);
+
+impl Running {
+    fn begin(&self, id: DispatchId) -> bool {
+        self.0.lock().expect("no holder of this lock panics").insert(id)
+    }
+
+    fn end(&self, id: DispatchId) {
+        self.0.lock().expect("no holder of this lock panics").remove(&id);
+    }
+}
+
+/// Starts the worker of one channel and lane.
+pub async fn start(shared: Arc<Shared>, road: Road, tasks: &Tasks) -> Result<(), Error> {
+    let topic = TopicId::Dispatches(road.channel, road.lane);
+    let consumer = shared.bus.consumer(GROUP, &[topic]).await?;
+    let name = format!("fanout.{}.{}", road.channel, road.lane);
+    let stop = tasks.token();
+    tasks.service(name, async move { work(shared, road, consumer, stop).await });
+    Ok(())
+}
+
+async fn work(
+    shared: Arc<Shared>,
+    road: Road,
+    mut consumer: Consumer,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let acks = Acks::new();
+    let active = Arc::new(Semaphore::new(shared.settings.dispatches(road.lane)));
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(finished) = open.join_next(), if !open.is_empty() => {
+                acknowledge(&acks, &consumer, finished).await?;
+            }
+            batch = consumer.next_batch(256), if open.len() < OPEN_MAX => {
+                for delivery in batch? {
+                    acks.begin(delivery.position);
+                    let (shared, road) = (Arc::clone(&shared), road.clone());
+                    let (active, stop) = (Arc::clone(&active), stop.clone());
+                    open.spawn(async move { one(&shared, &road, delivery, (&active, &stop)).await });
+                }
+            }
+        }
+    }
+    // Each dispatch ends its batch, stores its cursor and comes back.
+    while let Some(finished) = open.join_next().await {
+        acknowledge(&acks, &consumer, finished).await?;
+    }
+    Ok(())
+}
+
+type Finished = Result<Option<crate::bus::Position>, Error>;
+
+async fn acknowledge(
+    acks: &Acks,
+    consumer: &Consumer,
+    finished: Result<Finished, tokio::task::JoinError>,
+) -> Result<(), Error> {
+    // Panics are caught inside; a task is only ever aborted with the whole set.
+    let Ok(finished) = finished else { return Ok(()) };
+    if let Some(next) = finished?.and_then(|position| acks.done(position)) {
+        consumer.commit(next).await?;
+    }
+    Ok(())
+}
+
+/// Works on one record until it may be acknowledged: its position, or `None` when the node stops
+/// first.
+async fn one(
+    shared: &Shared,
+    road: &Road,
+    delivery: Delivery,
+    (active, stop): (&Semaphore, &CancellationToken),
+) -> Finished {
+    let decoded = match dispatch::decode(&delivery.headers, &delivery.payload) {
+        Ok(decoded) => decoded,
+        Err(error) => {
+            bury(shared, &delivery, (error.to_string(), 1)).await?;
+            return Ok(Some(delivery.position));
+        }
+    };
+    if !shared.running.begin(decoded.id) {
+        // The same dispatch is in work from an earlier record, which is not acknowledged yet.
+        return Ok(Some(delivery.position));
+    }
+    let ended = persist(shared, road, &decoded, (active, stop)).await;
+    shared.running.end(decoded.id);
+    match ended {
+        Ok(Ended::Finished) => Ok(Some(delivery.position)),
+        Ok(Ended::Stopped) => Ok(None),
+        Err(reason) => {
+            bury(shared, &delivery, (reason, TRIES)).await?;
+            Ok(Some(delivery.position))
+        }
+    }
+}
+
+async fn persist(
+    shared: &Shared,
+    road: &Road,
+    dispatch: &Dispatch,
+    (active, stop): (&Semaphore, &CancellationToken),
+) -> Result<Ended, String> {
+    let mut reason = String::new();
+    for attempt in 1..=TRIES {
+        let running = AssertUnwindSafe(run((shared, road), dispatch, active, stop));
+        reason = match running.catch_unwind().await {
+            Ok(Ok(ended)) => return Ok(ended),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the worker panicked".to_owned(),
+        };
+        tracing::warn!(dispatch.id = %dispatch.id.0, attempt, reason, "a dispatch failed");
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = stop.cancelled() => return Ok(Ended::Stopped),
+        }
+    }
+    Err(reason)
+}
+
+async fn bury(
+    shared: &Shared,
+    delivery: &Delivery,
+    (reason, tries): (String, u32),
+) -> Result<(), Error> {
+    let letter = dead_letter::of_delivery(delivery, (reason, tries), shared.clock.now());
+    let record = dead_letter::encode(&letter).into();
+    shared.bus.publish(TopicId::DeadLetters, vec![record]).await?;
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! The router of one lane: publications in, dispatches out.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::bus::{Consumer, Delivery, Record, TopicId};
+use crate::domain::audience::{AreaAudience, Audience};
+use crate::domain::channel::Channel;
+use crate::domain::dispatch::Dispatch;
+use crate::domain::ids::UnitCode;
+use crate::domain::lane::Lane;
+use crate::domain::publication::{Action, Publication};
+use crate::event::{self, dead_letter};
+use crate::lifecycle::Tasks;
+use crate::route::late::Routed;
+use crate::route::supersede::{AT_ONCE, Frozen, freeze};
+use crate::route::{Error, Parts, plan};
+
+/// The consumer group of all routers.
+pub const GROUP: &str = "router";
+/// Dispatches in one call to the log.
+const PUBLISH_MAX: usize = 2_000;
+
+/// Starts the router of a lane.
+pub async fn start(
+    parts: Parts,
+    lane: Lane,
+    routed: Routed,
+    tasks: &Tasks,
+) -> Result<(), Error> {
+    let consumer = parts.bus.consumer(GROUP, &[TopicId::Publications(lane)]).await?;
+    let stop = tasks.token();
+    tasks.service(format!("route.{lane}"), async move {
+        tokio::select! {
+            ended = serve(&parts, consumer, &routed) => ended,
+            () = stop.cancelled() => Ok(()),
+        }
+    });
+    Ok(())
+}
+
+/// Routes for ever. Stopping it anywhere is safe: a record is committed after its effects, and
+/// routing it again makes the same dispatches.
+async fn serve(parts: &Parts, mut consumer: Consumer, routed: &Routed) -> Result<(), Error> {
+    loop {
+        for delivery in consumer.next_batch(64).await? {
+            match event::publication::decode(&delivery.headers, &delivery.payload) {
+                Ok(publication) => {
+                    route(parts, &publication).await?;
+                    routed.announce();
+                }
+                Err(error) => bury(parts, &delivery, error.to_string()).await?,
+            }
+            consumer.commit(delivery.position.next()).await?;
+        }
+    }
+}
+
+/// Routes one publication. Safe to repeat.
+pub async fn route(parts: &Parts, publication: &Publication) -> Result<(), Error> {
+    let frozen = freeze(parts, publication).await?;
+    if !publication.reaches_people() || publication.is_expired(parts.clock.now()) {
+        tracing::info!(publication.id = %publication.id, "not for the public, or over: not sent");
+        return Ok(());
+    }
+    let dispatches = match &publication.audience {
+        Audience::Area(audience) => area(parts, publication, audience, &frozen).await?,
+        Audience::Subject { subject } => {
+            let devices = parts.registry.of_subject(subject).await?;
+            let mut counts: BTreeMap<Channel, u64> = BTreeMap::new();
+            for device in &devices {
+                *counts.entry(device.profile.address.channel()).or_default() += 1;
+            }
+            let targeted = counts.iter().map(|(channel, count)| (None, *channel, *count)).collect();
+            parts.ledger.set_targeted(publication.id, targeted).await?;
+            let push = counts.keys().filter(|channel| Channel::PUSH.contains(channel));
+            push.map(|channel| plan::subject(publication, *channel, subject)).collect()
+        }
+    };
+    tracing::info!(
+        publication.id = %publication.id,
+        lane = %publication.lane,
+        dispatches = dispatches.len(),
+        "routed"
+    );
+    send(parts, dispatches).await
+}
+
+async fn area(
+    parts: &Parts,
+    publication: &Publication,
+    audience: &AreaAudience,
+    frozen: &Frozen,
+) -> Result<Vec<Dispatch>, Error> {
+    let mut targeted = frozen.reached.clone();
+    let mut dispatches = plan::followers(publication, &frozen.reaching);
+    if publication.action() != Action::Cancel {
+        // Before the ranges: whoever joins after this is a late joiner.
+        let upto = parts.registry.last_seq();
+        let estimate = parts.registry.estimate(&publication.audience).await?;
+        for (unit, channels) in estimate.units {
+            for (channel, count) in channels {
+                let known = targeted.entry((Some(unit.clone()), channel)).or_default();
+                *known = (*known).max(count);
+            }
+        }
+        let made = dispatches.len();
+        for channel in Channel::PUSH {
+            let ranges = parts.registry.ranges(audience, channel).await?;
+            dispatches.extend(plan::ranges(publication, channel, &ranges, upto));
+        }
+        if dispatches.len() == made
+            && let Some(unit) = audience.units.first()
+        {
+            // Nobody is there yet. One empty dispatch still tells the follower of late joiners,
+            // also after a restart, up to where the registry was looked through.
+            let nobody: [(UnitCode, u16); 1] = [(unit.code.clone(), 0)];
+            dispatches.extend(plan::ranges(publication, Channel::Fcm, &nobody, upto));
+        }
+    }
+    let targeted =
+        targeted.into_iter().map(|((unit, channel), count)| (unit, channel, count)).collect();
+    parts.ledger.set_targeted(publication.id, targeted).await?;
+    Ok(dispatches)
+}
+
+/// Rows in the ledger first, so that a later update can freeze even what no worker has taken yet;
+/// then the log.
+pub(crate) async fn send(parts: &Parts, dispatches: Vec<Dispatch>) -> Result<(), Error> {
+    stream::iter(&dispatches)
+        .map(|dispatch| parts.ledger.open(dispatch))
+        .buffer_unordered(AT_ONCE)
+        .try_for_each(|_| async { Ok(()) })
+        .await?;
+    let mut by_topic: BTreeMap<(Channel, Lane), Vec<Record>> = BTreeMap::new();
+    for dispatch in &dispatches {
+        let records = by_topic.entry((dispatch.channel, dispatch.lane)).or_default();
+        records.push(event::dispatch::encode(dispatch, parts.clock.now()).into());
+    }
+    for ((channel, lane), mut records) in by_topic {
+        while !records.is_empty() {
+            let rest = records.split_off(records.len().min(PUBLISH_MAX));
+            parts.bus.publish(TopicId::Dispatches(channel, lane), records).await?;
+            records = rest;
+        }
+    }
+    Ok(())
+}
+
+async fn bury(parts: &Parts, delivery: &Delivery, reason: String) -> Result<(), Error> {
+    tracing::error!(
+        topic = delivery.position.topic.name(),
+        partition = delivery.position.partition,
+        offset = delivery.position.offset,
+        reason,
+        "a record that cannot be read went to the dead letters"
+    );
+    let letter = dead_letter::of_delivery(delivery, (reason, 1), parts.clock.now());
+    parts.bus.publish(TopicId::DeadLetters, vec![dead_letter::encode(&letter).into()]).await?;
+    Ok(())
+}
