@@ -9,8 +9,12 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+pub mod agencies;
+pub mod alerts;
 pub mod ledger;
+pub mod reach;
 pub mod registry;
+pub mod replies;
 
 mod sqlite;
 
