@@ -1,1 +1,194 @@
-//! The push channels: the same files in each.
+//! The push channels, all of one shape: a [`Sender`] prepares a push once per (publication,
+//! language, loudness) and sends the shared bytes to one address after another; every answer comes
+//! back as an [`Outcome`] from that provider's pure table. Used by fan-out only; sees neither bus
+//! nor store, and remembers nothing of a device.
+
+pub mod apns;
+pub mod fcm;
+pub mod health;
+pub mod http2;
+pub mod payload;
+mod retry_after;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::config::secret;
+use crate::domain::channel::{Channel, PushAddress};
+use crate::domain::outcome::Outcome;
+use crate::domain::push::PushContent;
+
+pub use health::Health;
+
+/// Both providers' settings; a provider without settings is not there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Apple.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apns: Option<apns::Settings>,
+    /// Google.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fcm: Option<fcm::Settings>,
+}
+
+/// Why a channel cannot be opened: the operator must change a setting.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting is missing or malformed.
+    #[error("{channel}.{setting}: {why}")]
+    Setting {
+        /// Whose setting.
+        channel: Channel,
+        /// Which one.
+        setting: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// A secret is missing or unreadable.
+    #[error("{channel}: {source}")]
+    Secret {
+        /// Whose secret.
+        channel: Channel,
+        /// What is wrong.
+        source: secret::Error,
+    },
+    /// The trusted roots cannot be used.
+    #[error("{channel}: {source}")]
+    Trust {
+        /// Whose connection.
+        channel: Channel,
+        /// What is wrong.
+        source: http2::tls::Error,
+    },
+}
+
+/// A push channel, ready to send. Cheap to clone; all clones share connections and credentials.
+#[derive(Clone, Debug)]
+pub enum Sender {
+    /// Apple Push Notification service.
+    Apns(apns::Client),
+    /// Firebase Cloud Messaging.
+    Fcm(fcm::Client),
+}
+
+/// A push rendered for one provider; the bytes are shared by all who get it.
+#[derive(Clone, Debug)]
+pub enum Prepared {
+    /// For Apple.
+    Apns(apns::Payload),
+    /// For Google.
+    Fcm(fcm::Payload),
+}
+
+/// What differs from one attempt to the next, apart from the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Follows from (publication, device), so that a repeat is traceable (`apns-id`). Providers do
+    /// not drop repeats by it.
+    pub id: Uuid,
+    /// After this nothing is sent, and the provider must not deliver.
+    pub expires: Timestamp,
+    /// The present instant.
+    pub now: Timestamp,
+}
+
+impl Sender {
+    /// Opens the APNs channel. Connections are made when the first push needs them and end when
+    /// `stop` is cancelled. Must be called within a tokio runtime.
+    pub fn apns(
+        settings: &apns::Settings,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        apns::Client::open(settings, clock, stop).map(Self::Apns)
+    }
+
+    /// Opens the FCM channel; otherwise as [`Sender::apns`].
+    pub fn fcm(
+        settings: &fcm::Settings,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        fcm::Client::open(settings, clock, stop).map(Self::Fcm)
+    }
+
+    /// Which channel this is.
+    pub fn channel(&self) -> Channel {
+        match self {
+            Self::Apns(_) => Channel::Apns,
+            Self::Fcm(_) => Channel::Fcm,
+        }
+    }
+
+    /// Renders a push, once for all its recipients; the body is cut to the provider's limit.
+    pub fn prepare(&self, content: &PushContent) -> Result<Prepared, payload::Error> {
+        match self {
+            Self::Apns(client) => client.prepare(content).map(Prepared::Apns),
+            Self::Fcm(client) => client.prepare(content).map(Prepared::Fcm),
+        }
+    }
+
+    /// Sends a push to one address and tells what became of it. Waits while all streams are in
+    /// use, never past the request's time limit or the push's expiry. Streams a server refused to
+    /// process are sent again at once; nothing else is repeated here. Dropping the future cancels
+    /// the request; whether the provider got it is then unknown.
+    pub async fn send(
+        &self,
+        prepared: &Prepared,
+        address: &PushAddress,
+        delivery: &Delivery,
+    ) -> Outcome {
+        match (self, prepared, address) {
+            (
+                Self::Apns(client),
+                Prepared::Apns(payload),
+                PushAddress::Apns { token, environment, topic },
+            ) => {
+                let to = apns::Address { token, environment: *environment, topic };
+                client.send(payload, to, delivery).await
+            }
+            (Self::Fcm(client), Prepared::Fcm(payload), PushAddress::Fcm { kind, value }) => {
+                client.send(payload, fcm::Address { kind: *kind, value }, delivery).await
+            }
+            _ => Outcome::Rejected { reason: "address_of_another_channel" },
+        }
+    }
+
+    /// How many sends make sense at once: connections × streams. More than that only wait.
+    pub fn capacity(&self) -> usize {
+        match self {
+            Self::Apns(client) => client.capacity(),
+            Self::Fcm(client) => client.capacity(),
+        }
+    }
+
+    /// Waits until a connection to the provider stands and credentials are at hand; false when
+    /// the channel's connect timeout passed first.
+    pub async fn ready(&self) -> bool {
+        match self {
+            Self::Apns(client) => client.ready().await,
+            Self::Fcm(client) => client.ready().await,
+        }
+    }
+
+    /// How the channel fares.
+    pub fn health(&self) -> Health {
+        match self {
+            Self::Apns(client) => client.health(),
+            Self::Fcm(client) => client.health(),
+        }
+    }
+
+    /// Takes no new sends (they come back as `Retry`) and waits until all answers are in, or the
+    /// request's time limit has passed.
+    pub async fn drain(&self) {
+        match self {
+            Self::Apns(client) => client.drain().await,
+            Self::Fcm(client) => client.drain().await,
+        }
+    }
+}

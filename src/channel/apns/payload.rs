@@ -1,0 +1,4 @@
+//! Skeleton.
+/// A rendered push.
+#[derive(Clone, Debug)]
+pub struct Payload {}

@@ -1,0 +1,11 @@
+//! Firebase Cloud Messaging, HTTP v1 (FACTS 3): one message per request over HTTP/2, bytes shared
+//! per push but for the address and the ttl. `payload` renders, `client` sends, `oauth` fetches
+//! access tokens, `outcome` judges the answer.
+
+mod client;
+mod payload;
+mod settings;
+
+pub use client::{Address, Client};
+pub use payload::Payload;
+pub use settings::{NotificationChannels, Settings};

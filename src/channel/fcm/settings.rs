@@ -1,0 +1,76 @@
+//! FCM settings: endpoint, the service account, and the app's notification channels.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::channel::http2;
+use crate::config::secret::Secret;
+
+/// How to reach Google and as whom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where messages are posted.
+    pub endpoint: Url,
+    /// The service account's key file, inline (JSON as Google gives it).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<Secret>,
+    /// The path of the service account's key file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_account_file: Option<PathBuf>,
+    /// The Firebase project; absent means the service account's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Where access tokens are fetched; absent means the key file's `token_uri`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_uri: Option<Url>,
+    /// The notification channels the app made.
+    pub notification_channels: NotificationChannels,
+    /// The connections to the endpoint.
+    pub http2: http2::Settings,
+}
+
+/// Names of the app's Android notification channels: from Android 8 on a channel's importance, set
+/// by the app and the person, decides how loud a notification is (FACTS F5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NotificationChannels {
+    /// The gravest: sounds through Do Not Disturb where the person allowed it.
+    pub critical: String,
+    /// Hot alerts.
+    pub emergency: String,
+    /// The citizen's own reports and dossiers.
+    pub personal: String,
+    /// News and surveys.
+    pub routine: String,
+    /// Without sound: quiet hours, all-clear.
+    pub quiet: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            endpoint: Url::parse("https://fcm.googleapis.com").expect("a literal URL"),
+            service_account: None,
+            service_account_file: None,
+            project: None,
+            token_uri: None,
+            notification_channels: NotificationChannels::default(),
+            http2: http2::Settings::default(),
+        }
+    }
+}
+
+impl Default for NotificationChannels {
+    fn default() -> Self {
+        Self {
+            critical: "loa_critical".to_owned(),
+            emergency: "loa_emergency".to_owned(),
+            personal: "loa_personal".to_owned(),
+            routine: "loa_routine".to_owned(),
+            quiet: "loa_quiet".to_owned(),
+        }
+    }
+}

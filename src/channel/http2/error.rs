@@ -1,0 +1,45 @@
+//! Why a request got no answer, told apart by whether the server may have acted on it.
+
+/// Why a request got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The server did not get it, or refused it unprocessed, until the deadline.
+    #[error("not sent: {0}")]
+    NotSent(&'static str),
+    /// It went out and the answer never came: the server may have acted on it.
+    #[error("answer lost: {0}")]
+    Lost(&'static str),
+}
+
+impl Error {
+    /// The short reason, as metrics and ledger name it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotSent(reason) | Self::Lost(reason) => reason,
+        }
+    }
+}
+
+/// What the end of one attempt on one connection means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The server says it did not process it: send it again at once.
+    Unprocessed,
+    /// Whether the server processed it is unknown.
+    Lost(&'static str),
+}
+
+/// Reads an `h2` error of a stream. `h2` ends only the streams past GOAWAY's last stream id with
+/// the remote GOAWAY itself (RFC 9113 section 6.8), others with the transport's end.
+pub fn fate(error: &h2::Error) -> Fate {
+    if error.is_go_away() && error.is_remote() {
+        return Fate::Unprocessed;
+    }
+    if error.is_reset() {
+        return match error.reason() {
+            Some(h2::Reason::REFUSED_STREAM) if error.is_remote() => Fate::Unprocessed,
+            _ => Fate::Lost("stream_reset"),
+        };
+    }
+    Fate::Lost("connection_lost")
+}

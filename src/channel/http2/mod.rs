@@ -1,0 +1,16 @@
+//! The HTTP/2 sender the push channels share, on `h2` and rustls: a few connections to one host,
+//! each with its streams in use, kept alive and replaced without losing or doubling a request.
+//!
+//! Promises:
+//! - A request the server did not process (GOAWAY past the last stream, REFUSED_STREAM) goes out
+//!   again at once on another connection; a request whose answer was lost never does.
+//! - Never more streams on a connection than the peer allows at that moment.
+//! - A connection that falls silent is replaced within `ping_quiet_ms` + `ping_timeout_ms`.
+//! - Nothing queues without end: whoever sends waits for a stream, to the request's deadline.
+
+mod error;
+mod settings;
+pub mod tls;
+
+pub use error::Error;
+pub use settings::{Settings, WarmUp};
