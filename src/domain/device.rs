@@ -11,6 +11,10 @@ use crate::domain::channel::PushAddress;
 use crate::domain::ids::{DeviceId, DeviceNum, SubjectId, UnitCode};
 use crate::domain::lane::Lane;
 
+mod rules;
+
+pub use rules::{Violation, validate};
+
 /// Places a device may have.
 pub const PLACES_MAX: usize = 16;
 /// Languages a device may name.
@@ -80,7 +84,7 @@ pub struct Profile {
     pub address: PushAddress,
     /// Where it wants to be warned for; at most [`PLACES_MAX`], no two the same.
     pub places: Vec<Place>,
-    /// BCP 47 tags, the preferred first; at most [`LANGUAGES_MAX`].
+    /// BCP 47 tags, the preferred first; at least one, at most [`LANGUAGES_MAX`].
     pub languages: Vec<String>,
     /// What the person does not want.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]

@@ -1,0 +1,277 @@
+//! The ledger: the durable record of dispatches and receipts, and the funnel made of it. Written
+//! by fan-out workers (progress), gateways and the receipt stage; read by the router when an
+//! update or cancel asks who was reached, and by operators.
+//!
+//! **Who was reached.** A worker saves `intent` (the last [`Seq`] of the batch it is about to
+//! send) *before* it sends, so "reached, or possibly reached" is always: Seq ≤ intent and not in
+//! `unreached`. A member that waits for another try is in `unreached`; the worker takes it out in
+//! a save before it sends again.
+//!
+//! **Fencing.** After [`Ledger::freeze`] nothing new may be sent: a save that raises `intent`, or
+//! takes a member out of `unreached`, answers [`Saved::Frozen`] and changes nothing; the outcomes
+//! of what was already on its way are still taken. A dispatch frozen before it was ever opened is
+//! frozen when it is opened. A save behind the stored intent or cursor comes from a worker that
+//! another has replaced, and answers `Frozen` too. Whoever gets `Frozen` sends nothing more.
+//!
+//! **Counts never go back.** Receipts and deliveries count a device once per publication and
+//! stage, whatever is repeated and in whatever order; a stage implies those before it.
+//!
+//! **Atomic and durable.** Each call that changes something happens as a whole or not at all, and
+//! survives a kill and a power cut once it has returned; calls made at once share one flush. All
+//! futures are cancel-safe in that sense: a dropped one leaves the change done or not done.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use roaring::RoaringTreemap;
+use tokio::sync::watch;
+
+use crate::domain::channel::Channel;
+use crate::domain::dispatch::{Dispatch, DispatchId};
+use crate::domain::funnel::{Counts, Funnel, Latency};
+use crate::domain::ids::{DeviceNum, PublicationId, Seq, UnitCode};
+use crate::domain::receipt::{Receipt, Stage};
+use crate::store::Failure;
+
+mod embedded;
+
+/// Where the ledger is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The data directory; created if missing.
+    pub dir: PathBuf,
+}
+
+/// Why the ledger did not do what was asked. Nothing was changed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// A save for a dispatch that was never opened, or was forgotten.
+    #[error("dispatch {} is not in the ledger", .0.0)]
+    NotOpened(DispatchId),
+    /// The storage failed.
+    #[error("ledger: {0}")]
+    Storage(#[from] Failure),
+}
+
+/// Where a dispatch stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// Not finished.
+    #[default]
+    Open,
+    /// Everybody has an outcome.
+    Done,
+    /// An update or cancel came first.
+    Superseded,
+    /// Its time ran out.
+    Expired,
+}
+
+/// One member that waits for another try.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    /// The member.
+    pub seq: Seq,
+    /// Attempts made.
+    pub attempt: u32,
+    /// Not to be tried again before; kept to the millisecond.
+    pub not_before: Timestamp,
+    /// Why the last attempt failed.
+    pub reason: Cow<'static, str>,
+}
+
+/// How far a dispatch got.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// The dispatch as it was first opened: routed again with another `upto`, the first one holds.
+    pub dispatch: Dispatch,
+    /// Where it stands.
+    pub state: State,
+    /// The last member of the newest batch, saved before that batch is sent.
+    pub intent: Seq,
+    /// The last member whose outcome, and that of all before it, is known.
+    pub cursor: Seq,
+    /// Whether it was frozen; set by [`Ledger::freeze`] alone, a save does not change it.
+    pub frozen: bool,
+    /// The worker's counts: what this dispatch adds to the funnel.
+    pub counts: Counts,
+    /// Milliseconds from acceptance to the provider's answer.
+    pub accepted_ms: Latency,
+    /// Every member ≤ intent that was not reached.
+    pub unreached: RoaringTreemap,
+    /// Those of them that wait for another try.
+    pub retries: Vec<Waiting>,
+}
+
+impl Progress {
+    /// A dispatch nobody has begun.
+    pub fn new(dispatch: Dispatch) -> Self {
+        Self {
+            dispatch,
+            state: State::Open,
+            intent: Seq(0),
+            cursor: Seq(0),
+            frozen: false,
+            counts: Counts::default(),
+            accepted_ms: Latency::default(),
+            unreached: RoaringTreemap::new(),
+            retries: Vec::new(),
+        }
+    }
+
+    /// Whether a member of its scope was reached, or may have been.
+    pub fn may_have_reached(&self, seq: Seq) -> bool {
+        seq <= self.intent && !self.unreached.contains(seq.0)
+    }
+}
+
+/// What became of a save.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "whoever is told `Frozen` must not send"]
+pub enum Saved {
+    /// It is durable.
+    Saved,
+    /// The dispatch is frozen, or another worker is further: stop, send nothing more.
+    Frozen,
+}
+
+/// How many devices of one unit and channel are targeted; no unit for one citizen's publication.
+pub type Targeted = (Option<UnitCode>, Channel, u64);
+
+/// A publication written to the socket of a device whose channel is the websocket. (A device with
+/// a push address counts under its push channel, where the worker counts it.)
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivered {
+    /// What was written.
+    pub publication: PublicationId,
+    /// To whom.
+    pub device: DeviceNum,
+    /// The unit that owns the delivery; absent for a subject's.
+    pub unit: Option<UnitCode>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// When publications were accepted, to count latencies from. Of a publication that is not in it,
+/// devices are counted and latencies are not.
+pub type AcceptedAt = BTreeMap<PublicationId, Timestamp>;
+
+/// A handle to the ledger; clones share it.
+#[derive(Clone, Debug)]
+pub enum Ledger {
+    /// A file in the data directory.
+    Embedded(embedded::Embedded),
+}
+
+impl Ledger {
+    /// Opens the ledger of a data directory, or creates it.
+    pub async fn start(settings: &Settings) -> Result<Self, Error> {
+        embedded::Embedded::start(settings).await.map(Self::Embedded)
+    }
+
+    /// The progress of a dispatch, begun now if it is new.
+    pub async fn open(&self, dispatch: &Dispatch) -> Result<Progress, Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.open(dispatch.clone()).await
+    }
+
+    /// Saves a worker's progress; durable when it returns. See the module's rule of fencing.
+    pub async fn save(&self, progress: &Progress) -> Result<Saved, Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.save(progress).await
+    }
+
+    /// Stops a dispatch for good and answers how far it got; `None` if nobody had begun it, and
+    /// then nobody will.
+    pub async fn freeze(&self, id: &DispatchId) -> Result<Option<Progress>, Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.freeze(*id).await
+    }
+
+    /// The progress of a dispatch, if it was opened.
+    pub async fn get(&self, id: &DispatchId) -> Result<Option<Progress>, Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.get(*id).await
+    }
+
+    /// The progress of every opened dispatch of a publication.
+    pub async fn of_publication(&self, id: PublicationId) -> Result<Vec<Progress>, Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.of_publication(id).await
+    }
+
+    /// How many the router targeted. Repeating it replaces what was said before.
+    pub async fn set_targeted(
+        &self,
+        id: PublicationId,
+        targeted: Vec<Targeted>,
+    ) -> Result<(), Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.put_targeted(id, "routed".into(), targeted).await
+    }
+
+    /// How many more are targeted since: late joiners. The key names the addition; repeating it
+    /// under the same key replaces that addition and adds nothing.
+    pub async fn add_targeted(
+        &self,
+        id: PublicationId,
+        key: &str,
+        targeted: Vec<Targeted>,
+    ) -> Result<(), Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.put_targeted(id, format!("late/{key}"), targeted).await
+    }
+
+    /// Counts receipts and answers how many said something new. A websocket device's receipt
+    /// implies its delivery.
+    pub async fn record_receipts(
+        &self,
+        receipts: Vec<Receipt>,
+        accepted_at: &AcceptedAt,
+    ) -> Result<u64, Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.record_receipts(receipts, accepted_at).await
+    }
+
+    /// Counts websocket deliveries, each device once as sent and accepted, and answers how many
+    /// were new.
+    pub async fn record_deliveries(
+        &self,
+        delivered: Vec<Delivered>,
+        accepted_at: &AcceptedAt,
+    ) -> Result<u64, Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.record_deliveries(delivered, accepted_at).await
+    }
+
+    /// The funnel as it is now; empty for a publication the ledger knows nothing of.
+    pub async fn funnel(&self, id: PublicationId) -> Result<Funnel, Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.funnel(id).await
+    }
+
+    /// How far a publication got on a device, as far as the app told us.
+    pub async fn stage_of(
+        &self,
+        id: PublicationId,
+        device: DeviceNum,
+    ) -> Result<Option<Stage>, Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.stage_of(id, device).await
+    }
+
+    /// A number that rises with every durable change.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        let Self::Embedded(embedded) = self;
+        embedded.watch()
+    }
+
+    /// Drops everything of publications accepted before an instant (by their ids, UUID version 7),
+    /// and answers how many dispatches that were.
+    pub async fn forget(&self, before: Timestamp) -> Result<u64, Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.forget(before).await
+    }
+}

@@ -1,0 +1,1 @@
+//! SQLite below the embedded stores.
