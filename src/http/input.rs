@@ -1,0 +1,191 @@
+//! Extractors whose refusals are problems that name the field: `Json`, `Query`, `Path`.
+
+use std::error::Error as _;
+
+use axum::extract::rejection::{BytesRejection, JsonRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::http::problem::{Code, FieldError, Problem};
+
+/// A JSON body of a wanted shape.
+#[derive(Clone, Debug)]
+pub struct Json<T>(pub T);
+
+/// The query string, as a wanted shape.
+#[derive(Clone, Debug)]
+pub struct Query<T>(pub T);
+
+/// The path's parameters, as a wanted shape.
+#[derive(Clone, Debug)]
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        if !kind.is_some_and(is_json) {
+            let given = kind.unwrap_or("nothing").to_owned();
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                format!("expected application/json, got {given}"),
+            ));
+        }
+        let body = Bytes::from_request(request, state).await.map_err(body_problem)?;
+        parse_json(&body).map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(refusal) => Err(parameter("query", &refusal)),
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(refusal) => Err(parameter("path", &refusal)),
+        }
+    }
+}
+
+/// Reads a JSON body; a refusal names the path of the value, line and column.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    match axum::Json::<T>::from_bytes(body) {
+        Ok(axum::Json(value)) => Ok(value),
+        Err(refusal) => Err(json_problem(&refusal)),
+    }
+}
+
+/// The problem of a body that could not be read.
+pub fn body_problem(refusal: BytesRejection) -> Problem {
+    match refusal.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(Code::TooLarge, "the body is larger than this path allows")
+        }
+        _ => Problem::new(Code::BadRequest, "the body ended early or could not be read"),
+    }
+}
+
+fn is_json(kind: &str) -> bool {
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || essence.ends_with("+json")
+}
+
+fn json_problem(refusal: &JsonRejection) -> Problem {
+    let cause = innermost(refusal);
+    let Some(cause) = cause.downcast_ref::<serde_json::Error>() else {
+        return Problem::new(Code::BadJson, refusal.body_text());
+    };
+    let rule = match cause.classify() {
+        serde_json::error::Category::Data => "shape",
+        _ => "syntax",
+    };
+    let path = path_of(refusal, cause).unwrap_or_else(|| "body".to_owned());
+    Problem::fields(Code::BadJson, vec![FieldError::new(path, rule, cause)])
+}
+
+fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner
+}
+
+/// axum keeps the path of the value only in the message of a type it does not export:
+/// `<path>: <cause>`.
+fn path_of(refusal: &JsonRejection, cause: &serde_json::Error) -> Option<String> {
+    let suffix = format!(": {cause}");
+    let mut error = refusal.source();
+    while let Some(current) = error {
+        if let Some(path) = current.to_string().strip_suffix(&suffix) {
+            return Some(path.trim_start_matches(['.', '?']).to_owned())
+                .filter(|path| !path.is_empty());
+        }
+        error = current.source();
+    }
+    None
+}
+
+fn parameter(place: &str, refusal: &(dyn std::error::Error + 'static)) -> Problem {
+    let message = innermost(refusal).to_string();
+    // serde names the field as `missing field `x`` or `x: invalid digit…`; otherwise the place.
+    let named = message
+        .split('`')
+        .nth(1)
+        .filter(|_| message.starts_with("missing") || message.starts_with("unknown"))
+        .or_else(|| message.split_once(": ").map(|(field, _)| field))
+        .filter(|field| field.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+        .unwrap_or(place)
+        .to_owned();
+    Problem::fields(Code::BadParameter, vec![FieldError::new(named, "shape", message)])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[allow(dead_code)]
+        places: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[allow(dead_code)]
+        unit: u8,
+    }
+
+    fn refuse(text: &str) -> FieldError {
+        let problem = parse_json::<Outer>(text.as_bytes()).expect_err(text);
+        assert_eq!(problem.code, Code::BadJson);
+        problem.errors.into_iter().next().expect("one error")
+    }
+
+    #[test]
+    fn a_wrong_type_is_refused_with_the_path_of_the_field() {
+        let error = refuse(r#"{"places": [{"unit": 1}, {"unit": "x"}]}"#);
+        assert_eq!((error.path.as_str(), error.rule.as_str()), ("places[1].unit", "shape"));
+        assert!(error.message.contains("line 1 column"), "{error:?}");
+    }
+
+    #[test]
+    fn broken_syntax_is_refused_with_line_and_column() {
+        let error = refuse("{\n \"places\": [,]}");
+        assert_eq!(error.rule, "syntax");
+        assert!(error.message.contains("line 2 column"), "{error:?}");
+        assert_eq!(refuse("").rule, "syntax");
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_by_name() {
+        let error = refuse(r#"{"places": [], "plaecs": []}"#);
+        assert!(error.message.contains("plaecs") || error.path.contains("plaecs"), "{error:?}");
+    }
+
+    #[test]
+    fn json_content_types() {
+        assert!(is_json("application/json; charset=utf-8") && is_json("application/geo+json"));
+        assert!(!is_json("text/plain") && !is_json("application/xml"));
+    }
+}

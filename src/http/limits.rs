@@ -1,0 +1,288 @@
+//! Limits of the HTTP faces, and who pays when one is hit: always the client at fault, never its
+//! neighbours.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use serde::Deserialize;
+
+use crate::http::problem::{Code, Problem};
+use crate::http::serve::Peer;
+
+/// Addresses remembered before those that have been quiet are forgotten.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// The limits of one HTTP face.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Largest request body in bytes. A CAP alert with signatures stays under 1 MiB.
+    pub body_bytes_max: usize,
+    /// Open TCP connections; further ones are closed at once.
+    pub connections_max: usize,
+    /// Seconds for the request line and headers to arrive (slow loris).
+    pub header_seconds: u64,
+    /// Seconds for a request from its headers to its answer; not for streams.
+    pub request_seconds: u64,
+    /// Requests a second from one address, on average.
+    pub requests_per_second: u32,
+    /// Requests from one address at once.
+    pub request_burst: u32,
+    /// Reverse proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 1 << 20,
+            connections_max: 20_000,
+            header_seconds: 10,
+            request_seconds: 30,
+            requests_per_second: 50,
+            request_burst: 200,
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Every value that makes no sense, with its key.
+    pub fn problems(&self) -> Vec<String> {
+        let zero = [
+            ("body_bytes_max", self.body_bytes_max == 0),
+            ("connections_max", self.connections_max == 0),
+            ("header_seconds", self.header_seconds == 0),
+            ("request_seconds", self.request_seconds == 0),
+            ("requests_per_second", self.requests_per_second == 0),
+            ("request_burst", self.request_burst == 0),
+        ];
+        zero.iter().filter(|(_, bad)| *bad).map(|(key, _)| format!("{key} must not be 0")).collect()
+    }
+
+    /// How long a request may take.
+    pub fn request_time(&self) -> Duration {
+        Duration::from_secs(self.request_seconds)
+    }
+}
+
+/// A client's address as limits count it: an IPv6 client has a whole /64 at its disposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientAddress(IpAddr);
+
+impl ClientAddress {
+    /// The address to count a request under: the peer's, or what a trusted proxy says.
+    pub fn of(peer: IpAddr, forwarded_for: Option<&str>, trusted: &[IpAddr]) -> Self {
+        let claimed = trusted
+            .contains(&peer)
+            .then(|| forwarded_for?.rsplit(',').next()?.trim().parse::<IpAddr>().ok())
+            .flatten();
+        Self(match claimed.unwrap_or(peer) {
+            IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+                Some(v4) => IpAddr::V4(v4),
+                None => {
+                    let [a, b, c, d, ..] = v6.segments();
+                    IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+                }
+            },
+            v4 => v4,
+        })
+    }
+}
+
+impl std::fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// So many per second and address, with a burst.
+#[derive(Debug)]
+pub struct AddressRate {
+    limiter: DefaultKeyedRateLimiter<ClientAddress>,
+    clock: DefaultClock,
+}
+
+impl AddressRate {
+    /// A rate per address; zero counts as one.
+    pub fn new(per_second: u32, burst: u32) -> Self {
+        let at_least_one = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
+        Self { limiter: RateLimiter::keyed(quota), clock: DefaultClock::default() }
+    }
+
+    /// Takes one, or says how long to wait.
+    pub fn take(&self, address: ClientAddress) -> Result<(), Duration> {
+        if self.limiter.len() > REMEMBERED_MAX {
+            self.limiter.retain_recent();
+        }
+        self.limiter.check_key(&address).map_err(|not| not.wait_time_from(self.clock.now()))
+    }
+}
+
+/// At most so many at a time, in all and per address.
+#[derive(Debug)]
+pub struct AddressSlots {
+    total_max: usize,
+    each_max: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    total: usize,
+    by_address: HashMap<ClientAddress, usize>,
+}
+
+/// Which of the two limits was hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// The node is full.
+    #[error("this node holds as many connections as it may")]
+    Node,
+    /// The address has as many as it may.
+    #[error("this address holds as many connections as it may")]
+    Address,
+}
+
+/// One taken slot, given back on drop.
+#[derive(Debug)]
+pub struct Slot {
+    slots: Arc<AddressSlots>,
+    address: ClientAddress,
+}
+
+impl AddressSlots {
+    /// So many in all, and so many per address.
+    pub fn new(total_max: usize, each_max: usize) -> Arc<Self> {
+        Arc::new(Self { total_max, each_max, taken: Mutex::default() })
+    }
+
+    /// Takes a slot for an address.
+    pub fn take(self: &Arc<Self>, address: ClientAddress) -> Result<Slot, Full> {
+        let mut taken = self.lock();
+        if taken.total >= self.total_max {
+            return Err(Full::Node);
+        }
+        let each = taken.by_address.entry(address).or_default();
+        if *each >= self.each_max {
+            return Err(Full::Address);
+        }
+        *each += 1;
+        taken.total += 1;
+        Ok(Slot { slots: Arc::clone(self), address })
+    }
+
+    /// Slots taken now.
+    pub fn taken(&self) -> usize {
+        self.lock().total
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = self.slots.lock();
+        taken.total = taken.total.saturating_sub(1);
+        if let Some(each) = taken.by_address.get_mut(&self.address) {
+            *each -= 1;
+            if *each == 0 {
+                taken.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// What the rate-limiting middleware needs.
+#[derive(Clone, Debug)]
+pub struct RateGuard {
+    rate: Arc<AddressRate>,
+    trusted: Arc<[IpAddr]>,
+}
+
+impl RateGuard {
+    /// The guard of one face.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            rate: Arc::new(AddressRate::new(settings.requests_per_second, settings.request_burst)),
+            trusted: settings.trusted_proxies.clone().into(),
+        }
+    }
+}
+
+/// Middleware: puts the [`ClientAddress`] into the request and refuses what is over the rate with
+/// 429 and `Retry-After`.
+pub async fn rate_limit(
+    State(guard): State<RateGuard>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else {
+        return next.run(request).await; // not over a socket: a test calls the router itself
+    };
+    let forwarded = request.headers().get("x-forwarded-for").and_then(|v| v.to_str().ok());
+    let address = ClientAddress::of(peer.ip(), forwarded, &guard.trusted);
+    if let Err(wait) = guard.rate.take(address) {
+        let seconds = wait.as_secs() + 1;
+        let detail = format!("too many requests from this address; wait {seconds} s");
+        return Problem::new(Code::RateLimited, detail).retry_after(seconds).into_response();
+    }
+    request.extensions_mut().insert(address);
+    next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn forwarded_addresses_are_believed_only_from_trusted_proxies() {
+        let proxy = ip("10.0.0.1");
+        let of = |peer, trusted: &[IpAddr]| {
+            ClientAddress::of(peer, Some("1.1.1.1, 203.0.113.9"), trusted).to_string()
+        };
+        assert_eq!(of(proxy, &[proxy]), "203.0.113.9");
+        assert_eq!(of(proxy, &[]), "10.0.0.1");
+        let v6 = ClientAddress::of(ip("2001:db8:1:2:3:4:5:6"), None, &[]);
+        assert_eq!(v6.to_string(), "2001:db8:1:2::");
+    }
+
+    #[test]
+    fn a_busy_address_waits_and_its_neighbour_does_not() {
+        let rate = AddressRate::new(1, 2);
+        let address = |text| ClientAddress::of(ip(text), None, &[]);
+        assert!(rate.take(address("192.0.2.1")).is_ok());
+        assert!(rate.take(address("192.0.2.1")).is_ok());
+        assert!(rate.take(address("192.0.2.1")).is_err());
+        assert!(rate.take(address("192.0.2.2")).is_ok());
+    }
+
+    #[test]
+    fn slots_are_counted_in_all_and_per_address_and_given_back() {
+        let slots = AddressSlots::new(3, 2);
+        let address = |text| ClientAddress::of(ip(text), None, &[]);
+        let first = slots.take(address("192.0.2.1")).expect("free");
+        let _second = slots.take(address("192.0.2.1")).expect("free");
+        assert_eq!(slots.take(address("192.0.2.1")).expect_err("two"), Full::Address);
+        let _third = slots.take(address("192.0.2.2")).expect("free");
+        assert_eq!(slots.take(address("192.0.2.3")).expect_err("three"), Full::Node);
+        drop(first);
+        assert_eq!(slots.taken(), 2);
+        assert!(slots.take(address("192.0.2.1")).is_ok());
+    }
+}
