@@ -1,1 +1,73 @@
-//! metrics.
+//! Every metric of ours, its name and meaning, once. Exposed at `/metrics` in Prometheus' text
+//! format; labels are closed sets, so their number is bounded.
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::domain::channel::Channel;
+use crate::domain::lane::Lane;
+
+const PUBLICATIONS: &str = "loa_publications_total";
+const REFUSALS: &str = "loa_refusals_total";
+const DISPATCHES: &str = "loa_dispatches_total";
+const ATTEMPTS: &str = "loa_attempts_total";
+const RECEIPTS: &str = "loa_receipts_total";
+const CONNECTIONS: &str = "loa_gateway_connections";
+const LAG: &str = "loa_bus_lag_records";
+const ROUTE_SECONDS: &str = "loa_route_seconds";
+
+/// Tells the recorder what each metric means; call once after a recorder is installed.
+pub fn describe() {
+    describe_counter!(PUBLICATIONS, "Publications accepted, by lane.");
+    describe_counter!(REFUSALS, "Submissions refused, by problem code.");
+    describe_counter!(DISPATCHES, "Dispatches routed, by channel and lane.");
+    describe_counter!(ATTEMPTS, "Attempts answered, by channel, lane and outcome.");
+    describe_counter!(RECEIPTS, "Receipts counted for the first time.");
+    describe_gauge!(CONNECTIONS, "Open websockets and event streams.");
+    describe_gauge!(LAG, "Records a consumer group has not committed, by group and topic.");
+    describe_histogram!(ROUTE_SECONDS, "Seconds from acceptance to the dispatches on the log.");
+}
+
+/// A publication was accepted.
+pub fn publication(lane: Lane) {
+    counter!(PUBLICATIONS, "lane" => lane.as_str()).increment(1);
+}
+
+/// A submission was refused.
+pub fn refusal(code: &'static str) {
+    counter!(REFUSALS, "code" => code).increment(1);
+}
+
+/// Dispatches were put on the log.
+pub fn dispatches(channel: Channel, lane: Lane, count: usize) {
+    counter!(DISPATCHES, "channel" => channel.as_str(), "lane" => lane.as_str())
+        .increment(count as u64);
+}
+
+/// Attempts were answered.
+pub fn attempts(channel: Channel, lane: Lane, outcome: &'static str, count: u64) {
+    counter!(
+        ATTEMPTS,
+        "channel" => channel.as_str(), "lane" => lane.as_str(), "outcome" => outcome
+    )
+    .increment(count);
+}
+
+/// Receipts said something new.
+pub fn receipts(count: u64) {
+    counter!(RECEIPTS).increment(count);
+}
+
+/// Open connections of the gateway.
+pub fn connections(count: usize) {
+    gauge!(CONNECTIONS).set(count as f64);
+}
+
+/// What a group has not committed of a topic.
+pub fn lag(group: &'static str, topic: &'static str, records: u64) {
+    gauge!(LAG, "group" => group, "topic" => topic).set(records as f64);
+}
+
+/// How long a publication took from acceptance to its dispatches.
+pub fn routed(seconds: f64) {
+    histogram!(ROUTE_SECONDS).record(seconds);
+}

@@ -23,6 +23,7 @@ mod acks;
 mod consumer;
 mod embedded;
 mod error;
+mod letters;
 mod partition;
 mod reader;
 mod settings;

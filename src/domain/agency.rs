@@ -44,6 +44,9 @@ pub struct Agency {
     pub name: String,
     /// What it may.
     pub jurisdiction: Jurisdiction,
+    /// The city's operators: see every publication, dead letters and the node's state.
+    #[serde(default)]
+    pub operator: bool,
 }
 
 /// A publication outside its agency's jurisdiction.

@@ -16,6 +16,16 @@ pub enum Boundaries {
     Imported,
 }
 
+impl Boundaries {
+    /// The word shown wherever boundaries matter.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approximate => "approximate",
+            Self::Imported => "imported",
+        }
+    }
+}
+
 /// Who a publication is for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]

@@ -36,6 +36,21 @@ pub enum Sent {
     Superseded,
 }
 
+impl Sent {
+    /// What became of it, as a metric's label.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Sent::Superseded => "superseded",
+            Sent::Answered(Outcome::Accepted) => "accepted",
+            Sent::Answered(Outcome::Retry { .. }) => "retry",
+            Sent::Answered(Outcome::DeadAddress { .. }) => "dead_address",
+            Sent::Answered(Outcome::Rejected { .. }) => "rejected",
+            Sent::Answered(Outcome::Misconfigured { .. }) => "misconfigured",
+            Sent::Answered(Outcome::Expired) => "expired",
+        }
+    }
+}
+
 /// The id of a push: the same whenever the same publication goes to the same device, so that a
 /// repeat can be traced (`apns-id`).
 pub fn push_id(publication: PublicationId, device: DeviceId) -> Uuid {

@@ -102,7 +102,7 @@ impl Contents {
         {
             by_id.remove(&oldest);
         }
-        let fresh = Arc::new(Outgoing::new(Arc::new(stored.publication.clone())));
+        let fresh = Arc::new(Outgoing::new(Arc::clone(&stored.publication)));
         by_id.insert(id, Arc::clone(&fresh));
         order.push_back(id);
         Ok(fresh)

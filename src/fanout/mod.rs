@@ -30,7 +30,7 @@ use crate::channel::Sender;
 use crate::clock::Clock;
 use crate::domain::channel::Channel;
 use crate::domain::lane::Lane;
-use crate::lifecycle::Tasks;
+use crate::lifecycle::Lifecycle;
 use crate::store::alerts::Alerts;
 use crate::store::ledger::{self, Ledger};
 use crate::store::registry::{self, Registry};
@@ -97,7 +97,7 @@ pub enum Error {
     UnknownPublication(crate::domain::ids::PublicationId),
     /// The words do not fit into the channel's payload.
     #[error("the payload cannot be made: {0}")]
-    Payload(#[from] crate::channel::PayloadError),
+    Payload(#[from] crate::channel::payload::Error),
 }
 
 /// Everything the workers of a node share.
@@ -136,7 +136,7 @@ pub struct Parts {
 }
 
 /// Starts the workers: for each push channel one on each lane, and the follower of supersessions.
-pub async fn start(parts: Parts, tasks: &Tasks) -> Result<(), Error> {
+pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
     let superseded = superseded::Superseded::default();
     superseded::follow(&parts.bus, superseded.clone(), tasks).await?;
     let shared = Arc::new(Shared {

@@ -1,5 +1,6 @@
 //! One dispatch from its cursor to its end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -339,8 +340,13 @@ impl Run<'_> {
         let pushes = std::mem::take(&mut plan.pushes);
         let publication = Arc::clone(&self.outgoing.publication);
         let answers = batch::send(self.shared, self.road, &publication, pushes).await;
+        let mut outcomes: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (push, sent) in answers {
+            *outcomes.entry(sent.name()).or_default() += 1;
             self.apply(&push, sent).await?;
+        }
+        for (outcome, count) in outcomes {
+            metrics::attempts(self.road.channel, self.road.lane, outcome, count);
         }
         self.count(&plan);
         Ok(())
@@ -361,7 +367,6 @@ impl Run<'_> {
         if push.attempt > 1 {
             self.progress.retries.retain(|waiting| waiting.seq != push.seq);
         }
-        metrics::attempt(self.road.channel, self.road.lane, &sent);
         let counts = &mut self.progress.counts;
         if push.attempt == 1 && sent != Sent::Superseded {
             counts.sent += 1;
@@ -462,12 +467,12 @@ impl Run<'_> {
     }
 }
 
-fn citizens_device(device: crate::domain::device::Device) -> Candidate {
+fn citizens_device(device: Arc<crate::domain::device::Device>) -> Candidate {
     Candidate {
         seq: Seq(device.num.0),
         shard: None,
         place: None,
         left: false,
-        device: Some(Arc::new(device)),
+        device: Some(device),
     }
 }

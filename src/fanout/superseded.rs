@@ -9,7 +9,7 @@ use crate::domain::ids::PublicationId;
 use crate::domain::lane::Lane;
 use crate::event::publication;
 use crate::fanout::Error;
-use crate::lifecycle::Tasks;
+use crate::lifecycle::Lifecycle;
 
 /// Ids remembered; beyond, the set is emptied and the ledger's freeze alone stops old work (one
 /// batch later).
@@ -41,16 +41,21 @@ impl Superseded {
 }
 
 /// Follows the publications of every lane, from the oldest retained one.
-pub async fn follow(bus: &Bus, superseded: Superseded, tasks: &Tasks) -> Result<(), Error> {
+pub async fn follow(bus: &Bus, superseded: Superseded, tasks: &Lifecycle) -> Result<(), Error> {
     for lane in Lane::ALL {
         let topic = TopicId::Publications(lane);
         for partition in 0..bus.partitions(topic) {
             let start = bus.bounds(topic, partition).await?.start;
             let mut reader = bus.reader(topic, partition, start).await?;
             let superseded = superseded.clone();
-            tasks.service(format!("fanout.superseded.{lane}.{partition}"), async move {
+            let stop = tasks.token().clone();
+            tasks.service("fanout.superseded", async move {
                 loop {
-                    for delivery in reader.next_batch(256).await? {
+                    let batch = tokio::select! {
+                        batch = reader.next_batch(256) => batch?,
+                        () = stop.cancelled() => return Ok::<(), Error>(()),
+                    };
+                    for delivery in batch {
                         // What cannot be read is the router's to report and dead-letter.
                         if let Ok(publication) =
                             publication::decode(&delivery.headers, &delivery.payload)

@@ -17,10 +17,11 @@ use crate::channel::Sender;
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::{Dispatch, DispatchId};
 use crate::domain::lane::Lane;
-use crate::event::{dead_letter, dispatch};
+use crate::event::dead_letter::Reason;
+use crate::event::dispatch;
 use crate::fanout::run::{Ended, run};
 use crate::fanout::{Error, Shared, pace::Pace};
-use crate::lifecycle::Tasks;
+use crate::lifecycle::Lifecycle;
 
 /// The consumer group of all workers.
 pub const GROUP: &str = "fanout";
@@ -60,12 +61,11 @@ impl Running {
 }
 
 /// Starts the worker of one channel and lane.
-pub async fn start(shared: Arc<Shared>, road: Road, tasks: &Tasks) -> Result<(), Error> {
+pub async fn start(shared: Arc<Shared>, road: Road, tasks: &Lifecycle) -> Result<(), Error> {
     let topic = TopicId::Dispatches(road.channel, road.lane);
     let consumer = shared.bus.consumer(GROUP, &[topic]).await?;
-    let name = format!("fanout.{}.{}", road.channel, road.lane);
-    let stop = tasks.token();
-    tasks.service(name, async move { work(shared, road, consumer, stop).await });
+    let stop = tasks.token().clone();
+    tasks.service("fanout.worker", async move { work(shared, road, consumer, stop).await });
     Ok(())
 }
 
@@ -127,7 +127,8 @@ async fn one(
     let decoded = match dispatch::decode(&delivery.headers, &delivery.payload) {
         Ok(decoded) => decoded,
         Err(error) => {
-            bury(shared, &delivery, (error.to_string(), 1)).await?;
+            let now = shared.clock.now();
+            shared.bus.bury(&delivery, Reason::from(&error), 1, now).await?;
             return Ok(Some(delivery.position));
         }
     };
@@ -141,7 +142,8 @@ async fn one(
         Ok(Ended::Finished) => Ok(Some(delivery.position)),
         Ok(Ended::Stopped) => Ok(None),
         Err(reason) => {
-            bury(shared, &delivery, (reason, TRIES)).await?;
+            let reason = Reason { code: "dispatch_failed".to_owned(), detail: reason, field: None };
+            shared.bus.bury(&delivery, reason, TRIES, shared.clock.now()).await?;
             Ok(Some(delivery.position))
         }
     }
@@ -168,15 +170,4 @@ async fn persist(
         }
     }
     Err(reason)
-}
-
-async fn bury(
-    shared: &Shared,
-    delivery: &Delivery,
-    (reason, tries): (String, u32),
-) -> Result<(), Error> {
-    let letter = dead_letter::of_delivery(delivery, (reason, tries), shared.clock.now());
-    let record = dead_letter::encode(&letter).into();
-    shared.bus.publish(TopicId::DeadLetters, vec![record]).await?;
-    Ok(())
 }

@@ -12,7 +12,7 @@ use crate::domain::channel::Channel;
 use crate::domain::dispatch::{Dispatch, Scope};
 use crate::domain::ids::{PublicationId, Seq, UnitCode};
 use crate::domain::publication::{Action, Publication};
-use crate::lifecycle::Tasks;
+use crate::lifecycle::Lifecycle;
 use crate::route::{Error, Parts, plan, router};
 use crate::store::ledger::State;
 use crate::store::reach::Reach;
@@ -41,13 +41,13 @@ impl Routed {
 }
 
 /// Starts the follower.
-pub async fn start(parts: Parts, routed: Routed, tasks: &Tasks) -> Result<(), Error> {
+pub async fn start(parts: Parts, routed: Routed, tasks: &Lifecycle) -> Result<(), Error> {
     let mut follower = Follower { parts, known: HashMap::new(), cursor: Seq(0) };
     follower.cursor = follower.parts.registry.late_cursor().await?;
-    let stop = tasks.token();
+    let stop = tasks.token().clone();
     let mut routed = routed.0.subscribe();
     let mut changed = follower.parts.registry.watch();
-    tasks.service("route.late".to_owned(), async move {
+    tasks.service("route.late", async move {
         follower.republish().await?;
         loop {
             follower.step().await?;
@@ -71,17 +71,17 @@ struct Follower {
 }
 
 impl Follower {
-    async fn live(&self) -> Result<Vec<Arc<Publication>>, Error> {
-        let mut live = self.parts.alerts.live(self.parts.clock.now()).await?;
+    fn live(&self) -> Vec<Arc<Publication>> {
+        let mut live = self.parts.alerts.live(self.parts.clock.now());
         live.retain(|publication| {
             publication.reaches_people() && publication.action() != Action::Cancel
         });
-        Ok(live)
+        live
     }
 
     /// After a crash between ledger and log: open dispatches to late joiners go out again.
     async fn republish(&self) -> Result<(), Error> {
-        for publication in self.live().await? {
+        for publication in self.live() {
             let rows = self.parts.ledger.of_publication(publication.id).await?;
             let open = rows.into_iter().filter(|row| row.state == State::Open && !row.frozen);
             let late: Vec<Dispatch> = open
@@ -94,7 +94,7 @@ impl Follower {
     }
 
     async fn step(&mut self) -> Result<(), Error> {
-        let live = self.live().await?;
+        let live = self.live();
         let ids: HashSet<_> = live.iter().map(|publication| publication.id).collect();
         self.known.retain(|id, _| ids.contains(id));
         for publication in live {
@@ -103,7 +103,7 @@ impl Follower {
         if self.known.is_empty() {
             // Nothing is live: whoever joins is not late for anything. What is routed from now on
             // is met with its own bound.
-            self.cursor = self.parts.registry.last_seq();
+            self.cursor = self.parts.registry.last_seq().await?;
             self.parts.registry.set_late_cursor(self.cursor).await?;
             return Ok(());
         }

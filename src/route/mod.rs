@@ -16,7 +16,7 @@ pub mod supersede;
 
 use crate::bus::{self, Bus};
 use crate::clock::Clock;
-use crate::lifecycle::Tasks;
+use crate::lifecycle::Lifecycle;
 use crate::store::alerts::{self, Alerts};
 use crate::store::ledger::{self, Ledger};
 use crate::store::registry::{self, Registry};
@@ -55,7 +55,7 @@ pub struct Parts {
 
 /// Starts a router for each lane, so that no lane waits for another, and the follower of late
 /// joiners.
-pub async fn start(parts: Parts, tasks: &Tasks) -> Result<(), Error> {
+pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
     let routed = late::Routed::default();
     for lane in crate::domain::lane::Lane::ALL {
         router::start(parts.clone(), lane, routed.clone(), tasks).await?;

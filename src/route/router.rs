@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::bus::{Consumer, Delivery, Record, TopicId};
+use crate::bus::{Consumer, Record, TopicId};
 use crate::domain::audience::{AreaAudience, Audience};
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::Dispatch;
 use crate::domain::ids::UnitCode;
 use crate::domain::lane::Lane;
 use crate::domain::publication::{Action, Publication};
-use crate::event::{self, dead_letter};
-use crate::lifecycle::Tasks;
+use crate::event::{self, dead_letter::Reason};
+use crate::lifecycle::Lifecycle;
+use crate::metrics;
 use crate::route::late::Routed;
 use crate::route::supersede::{AT_ONCE, Frozen, freeze};
 use crate::route::{Error, Parts, plan};
@@ -27,11 +28,11 @@ pub async fn start(
     parts: Parts,
     lane: Lane,
     routed: Routed,
-    tasks: &Tasks,
+    tasks: &Lifecycle,
 ) -> Result<(), Error> {
     let consumer = parts.bus.consumer(GROUP, &[TopicId::Publications(lane)]).await?;
-    let stop = tasks.token();
-    tasks.service(format!("route.{lane}"), async move {
+    let stop = tasks.token().clone();
+    tasks.service("route", async move {
         tokio::select! {
             ended = serve(&parts, consumer, &routed) => ended,
             () = stop.cancelled() => Ok(()),
@@ -50,7 +51,10 @@ async fn serve(parts: &Parts, mut consumer: Consumer, routed: &Routed) -> Result
                     route(parts, &publication).await?;
                     routed.announce();
                 }
-                Err(error) => bury(parts, &delivery, error.to_string()).await?,
+                Err(error) => {
+                    let now = parts.clock.now();
+                    parts.bus.bury(&delivery, Reason::from(&error), 1, now).await?;
+                }
             }
             consumer.commit(delivery.position.next()).await?;
         }
@@ -84,7 +88,10 @@ pub async fn route(parts: &Parts, publication: &Publication) -> Result<(), Error
         dispatches = dispatches.len(),
         "routed"
     );
-    send(parts, dispatches).await
+    send(parts, dispatches).await?;
+    let taken = parts.clock.now().duration_since(publication.accepted_at);
+    metrics::routed(taken.as_secs_f64());
+    Ok(())
 }
 
 async fn area(
@@ -97,7 +104,7 @@ async fn area(
     let mut dispatches = plan::followers(publication, &frozen.reaching);
     if publication.action() != Action::Cancel {
         // Before the ranges: whoever joins after this is a late joiner.
-        let upto = parts.registry.last_seq();
+        let upto = parts.registry.last_seq().await?;
         let estimate = parts.registry.estimate(&publication.audience).await?;
         for (unit, channels) in estimate.units {
             for (channel, count) in channels {
@@ -128,35 +135,24 @@ async fn area(
 /// Rows in the ledger first, so that a later update can freeze even what no worker has taken yet;
 /// then the log.
 pub(crate) async fn send(parts: &Parts, dispatches: Vec<Dispatch>) -> Result<(), Error> {
-    stream::iter(&dispatches)
-        .map(|dispatch| parts.ledger.open(dispatch))
-        .buffer_unordered(AT_ONCE)
-        .try_for_each(|_| async { Ok(()) })
-        .await?;
+    let open = |dispatch: Dispatch| {
+        let ledger = parts.ledger.clone();
+        async move { ledger.open(&dispatch).await }
+    };
+    let opened = stream::iter(dispatches.clone()).map(open).buffer_unordered(AT_ONCE);
+    opened.try_for_each(|_| std::future::ready(Ok(()))).await?;
     let mut by_topic: BTreeMap<(Channel, Lane), Vec<Record>> = BTreeMap::new();
     for dispatch in &dispatches {
         let records = by_topic.entry((dispatch.channel, dispatch.lane)).or_default();
-        records.push(event::dispatch::encode(dispatch, parts.clock.now()).into());
+        records.push(event::dispatch::encode(dispatch).into());
     }
     for ((channel, lane), mut records) in by_topic {
+        metrics::dispatches(channel, lane, records.len());
         while !records.is_empty() {
             let rest = records.split_off(records.len().min(PUBLISH_MAX));
             parts.bus.publish(TopicId::Dispatches(channel, lane), records).await?;
             records = rest;
         }
     }
-    Ok(())
-}
-
-async fn bury(parts: &Parts, delivery: &Delivery, reason: String) -> Result<(), Error> {
-    tracing::error!(
-        topic = delivery.position.topic.name(),
-        partition = delivery.position.partition,
-        offset = delivery.position.offset,
-        reason,
-        "a record that cannot be read went to the dead letters"
-    );
-    let letter = dead_letter::of_delivery(delivery, (reason, 1), parts.clock.now());
-    parts.bus.publish(TopicId::DeadLetters, vec![dead_letter::encode(&letter).into()]).await?;
     Ok(())
 }

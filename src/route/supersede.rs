@@ -7,10 +7,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::Dispatch;
-use crate::domain::ids::UnitCode;
+use crate::domain::ids::{Seq, UnitCode};
 use crate::domain::publication::Publication;
-use crate::domain::ids::Seq;
 use crate::route::{Error, Parts};
+use crate::store::ledger::Progress;
 
 /// Ledger calls in flight at once; they share commits.
 pub(crate) const AT_ONCE: usize = 256;
@@ -30,12 +30,12 @@ pub async fn freeze(parts: &Parts, publication: &Publication) -> Result<Frozen, 
     parts.alerts.supersede(&publication.supersedes, publication.id).await?;
     for earlier in &publication.supersedes {
         let rows = parts.ledger.of_publication(*earlier).await?;
-        let ids: Vec<_> = rows.into_iter().map(|row| row.dispatch.id).collect();
-        let rows: Vec<_> = stream::iter(&ids)
-            .map(|id| parts.ledger.freeze(id))
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await?;
+        let freeze = |row: Progress| {
+            let ledger = parts.ledger.clone();
+            async move { ledger.freeze(&row.dispatch.id).await }
+        };
+        let frozen_rows = stream::iter(rows).map(freeze).buffer_unordered(AT_ONCE);
+        let rows: Vec<_> = frozen_rows.try_collect().await?;
         let reaching = rows.into_iter().flatten().filter(|row| row.intent > Seq(0));
         frozen.reaching.extend(reaching.map(|row| row.dispatch));
         for cell in parts.ledger.funnel(*earlier).await?.cells {

@@ -1,0 +1,81 @@
+//! Health, readiness, metrics.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::console::Console;
+
+/// The process lives.
+#[utoipa::path(get, path = "/healthz", tag = "ops",
+    responses((status = 200, description = "The process answers", body = String)))]
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the node serves, and what it should worry about.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ReadyAnswer {
+    /// Everything is ready.
+    pub ready: bool,
+    /// The parts that are not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for: Vec<&'static str>,
+    /// How true the boundaries are: `approximate` or `imported`.
+    pub boundaries: &'static str,
+    /// Pushes go to the simulator, not to Apple and Google.
+    pub simulated_providers: bool,
+    /// The push channels.
+    pub channels: Vec<ChannelAnswer>,
+}
+
+/// How a push channel fares.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ChannelAnswer {
+    /// Its name.
+    pub channel: &'static str,
+    /// Failures since the last success.
+    pub consecutive_failures: u64,
+    /// The provider's reason, while it refuses our credentials or configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub misconfigured: Option<String>,
+}
+
+/// Whether the node serves.
+#[utoipa::path(get, path = "/readyz", tag = "ops",
+    responses(
+        (status = 200, description = "Ready", body = ReadyAnswer),
+        (status = 503, description = "Not ready: starting or draining", body = ReadyAnswer)
+    ))]
+pub async fn readyz(State(console): State<Console>) -> Response {
+    let waiting_for = console.tasks.not_ready();
+    let channels = console.senders.iter().map(|sender| {
+        let health = sender.health();
+        ChannelAnswer {
+            channel: sender.channel().as_str(),
+            consecutive_failures: health.consecutive_failures,
+            misconfigured: health.misconfigured.map(|reason| reason.to_string()),
+        }
+    });
+    let answer = ReadyAnswer {
+        ready: waiting_for.is_empty(),
+        waiting_for,
+        boundaries: console.boundaries.as_str(),
+        simulated_providers: console.simulated,
+        channels: channels.collect(),
+    };
+    let status = if answer.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(answer)).into_response()
+}
+
+/// Every metric, in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "ops",
+    responses((status = 200, description = "Metrics", body = String,
+        content_type = "text/plain; version=0.0.4")))]
+pub async fn metrics(State(console): State<Console>) -> Response {
+    let text = console.metrics.render();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}

@@ -1,0 +1,160 @@
+//! CAP alerts and updates: from the body to a checked draft.
+
+use bytes::Bytes;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::agency::{Agency, Kind};
+use crate::domain::alert::rules::{self, Mode, Violation};
+use crate::domain::alert::{Alert, MsgType, Scope};
+use crate::domain::audience::Audience;
+use crate::domain::lane::Lane;
+use crate::domain::lint;
+use crate::domain::publication::Content;
+use crate::event::cap;
+use crate::http::{Code, FieldError, Problem};
+use crate::ingest::Ingest;
+use crate::ingest::publish::{Checked, within_jurisdiction};
+use crate::store::alerts::Identity;
+
+/// How the body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// CAP XML.
+    Xml,
+    /// The JSON form of the same model.
+    Json,
+}
+
+/// A remark of the content linter, or a liberty of the profile: nothing that stops it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Warning {
+    /// Where.
+    pub path: String,
+    /// The rule's stable name.
+    pub rule: String,
+    /// What to do better.
+    pub message: String,
+}
+
+/// A draft with what its author should know.
+#[derive(Clone, Debug)]
+pub struct Reviewed {
+    /// Ready to be published.
+    pub checked: Checked,
+    /// Remarks.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads an alert; every broken rule is an error of the problem.
+pub fn read(body: &[u8], form: Form) -> Result<Alert, Problem> {
+    let read = match form {
+        Form::Xml => cap::read(body, Mode::Strict, &cap::Limits::default()).map(|read| read.alert),
+        Form::Json => cap::read_json(body),
+    };
+    read.map_err(violated)
+}
+
+fn violated(violations: Vec<Violation>) -> Problem {
+    let errors = violations.iter().filter(|violation| violation.severity == rules::Severity::Error);
+    Problem::fields(Code::BadCap, errors.map(field_error).collect())
+}
+
+fn field_error(violation: &Violation) -> FieldError {
+    FieldError::new(violation.path.as_str(), violation.rule, &violation.message)
+}
+
+impl Ingest {
+    /// Checks an alert, update or cancel of an agency.
+    pub async fn review(
+        &self,
+        agency: &Agency,
+        alert: Alert,
+        raw: Option<Bytes>,
+    ) -> Result<Reviewed, Problem> {
+        supported(&alert)?;
+        if alert.msg_type == MsgType::Cancel {
+            return self.review_cancel(agency, alert, raw).await;
+        }
+        let warnings = self.profile(&alert)?;
+        let now = self.clock.now();
+        let expires = alert.infos.iter().filter_map(|info| info.expires).map(|time| time.instant());
+        let expires = expires.max().ok_or_else(|| missing_expiry(&alert))?;
+        if expires <= now {
+            let message = format!("it expired at {expires}");
+            let error = FieldError::new("/alert/info/expires", "expires_in_future", message);
+            return Err(Problem::fields(Code::Expired, vec![error]));
+        }
+        let continued = match alert.msg_type {
+            MsgType::Update => Some(self.continued(agency, &alert).await?),
+            _ => None,
+        };
+        let audience = Audience::Area(self.audience_of(&alert)?);
+        let categories: Vec<_> =
+            alert.infos.iter().flat_map(|info| info.categories.iter().copied()).collect();
+        let severity = alert.infos.iter().map(|info| info.severity).min();
+        within_jurisdiction(agency, Kind::Alert, &audience, (&categories, severity))?;
+        let own_lane = Lane::of_infos(&alert.infos);
+        let checked = Checked {
+            lane: continued.as_ref().map_or(own_lane, |one| one.lane().min(own_lane)),
+            chain: continued.as_ref().map(|one| one.chain),
+            supersedes: continued.map(|one| one.supersedes()).unwrap_or_default(),
+            identity: identity(&alert),
+            audience,
+            expires,
+            raw,
+            content: Content::Alert(Box::new(alert)),
+        };
+        Ok(Reviewed { checked, warnings })
+    }
+
+    /// The rules for what is published here, beyond CAP's own, and the content linter.
+    fn profile(&self, alert: &Alert) -> Result<Vec<Warning>, Problem> {
+        let (errors, liberties): (Vec<_>, Vec<_>) = rules::profile(alert)
+            .into_iter()
+            .partition(|violation| violation.severity == rules::Severity::Error);
+        if !errors.is_empty() {
+            return Err(violated(errors));
+        }
+        let liberties = liberties.into_iter().map(|one| Warning {
+            path: one.path,
+            rule: one.rule.to_owned(),
+            message: one.message,
+        });
+        let findings = lint::lint(alert, self.clock.now()).into_iter().map(|one| Warning {
+            path: one.path,
+            rule: one.rule.to_owned(),
+            message: one.message,
+        });
+        Ok(liberties.chain(findings).collect())
+    }
+}
+
+/// The identity of a CAP message: sender, identifier and sent.
+pub fn identity(alert: &Alert) -> Identity {
+    Identity::Alert {
+        sender: alert.sender.clone(),
+        identifier: alert.identifier.clone(),
+        sent: alert.sent.instant(),
+    }
+}
+
+fn missing_expiry(alert: &Alert) -> Problem {
+    let message = format!("message {} has no `expires`", alert.identifier);
+    let error = FieldError::new("/alert/info/expires", "expires_required", message);
+    Problem::fields(Code::BadCap, vec![error])
+}
+
+/// What is for machines or for named recipients is refused, never treated as a public alert.
+fn supported(alert: &Alert) -> Result<(), Problem> {
+    let mut errors = Vec::new();
+    if matches!(alert.msg_type, MsgType::Ack | MsgType::Error) {
+        let message = format!("{} is not published; Alert, Update and Cancel are", alert.msg_type);
+        errors.push(FieldError::new("/alert/msgType", "msg_type_supported", message));
+    }
+    if alert.scope != Scope::Public {
+        let message = format!("{} alerts are not broadcast; Public ones are", alert.scope);
+        errors.push(FieldError::new("/alert/scope", "scope_supported", message));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Problem::fields(Code::BadCap, errors)) }
+}

@@ -1,0 +1,112 @@
+//! What the agencies' face answers.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::audience::{AreaAudience, Audience};
+use crate::ingest::alert::Warning;
+use crate::ingest::publish::Published;
+use crate::store::registry::Estimate;
+
+/// A publication was accepted: it is durable.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct AcceptedAnswer {
+    /// The publication's id.
+    pub id: String,
+    /// The chain it belongs to.
+    pub chain: String,
+    /// Its lane: emergency, personal or routine.
+    pub lane: String,
+    /// It had been accepted before; nothing was published again.
+    pub repeated: bool,
+    /// How true the boundaries were: `approximate` or `imported`; absent for one citizen's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boundaries: Option<&'static str>,
+    /// Where to watch it.
+    pub funnel: String,
+    /// Remarks of the content linter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+}
+
+impl AcceptedAnswer {
+    /// The answer for a published one.
+    pub fn of(published: &Published, audience: Option<&Audience>, warnings: Vec<Warning>) -> Self {
+        Self {
+            id: published.id.to_string(),
+            chain: published.chain.to_string(),
+            lane: published.lane.to_string(),
+            repeated: published.repeated,
+            boundaries: audience.and_then(boundaries),
+            funnel: format!("/v1/publications/{}/funnel", published.id),
+            warnings,
+        }
+    }
+}
+
+fn boundaries(audience: &Audience) -> Option<&'static str> {
+    match audience {
+        Audience::Area(area) => Some(area.boundaries.as_str()),
+        Audience::Subject { .. } => None,
+    }
+}
+
+/// What a dry run found; nothing was published.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DryRunAnswer {
+    /// The lane it would take.
+    pub lane: String,
+    /// How true the boundaries are.
+    pub boundaries: &'static str,
+    /// The units it would go to.
+    pub units: Vec<UnitAnswer>,
+    /// Devices by channel. A device with two places inside counts at both.
+    pub channels: BTreeMap<String, u64>,
+    /// Devices together.
+    pub devices: u64,
+    /// Those whose place is a whole unit that is covered only in part.
+    pub coarse: u64,
+    /// Remarks of the content linter.
+    pub warnings: Vec<Warning>,
+}
+
+/// One unit of a dry run's audience.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct UnitAnswer {
+    /// Its code.
+    pub code: String,
+    /// The part of its area inside the target, 0..=1.
+    pub share: f64,
+    /// Its devices, by channel.
+    pub channels: BTreeMap<String, u64>,
+}
+
+impl DryRunAnswer {
+    /// The answer for an audience and its estimate.
+    pub fn of(
+        lane: crate::domain::lane::Lane,
+        area: &AreaAudience,
+        estimate: &Estimate,
+        warnings: Vec<Warning>,
+    ) -> Self {
+        let named = |counts: &BTreeMap<crate::domain::channel::Channel, u64>| {
+            counts.iter().map(|(channel, count)| (channel.to_string(), *count)).collect()
+        };
+        let units = area.units.iter().map(|unit| UnitAnswer {
+            code: unit.code.to_string(),
+            share: unit.share,
+            channels: estimate.units.get(&unit.code).map(named).unwrap_or_default(),
+        });
+        Self {
+            lane: lane.to_string(),
+            boundaries: area.boundaries.as_str(),
+            units: units.collect(),
+            channels: named(&estimate.channels),
+            devices: estimate.total,
+            coarse: estimate.coarse,
+            warnings,
+        }
+    }
+}

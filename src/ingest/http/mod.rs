@@ -1,0 +1,36 @@
+//! The agencies' HTTP face: `Authorization: Bearer loa_…` on every request.
+
+mod answers;
+mod publish;
+mod read;
+
+use axum::extract::FromRef;
+use utoipa_axum::routes;
+
+use crate::auth::api_key::Keys;
+use crate::http::Router;
+use crate::ingest::Ingest;
+
+/// A CAP document or its JSON may be this large, in bytes.
+pub const BODY_MAX: usize = 1024 * 1024;
+
+impl FromRef<Ingest> for Keys {
+    fn from_ref(ingest: &Ingest) -> Self {
+        Keys { agencies: ingest.agencies.clone(), clock: ingest.clock.clone() }
+    }
+}
+
+/// The agencies' routes.
+pub fn router(ingest: Ingest) -> Router {
+    Router::new()
+        .routes(routes!(publish::post_alert))
+        .routes(routes!(publish::update_alert))
+        .routes(routes!(publish::cancel_alert))
+        .routes(routes!(publish::post_status_changes))
+        .routes(routes!(publish::post_notice))
+        .routes(routes!(read::get_alert))
+        .routes(routes!(read::funnel))
+        .routes(routes!(read::recipients))
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_MAX))
+        .with_state(ingest)
+}

@@ -1,0 +1,214 @@
+//! From a checked draft to a publication on the log: the steps every kind shares.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::bus::{self, Record, TopicId};
+use crate::domain::agency::{Agency, Kind, Trespass};
+use crate::domain::alert::{Category, Severity};
+use crate::domain::audience::Audience;
+use crate::domain::ids::{ChainId, PublicationId};
+use crate::domain::lane::Lane;
+use crate::domain::publication::{Content, Publication};
+use crate::event;
+use crate::http::{Code, FieldError, Problem};
+use crate::ingest::Ingest;
+use crate::metrics;
+use crate::store::alerts::{self, Accepted, Accepting, Identity};
+
+/// Everything about a publication but what acceptance gives it.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What it says.
+    pub content: Content,
+    /// Its lane.
+    pub lane: Lane,
+    /// Who it is for.
+    pub audience: Audience,
+    /// After this nothing is sent.
+    pub expires: Timestamp,
+    /// The chain it continues; none for the first of a chain.
+    pub chain: Option<ChainId>,
+    /// What it supersedes.
+    pub supersedes: Vec<PublicationId>,
+    /// What makes it the same submission as another.
+    pub identity: Identity,
+    /// The document as it came, if it was XML.
+    pub raw: Option<Bytes>,
+}
+
+/// An accepted publication.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    /// Its id.
+    pub id: PublicationId,
+    /// Its chain.
+    pub chain: ChainId,
+    /// Its lane.
+    pub lane: Lane,
+    /// It was accepted before; nothing was published again.
+    pub repeated: bool,
+}
+
+impl Ingest {
+    /// Accepts publications: reserved, appended to the log, marked. All in one group commit each;
+    /// a repeated one is answered as it was.
+    pub async fn publish(
+        &self,
+        agency: &Agency,
+        checked: Vec<Checked>,
+    ) -> Result<Vec<Published>, Problem> {
+        let now = self.clock.now();
+        let accepting: Vec<Accepting> =
+            checked.into_iter().map(|one| accepting(agency, one, now)).collect();
+        let drafts: Vec<Publication> =
+            accepting.iter().map(|one| one.publication.clone()).collect();
+        let answers = self.alerts.accept_all(accepting).await.map_err(store_problem)?;
+        let mut published = Vec::with_capacity(answers.len());
+        let mut fresh = Vec::new();
+        for (index, (draft, answer)) in drafts.into_iter().zip(answers).enumerate() {
+            let (publication, repeated, logged) = match answer {
+                Accepted::New => (draft, false, false),
+                Accepted::Same(stored) => {
+                    ((*stored.publication).clone(), true, stored.logged.is_some())
+                }
+                Accepted::Conflict(known) => return Err(conflict(index, known)),
+            };
+            let (id, chain, lane) = (publication.id, publication.chain, publication.lane);
+            published.push(Published { id, chain, lane, repeated });
+            if !logged {
+                fresh.push(publication);
+            }
+        }
+        self.log(fresh).await?;
+        Ok(published)
+    }
+
+    /// Appends reserved publications to their lanes and marks them.
+    async fn log(&self, publications: Vec<Publication>) -> Result<(), Problem> {
+        for publication in &publications {
+            let by = publication.id;
+            self.alerts.supersede(&publication.supersedes, by).await.map_err(store_problem)?;
+        }
+        for lane in Lane::ALL {
+            let mine: Vec<&Publication> =
+                publications.iter().filter(|publication| publication.lane == lane).collect();
+            if mine.is_empty() {
+                continue;
+            }
+            let records: Vec<Record> =
+                mine.iter().map(|publication| event::publication::encode(publication).into()).collect();
+            let topic = TopicId::Publications(lane);
+            let positions = self.bus.publish(topic, records).await.map_err(bus_problem)?;
+            let marks = mine.iter().zip(positions).map(|(publication, position)| {
+                metrics::publication(lane);
+                tracing::info!(
+                    publication.id = %publication.id,
+                    agency.id = %publication.agency,
+                    lane = %lane,
+                    "accepted"
+                );
+                (publication.id, format!("{}/{}", position.partition, position.offset))
+            });
+            let marked = self.alerts.mark_all_logged(marks.collect()).await;
+            // The publication is on the log, so the 202 is true whatever became of the mark: an
+            // unmarked one is only appended again at the next start, under the same id.
+            if let Err(error) = marked {
+                tracing::warn!(error = %error, "publications on the log could not be marked");
+            }
+        }
+        Ok(())
+    }
+
+    /// Finishes what a crash left between reservation and log; call before serving.
+    pub async fn recover(&self) -> Result<usize, Problem> {
+        let unlogged = self.alerts.unlogged().await.map_err(store_problem)?;
+        let count = unlogged.len();
+        self.log(unlogged).await?;
+        Ok(count)
+    }
+}
+
+fn accepting(agency: &Agency, checked: Checked, now: Timestamp) -> Accepting {
+    let seconds = now.as_second().unsigned_abs();
+    let nanos = now.subsec_nanosecond().unsigned_abs();
+    let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos);
+    let id = PublicationId(Uuid::new_v7(stamp));
+    let digest = digest(&checked.content);
+    let publication = Publication {
+        id,
+        chain: checked.chain.unwrap_or(ChainId::from(id)),
+        lane: checked.lane,
+        agency: agency.id.clone(),
+        accepted_at: now,
+        expires: checked.expires,
+        supersedes: checked.supersedes,
+        audience: checked.audience,
+        content: checked.content,
+    };
+    Accepting { publication, identity: checked.identity, digest, raw: checked.raw }
+}
+
+/// What the same identity must say again to be the same submission.
+fn digest(content: &Content) -> [u8; 32] {
+    let bytes = serde_json::to_vec(content).expect("the content's types serialise to JSON");
+    Sha256::digest(bytes).into()
+}
+
+fn conflict(index: usize, known: PublicationId) -> Problem {
+    let path = format!("[{index}].identifier");
+    let message = format!("this identity was used with other content, by publication {known}");
+    Problem::fields(Code::Conflict, vec![FieldError::new(path, "unique_identity", message)])
+}
+
+/// Holds a publication to the agency's jurisdiction; every trespass is named.
+pub fn within_jurisdiction(
+    agency: &Agency,
+    kind: Kind,
+    audience: &Audience,
+    (categories, severity): (&[Category], Option<Severity>),
+) -> Result<(), Problem> {
+    let units = match audience {
+        Audience::Area(area) => area.units.as_slice(),
+        Audience::Subject { .. } => &[],
+    };
+    let units = units.iter().map(|unit| &unit.code);
+    let found = agency.jurisdiction.check(kind, units, categories, severity);
+    if found.is_empty() {
+        return Ok(());
+    }
+    let errors = found.iter().map(|trespass| {
+        let (path, rule) = match trespass {
+            Trespass::Kind(_) => ("kind", "jurisdiction_kind"),
+            Trespass::Units(_) => ("area", "jurisdiction_units"),
+            Trespass::Category(_) => ("category", "jurisdiction_category"),
+            Trespass::Severity { .. } => ("severity", "jurisdiction_severity"),
+        };
+        FieldError::new(path, rule, trespass)
+    });
+    Err(Problem::fields(Code::OutsideJurisdiction, errors.collect()))
+}
+
+/// A failing alerts store, as an answer.
+pub fn store_problem(error: alerts::Error) -> Problem {
+    match error {
+        alerts::Error::StorageFull(_) | alerts::Error::Closed => {
+            tracing::error!(error = %error, "the alerts store takes nothing");
+            Problem::new(Code::Unavailable, "nothing can be stored just now").retry_after(5)
+        }
+        other => Problem::internal(&other),
+    }
+}
+
+/// A failing log, as an answer.
+pub fn bus_problem(error: bus::Error) -> Problem {
+    match error {
+        bus::Error::StorageFull { .. } | bus::Error::Closed => {
+            tracing::error!(error = %error, "the event log takes nothing");
+            Problem::new(Code::Unavailable, "nothing can be stored just now").retry_after(5)
+        }
+        other => Problem::internal(&other),
+    }
+}
