@@ -1,1 +1,214 @@
-//! The event log.
+//! The event log: what stages read from and write to, and the only way they meet.
+//!
+//! Whatever stands behind it (one file of this process, or Apache Kafka), the bus promises:
+//!
+//! - **Durable**: when [`Bus::publish`] returns, the records are on disk and visible to readers; of
+//!   one call's records all are there or none.
+//! - **Ordered by key**: records with equal keys of one topic lie in one partition, in the order
+//!   in which their publishes were called and returned. A partition's offsets rise by one from 0.
+//! - **At least once**: a [`Consumer`] goes on from its group's committed offsets; what was
+//!   delivered and not committed is delivered again. Handlers must bear repeats.
+//! - **Nothing waits for others**: a slow consumer holds up no other group and no other topic; a
+//!   full writer makes publishers wait, and never drops.
+//! - **Bytes are bytes**: key, headers and payload come out as they went in; the bus reads none of
+//!   them but the key's hash.
+//! - **Kept long enough**: a record is deleted when it is older than its topic's retention *and*
+//!   every group has committed past it; a group that stays behind longer than
+//!   [`Settings::pinned_hours_max`] no longer holds anything back.
+//!
+//! Keys are spread over partitions as Kafka's own producer does it, so records go to the same
+//! partition in both shapes when the counts agree.
+
+mod acks;
+mod consumer;
+mod embedded;
+mod error;
+mod partition;
+mod reader;
+mod settings;
+mod topic;
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+pub use acks::Acks;
+pub use consumer::{Committer, Consumer};
+pub use error::{Error, Result};
+pub use reader::Reader;
+pub use settings::Settings;
+pub use topic::{Cleanup, Definition, PARTITIONS_MAX, TopicId, UnknownTopic};
+
+use crate::clock::Clock;
+
+/// The most bytes of one record: key, headers and payload together. Kafka's own default.
+pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// The most records of one [`Bus::publish`]: more is a longer commit than others should wait for.
+pub const CALL_RECORDS_MAX: usize = 10_000;
+/// The most bytes of one [`Bus::publish`].
+pub const CALL_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// What is published. CloudEvents in binary mode: attributes in headers, the data as the payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The id whose order matters.
+    pub key: String,
+    /// Names and values, in order.
+    pub headers: Vec<(String, String)>,
+    /// The data.
+    pub payload: Bytes,
+}
+
+/// A place on the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position {
+    /// The topic.
+    pub topic: TopicId,
+    /// The partition, from 0.
+    pub partition: u32,
+    /// The offset, from 0.
+    pub offset: u64,
+}
+
+/// A record as read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Where it lies.
+    pub position: Position,
+    /// Its key.
+    pub key: String,
+    /// Its headers.
+    pub headers: Vec<(String, String)>,
+    /// When it was appended.
+    pub at: Timestamp,
+    /// Its data.
+    pub payload: Bytes,
+}
+
+/// How far a group is behind in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// Where the group goes on: the next record to read.
+    pub next: Position,
+    /// The offset the next record of the partition will get.
+    pub end: u64,
+}
+
+/// What the log has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Durable commits.
+    pub commits: u64,
+    /// Records published.
+    pub records: u64,
+    /// Records deleted by retention.
+    pub deleted: u64,
+}
+
+/// The log. A cheap handle; clones share it.
+#[derive(Clone, Debug)]
+pub enum Bus {
+    /// One file of this process.
+    Embedded(embedded::Log),
+}
+
+impl Bus {
+    /// Opens the log, and makes it where there is none.
+    pub async fn open(settings: &Settings, clock: Clock) -> Result<Bus> {
+        Ok(Bus::Embedded(embedded::Log::open(settings, clock).await?))
+    }
+
+    /// Publishes records to a topic, all or none, and answers where each lies. They are durable
+    /// and visible when it returns. Waits while the writer's queue is full. If the call is dropped
+    /// before it returns, the records may be published or not.
+    pub async fn publish(&self, topic: TopicId, records: Vec<Record>) -> Result<Vec<Position>> {
+        match self {
+            Bus::Embedded(log) => log.publish(topic, records).await,
+        }
+    }
+
+    /// Joins a group (1 to 64 characters of a-z, 0-9, `-` and `.`) as a reader of topics. A new
+    /// group begins with the oldest record kept. In the embedded shape a group has one live
+    /// consumer a topic; a second is refused with [`Error::GroupBusy`].
+    pub async fn consumer(&self, group: &str, topics: &[TopicId]) -> Result<Consumer> {
+        match self {
+            Bus::Embedded(log) => Ok(Consumer::Embedded(log.consumer(group, topics).await?)),
+        }
+    }
+
+    /// Reads one partition from an offset on, without a group. [`Error::OutOfRange`] if the offset
+    /// is not within [`Bus::bounds`] (its end included).
+    pub async fn reader(&self, topic: TopicId, partition: u32, from: u64) -> Result<Reader> {
+        match self {
+            Bus::Embedded(log) => Ok(Reader::Embedded(log.reader(topic, partition, from)?)),
+        }
+    }
+
+    /// The offsets a partition holds: from the oldest kept to that of the next record.
+    pub async fn bounds(&self, topic: TopicId, partition: u32) -> Result<Range<u64>> {
+        match self {
+            Bus::Embedded(log) => log.bounds(topic, partition),
+        }
+    }
+
+    /// How many partitions a topic has; 0 for a topic that this log lacks.
+    pub fn partitions(&self, topic: TopicId) -> u32 {
+        match self {
+            Bus::Embedded(log) => log.partitions(topic),
+        }
+    }
+
+    /// A random name made with the log. An offset remembered with another epoch means nothing.
+    pub fn epoch(&self) -> &str {
+        match self {
+            Bus::Embedded(log) => log.epoch(),
+        }
+    }
+
+    /// How far a group is behind, in every partition it ever read, in order of topic and partition.
+    pub async fn lag(&self, group: &str) -> Result<Vec<Lag>> {
+        match self {
+            Bus::Embedded(log) => log.lag(group).await,
+        }
+    }
+
+    /// Deletes what retention allows now, and answers how many records that was. The embedded log
+    /// does so by itself while it is written to.
+    pub async fn trim(&self) -> Result<u64> {
+        match self {
+            Bus::Embedded(log) => log.trim().await,
+        }
+    }
+
+    /// What the log has done since it was opened.
+    pub fn stats(&self) -> Stats {
+        match self {
+            Bus::Embedded(log) => log.stats(),
+        }
+    }
+
+    /// Commits what is queued and closes the log for every clone; readers end with
+    /// [`Error::Closed`].
+    pub async fn close(self) -> Result<()> {
+        match self {
+            Bus::Embedded(log) => log.close().await,
+        }
+    }
+}
+
+impl Record {
+    /// Key, headers and payload together, in bytes.
+    pub fn size(&self) -> usize {
+        let headers: usize =
+            self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.len() + headers + self.payload.len()
+    }
+}
+
+impl Position {
+    /// The position after this one: what to commit when this record is done.
+    pub fn next(self) -> Position {
+        Position { offset: self.offset + 1, ..self }
+    }
+}

@@ -9,8 +9,11 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+pub mod agencies;
+pub mod alerts;
 pub mod ledger;
 pub mod registry;
+pub mod replies;
 
 mod sqlite;
 

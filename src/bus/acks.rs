@@ -1,0 +1,67 @@
+//! Acks: work finishes in any order, offsets are committed in theirs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::bus::{Position, TopicId};
+
+/// What was delivered and what of it is done, so that only the contiguous beginning is committed.
+///
+/// Call [`Acks::begin`] for every delivery in the order delivered, [`Acks::done`] when its effect
+/// is durable, and commit what `done` answers. What is begun and never done is delivered again
+/// after a restart, with all that follows it.
+#[derive(Debug, Default)]
+pub struct Acks {
+    partitions: Mutex<BTreeMap<(TopicId, u32), Window>>,
+}
+
+/// One partition's deliveries that are not committed yet. Offsets rise, perhaps with gaps (Kafka
+/// leaves some to transactions).
+#[derive(Debug, Default)]
+struct Window {
+    /// Offset, and whether it is done.
+    waiting: VecDeque<(u64, bool)>,
+}
+
+impl Acks {
+    /// Nothing delivered yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A record was delivered. One that does not lie after all others of its partition is ignored:
+    /// it is a repeat.
+    pub fn begin(&self, position: Position) {
+        let mut partitions = self.lock();
+        let window = partitions.entry((position.topic, position.partition)).or_default();
+        if window.waiting.back().is_none_or(|(last, _)| *last < position.offset) {
+            window.waiting.push_back((position.offset, false));
+        }
+    }
+
+    /// A record is done. Answers what to commit, if the contiguous beginning grew: the position
+    /// after it.
+    pub fn done(&self, position: Position) -> Option<Position> {
+        let mut partitions = self.lock();
+        let window = partitions.get_mut(&(position.topic, position.partition))?;
+        let index =
+            window.waiting.binary_search_by_key(&position.offset, |(offset, _)| *offset).ok()?;
+        window.waiting[index].1 = true;
+        let mut last = None;
+        while let Some((offset, true)) = window.waiting.front().copied() {
+            window.waiting.pop_front();
+            last = Some(offset);
+        }
+        last.map(|offset| Position { offset: offset + 1, ..position })
+    }
+
+    /// How many records are begun and not committed: what a caller bounds its work by.
+    pub fn waiting(&self) -> usize {
+        self.lock().values().map(|window| window.waiting.len()).sum()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(TopicId, u32), Window>> {
+        // Nothing in the critical sections can panic half way, so a poisoned lock holds good data.
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,155 @@
+//! Who may publish: agencies, what they may, and their API keys.
+//!
+//! A key is shown once, when it is made; only its SHA-256 is stored. Agencies and keys may be
+//! changed by another process while a node runs (`loa agency ...`): every question is answered
+//! from the file, so a revoked key stops at once.
+
+mod embedded;
+mod key;
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+pub use key::ApiKey;
+
+use crate::domain::agency::Agency;
+use crate::domain::ids::AgencyId;
+
+/// The most keys of one agency, revoked ones included.
+pub const KEYS_MAX: usize = 64;
+/// The most characters of a key's name.
+pub const KEY_NAME_CHARS_MAX: usize = 64;
+
+/// A shorthand for results of this store.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong in this store.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such agency.
+    #[error("agency {0} is unknown")]
+    UnknownAgency(AgencyId),
+    /// The agency has a key of this name; names are never used again, so that logs stay true.
+    #[error("agency {agency} already has a key named `{name}`")]
+    NameTaken {
+        /// The agency.
+        agency: AgencyId,
+        /// The key's name.
+        name: String,
+    },
+    /// A key's name is 1 to 64 characters, none of them a control character.
+    #[error("a key's name is 1 to {KEY_NAME_CHARS_MAX} characters without control characters")]
+    BadName,
+    /// The agency has as many keys as it may.
+    #[error("agency {0} already has {KEYS_MAX} keys")]
+    TooManyKeys(AgencyId),
+    /// The store was closed, or its writer died.
+    #[error("the agencies store is closed")]
+    Closed,
+    /// The disk is full; nothing was stored.
+    #[error("no space is left for the agencies store: {0}")]
+    StorageFull(String),
+    /// The disk or the file failed.
+    #[error("the agencies store failed: {0}")]
+    Storage(String),
+    /// A row holds what this version cannot read.
+    #[error("the agencies store is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Where the store lives.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data directory; the store is `agencies.db` in it.
+    pub dir: PathBuf,
+}
+
+/// What is known of a key; never the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// Its name within its agency.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it stops working.
+    pub expires: Option<Timestamp>,
+    /// When it was last used, to about a minute.
+    pub last_used: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked: Option<Timestamp>,
+}
+
+/// The store. A cheap handle; clones share it.
+#[derive(Clone, Debug)]
+pub enum Agencies {
+    /// One file, which other processes of this machine may open too.
+    Embedded(embedded::Store),
+}
+
+impl Agencies {
+    /// Opens the store, and makes it where there is none.
+    pub async fn open(settings: &Settings) -> Result<Agencies> {
+        Ok(Agencies::Embedded(embedded::Store::open(settings).await?))
+    }
+
+    /// Adds an agency, or replaces what is known of it. Its keys stay.
+    pub async fn put(&self, agency: Agency) -> Result<()> {
+        match self {
+            Agencies::Embedded(store) => store.put(agency).await,
+        }
+    }
+
+    /// Every agency, by id.
+    pub async fn list(&self) -> Result<Vec<Agency>> {
+        match self {
+            Agencies::Embedded(store) => store.list().await,
+        }
+    }
+
+    /// One agency.
+    pub async fn get(&self, id: &AgencyId) -> Result<Option<Agency>> {
+        match self {
+            Agencies::Embedded(store) => store.get(id).await,
+        }
+    }
+
+    /// Makes a key for an agency. This is the only time that it is seen.
+    pub async fn add_key(
+        &self,
+        agency: &AgencyId,
+        name: &str,
+        now: Timestamp,
+        expires: Option<Timestamp>,
+    ) -> Result<ApiKey> {
+        match self {
+            Agencies::Embedded(store) => store.add_key(agency, name, now, expires).await,
+        }
+    }
+
+    /// An agency's keys, by name.
+    pub async fn keys(&self, agency: &AgencyId) -> Result<Vec<KeyInfo>> {
+        match self {
+            Agencies::Embedded(store) => store.keys(agency).await,
+        }
+    }
+
+    /// Whose key this is and what the key is called; none if it is unknown, expired or revoked
+    /// (which of them is not told).
+    pub async fn authenticate(
+        &self,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Agency, String)>> {
+        match self {
+            Agencies::Embedded(store) => store.authenticate(key, now).await,
+        }
+    }
+
+    /// Revokes a key for ever; answers whether there was such a key that was not revoked.
+    pub async fn revoke(&self, agency: &AgencyId, name: &str, now: Timestamp) -> Result<bool> {
+        match self {
+            Agencies::Embedded(store) => store.revoke(agency, name, now).await,
+        }
+    }
+}

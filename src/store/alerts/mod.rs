@@ -1,0 +1,227 @@
+//! What was accepted: every publication, found by id, identity, chain, citizen and time.
+//!
+//! Ingest reserves a publication here *before* it appends it to the log, and marks it logged
+//! afterwards; after a crash in between it finishes [`Alerts::unlogged`]. So of two equal
+//! submissions only one is ever published, whichever process dies when.
+//!
+//! Promises: what [`Alerts::accept`], [`Alerts::mark_logged`] and [`Alerts::supersede`] answered
+//! is durable; one identity has one publication; a publication never changes.
+
+mod embedded;
+mod identity;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+pub use identity::Identity;
+
+use crate::domain::ids::{ChainId, PublicationId, SubjectId};
+use crate::domain::publication::Publication;
+
+/// The most publications a listing answers at once, and [`Alerts::accept_all`] takes.
+pub const PAGE_MAX: usize = 1000;
+
+/// A shorthand for results of this store.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong in this store.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such publication.
+    #[error("publication {0} is unknown")]
+    Unknown(PublicationId),
+    /// The publication's id is taken by one of another identity.
+    #[error("publication id {0} is already taken")]
+    IdTaken(PublicationId),
+    /// More publications in one call than [`PAGE_MAX`].
+    #[error("{0} publications in one call are over the limit of {PAGE_MAX}")]
+    TooMany(usize),
+    /// The store was closed, or its writer died.
+    #[error("the alerts store is closed")]
+    Closed,
+    /// The disk is full; nothing was stored.
+    #[error("no space is left for the alerts store: {0}")]
+    StorageFull(String),
+    /// The disk or the file failed.
+    #[error("the alerts store failed: {0}")]
+    Storage(String),
+    /// A row holds what this version cannot read.
+    #[error("the alerts store is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Where the store lives.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data directory; the store is `alerts.db` in it.
+    pub dir: PathBuf,
+}
+
+/// A publication to be accepted.
+#[derive(Clone, Debug)]
+pub struct Accepting {
+    /// The publication.
+    pub publication: Publication,
+    /// What makes it the same as another submission; see [`Identity::of`].
+    pub identity: Identity,
+    /// A digest of what was submitted, to tell a repeat from a clash.
+    pub digest: [u8; 32],
+    /// The XML as it was received, to be given out again unchanged.
+    pub raw: Option<Bytes>,
+}
+
+/// What came of accepting.
+#[derive(Clone, Debug)]
+pub enum Accepted {
+    /// It is reserved, and to be logged now.
+    New,
+    /// The same submission came before. To be logged now if [`Stored::logged`] is none.
+    Same(Arc<Stored>),
+    /// Another submission has this identity: this is its publication.
+    Conflict(PublicationId),
+}
+
+/// A publication as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// The publication.
+    pub publication: Arc<Publication>,
+    /// The later publication that replaced or withdrew it.
+    pub superseded_by: Option<PublicationId>,
+    /// Its position on the log, once it is there.
+    pub logged: Option<String>,
+    /// The XML as it was received.
+    pub raw: Option<Bytes>,
+}
+
+/// The store. A cheap handle; clones share it.
+#[derive(Clone, Debug)]
+pub enum Alerts {
+    /// One file of this process.
+    Embedded(embedded::Store),
+}
+
+impl Alerts {
+    /// Opens the store, and makes it where there is none.
+    pub async fn open(settings: &Settings) -> Result<Alerts> {
+        Ok(Alerts::Embedded(embedded::Store::open(settings).await?))
+    }
+
+    /// Reserves a publication's identity and stores it, durably. Safe to repeat.
+    pub async fn accept(&self, accepting: Accepting) -> Result<Accepted> {
+        let mut accepted = self.accept_all(vec![accepting]).await?;
+        Ok(accepted.pop().expect("one answer for one publication"))
+    }
+
+    /// As [`Alerts::accept`] for up to [`PAGE_MAX`] publications in one durable commit, answered
+    /// in order. Either all are answered or nothing is stored.
+    pub async fn accept_all(&self, accepting: Vec<Accepting>) -> Result<Vec<Accepted>> {
+        match self {
+            Alerts::Embedded(store) => store.accept_all(accepting).await,
+        }
+    }
+
+    /// Remembers that a publication is on the log, and where. The first position stays.
+    pub async fn mark_logged(&self, id: PublicationId, position: String) -> Result<()> {
+        self.mark_all_logged(vec![(id, position)]).await
+    }
+
+    /// As [`Alerts::mark_logged`] for several in one commit; unknown ones are an error.
+    pub async fn mark_all_logged(&self, logged: Vec<(PublicationId, String)>) -> Result<()> {
+        match self {
+            Alerts::Embedded(store) => store.mark_all_logged(logged).await,
+        }
+    }
+
+    /// What was accepted and is not known to be on the log, oldest first: at start, what a crash
+    /// left. At most [`PAGE_MAX`]; ask again after logging those.
+    pub async fn unlogged(&self) -> Result<Vec<Publication>> {
+        match self {
+            Alerts::Embedded(store) => store.unlogged().await,
+        }
+    }
+
+    /// A publication by its id.
+    pub async fn get(&self, id: PublicationId) -> Result<Option<Arc<Stored>>> {
+        match self {
+            Alerts::Embedded(store) => store.get(id).await,
+        }
+    }
+
+    /// The CAP alert with this sender, identifier and instant: what a CAP reference names.
+    pub async fn by_identity(
+        &self,
+        sender: &str,
+        identifier: &str,
+        sent: Timestamp,
+    ) -> Result<Option<Arc<Stored>>> {
+        match self {
+            Alerts::Embedded(store) => store.by_identity(sender, identifier, sent).await,
+        }
+    }
+
+    /// The CAP alerts with this sender and identifier, oldest first; at most [`PAGE_MAX`].
+    pub async fn by_identifier(&self, sender: &str, identifier: &str) -> Result<Vec<Arc<Stored>>> {
+        match self {
+            Alerts::Embedded(store) => store.by_identifier(sender, identifier).await,
+        }
+    }
+
+    /// A chain's publications, oldest first; at most [`PAGE_MAX`].
+    pub async fn chain(&self, chain: ChainId) -> Result<Vec<Arc<Stored>>> {
+        match self {
+            Alerts::Embedded(store) => store.chain(chain).await,
+        }
+    }
+
+    /// Remembers that publications were replaced or withdrawn by another. What was superseded
+    /// before stays so by the first; unknown ids are ignored.
+    pub async fn supersede(&self, ids: &[PublicationId], by: PublicationId) -> Result<()> {
+        match self {
+            Alerts::Embedded(store) => store.supersede(ids, by).await,
+        }
+    }
+
+    /// Area publications that say something now: not expired, not superseded, and no cancels
+    /// (which are for those who were warned, and warn nobody). Oldest first, from memory.
+    pub fn live(&self, now: Timestamp) -> Vec<Arc<Publication>> {
+        match self {
+            Alerts::Embedded(store) => store.live(now),
+        }
+    }
+
+    /// Area publications of every kind and state, newest first, before the one named.
+    pub async fn recent(
+        &self,
+        before: Option<PublicationId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Stored>>> {
+        match self {
+            Alerts::Embedded(store) => store.recent(before, limit).await,
+        }
+    }
+
+    /// A citizen's own publications, newest first, before the one named.
+    pub async fn for_subject(
+        &self,
+        subject: &SubjectId,
+        before: Option<PublicationId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Stored>>> {
+        match self {
+            Alerts::Embedded(store) => store.for_subject(subject, before, limit).await,
+        }
+    }
+
+    /// Deletes logged publications that expired before an instant, at most [`PAGE_MAX`] a call,
+    /// and answers how many. Their identities are free again, so keep them as long as an agency
+    /// might repeat itself.
+    pub async fn forget(&self, expired_before: Timestamp) -> Result<u64> {
+        match self {
+            Alerts::Embedded(store) => store.forget(expired_before).await,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Replies to requests with an `Idempotency-Key`, so that a repeated request is answered like the
+//! first and done once.
+//!
+//! A request begins with a lease. Until the lease ends, repeats are told that it is in progress;
+//! when its handler finishes, repeats get its reply; if the process dies, the lease runs out and
+//! the next repeat is done. What a handler does must bear that rare second time.
+//!
+//! Promises: survives kill -9. After a power cut the replies of the last moments may be missing
+//! (this file alone is not synchronised at each commit, as it would cost every POST two
+//! synchronisations more): then a repeat meets the identity that the alerts store keeps durably.
+
+mod embedded;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::Clock;
+
+/// The most bytes of a reply's body that is kept; every answer of ours is far below.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// The most headers of a reply that are kept.
+pub const HEADERS_MAX: usize = 32;
+/// The most bytes of an idempotency key.
+pub const KEY_BYTES_MAX: usize = 255;
+
+/// A shorthand for results of this store.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong in this store.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The key is empty or too long.
+    #[error("an idempotency key has 1 to {KEY_BYTES_MAX} bytes")]
+    BadKey,
+    /// The reply is over [`BODY_BYTES_MAX`] or [`HEADERS_MAX`]; it is not kept.
+    #[error("a reply of {bytes} bytes and {headers} headers is too large to be kept")]
+    ReplyTooLarge {
+        /// Its body.
+        bytes: usize,
+        /// Its headers.
+        headers: usize,
+    },
+    /// The store was closed, or its writer died.
+    #[error("the replies store is closed")]
+    Closed,
+    /// The disk is full; nothing was stored.
+    #[error("no space is left for the replies store: {0}")]
+    StorageFull(String),
+    /// The disk or the file failed.
+    #[error("the replies store failed: {0}")]
+    Storage(String),
+    /// A row holds what this version cannot read.
+    #[error("the replies store is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Where the store lives, and how long it remembers.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data directory; the store is `replies.db` in it.
+    pub dir: PathBuf,
+    /// How long a request may take before a repeat may be done in its place.
+    pub lease: Duration,
+    /// How long a reply is kept.
+    pub retention: Duration,
+}
+
+impl Settings {
+    /// A lease of a minute (longer than any request may take) and a day's retention.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        let (lease, retention) = (Duration::from_secs(60), Duration::from_secs(24 * 3600));
+        Self { dir: dir.into(), lease, retention }
+    }
+}
+
+/// A reply as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers worth repeating.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// The right to do a request, from [`Replies::begin`] to [`Replies::finish`].
+#[derive(Debug)]
+#[must_use = "finish or abandon it, or repeats wait until it runs out"]
+pub struct Lease {
+    scope: String,
+    key: String,
+    token: i64,
+}
+
+/// What a request with an idempotency key is.
+#[derive(Debug)]
+pub enum Begun {
+    /// New: do it, then [`Replies::finish`] it.
+    New(Lease),
+    /// A repeat: send this.
+    Replay(Reply),
+    /// A repeat of one that is still being done: answer 409 and let them come again.
+    InProgress,
+    /// Another request has used the key: answer 422.
+    Mismatch,
+}
+
+/// The store. A cheap handle; clones share it.
+#[derive(Clone, Debug)]
+pub enum Replies {
+    /// One file of this process.
+    Embedded(embedded::Store),
+}
+
+impl Replies {
+    /// Opens the store, and makes it where there is none.
+    pub async fn open(settings: &Settings, clock: Clock) -> Result<Replies> {
+        Ok(Replies::Embedded(embedded::Store::open(settings, clock).await?))
+    }
+
+    /// Begins a request. `scope` is who asks (and keeps one agency's keys apart from another's);
+    /// `digest` covers method, path and body.
+    pub async fn begin(&self, scope: &str, key: &str, digest: [u8; 32]) -> Result<Begun> {
+        match self {
+            Replies::Embedded(store) => store.begin(scope, key, digest).await,
+        }
+    }
+
+    /// Keeps the reply for repeats. Does nothing if the lease had run out and another request took
+    /// its place.
+    pub async fn finish(&self, lease: Lease, reply: Reply) -> Result<()> {
+        match self {
+            Replies::Embedded(store) => store.finish(lease, reply).await,
+        }
+    }
+
+    /// Frees the key, since the request was not done (it failed in a way worth repeating).
+    pub async fn abandon(&self, lease: Lease) -> Result<()> {
+        match self {
+            Replies::Embedded(store) => store.abandon(lease).await,
+        }
+    }
+
+    /// Deletes what is older than the retention, and answers how many. Such replies are never
+    /// given, whether deleted or not.
+    pub async fn forget(&self) -> Result<u64> {
+        match self {
+            Replies::Embedded(store) => store.forget().await,
+        }
+    }
+}
