@@ -27,6 +27,11 @@ impl Failure {
     pub fn new(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self(Arc::from(cause.into()))
     }
+
+    /// The cause, if it is of this type.
+    fn cause<E: StdError + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
 }
 
 impl fmt::Display for Failure {

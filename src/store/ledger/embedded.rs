@@ -1,69 +1,168 @@
-//! In progress.
+//! The ledger in one SQLite file. Workers' saves are encoded where they are made and committed in
+//! groups by one writer, so a hundred workers at once share one flush.
+
+use std::fs;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::Connection;
 use tokio::sync::watch;
+use uuid::Uuid;
 
-use super::*;
+use crate::clock::Clock;
+use crate::domain::dispatch::{Dispatch, DispatchId};
+use crate::domain::funnel::Funnel;
+use crate::domain::ids::{DeviceNum, PublicationId};
+use crate::domain::receipt::{Receipt, Stage};
+use crate::store::Failure;
+use crate::store::ledger::{
+    AcceptedAt, BATCH_MAX, Delivered, Error, Progress, Saved, Settings, Targeted,
+};
+use crate::store::sqlite::{self, Database};
 
+mod codec;
+mod dispatches;
+mod funnel;
+mod receipts;
+mod schema;
+
+use dispatches::Encoded;
+use receipts::Mark;
+
+/// A handle; clones share it.
 #[derive(Clone, Debug)]
-pub struct Embedded(watch::Receiver<u64>);
-fn soon<T>() -> Result<T, Error> {
-    Err(Failure::new("in progress").into())
+pub struct Embedded {
+    database: Database,
+    clock: Clock,
+    version: Arc<watch::Sender<u64>>,
 }
-#[allow(missing_docs, unused_variables)]
+
 impl Embedded {
-    pub async fn start(settings: &Settings) -> Result<Self, Error> {
-        soon()
+    /// Opens or creates `ledger.db` in the data directory.
+    pub async fn start(settings: &Settings, clock: Clock) -> Result<Self, Error> {
+        let dir = settings.dir.clone();
+        let opening = tokio::task::spawn_blocking(move || {
+            fs::create_dir_all(&dir).map_err(Failure::new)?;
+            let path = dir.join("ledger.db");
+            Database::open(&path, schema::MIGRATIONS, |_| Ok::<_, Error>(()))
+        });
+        let (database, ()) = opening.await.map_err(Failure::new)??;
+        Ok(Self { database, clock, version: Arc::new(watch::Sender::new(0)) })
     }
+
     pub async fn open(&self, dispatch: Dispatch) -> Result<Progress, Error> {
-        soon()
+        self.write(move |connection| dispatches::open(connection, &dispatch)).await
     }
+
     pub async fn save(&self, progress: &Progress) -> Result<Saved, Error> {
-        soon()
+        let encoded = Encoded::new(progress)?;
+        self.write(move |connection| dispatches::save(connection, &encoded)).await
     }
+
     pub async fn freeze(&self, id: DispatchId) -> Result<Option<Progress>, Error> {
-        soon()
+        let now_ms = sqlite::to_ms(self.clock.now());
+        self.write(move |connection| dispatches::freeze(connection, id, now_ms)).await
     }
+
     pub async fn get(&self, id: DispatchId) -> Result<Option<Progress>, Error> {
-        soon()
+        self.database.read(move |connection| dispatches::get(connection, id)).await
     }
+
     pub async fn of_publication(&self, id: PublicationId) -> Result<Vec<Progress>, Error> {
-        soon()
+        self.database.read(move |connection| dispatches::of_publication(connection, id)).await
     }
+
     pub async fn put_targeted(
         &self,
         id: PublicationId,
         key: String,
         targeted: Vec<Targeted>,
     ) -> Result<(), Error> {
-        soon()
+        self.write(move |connection| funnel::put_targeted(connection, id, &key, &targeted)).await
     }
+
     pub async fn record_receipts(
         &self,
         receipts: Vec<Receipt>,
-        at: &AcceptedAt,
+        accepted_at: &AcceptedAt,
     ) -> Result<u64, Error> {
-        soon()
+        let marks = receipts.into_iter().map(|receipt| Mark::receipt(receipt, accepted_at));
+        self.record(marks.collect()).await
     }
+
     pub async fn record_deliveries(
         &self,
         delivered: Vec<Delivered>,
-        at: &AcceptedAt,
+        accepted_at: &AcceptedAt,
     ) -> Result<u64, Error> {
-        soon()
+        let marks = delivered.into_iter().map(|one| Mark::delivery(one, accepted_at));
+        self.record(marks.collect()).await
     }
+
+    async fn record(&self, marks: Vec<Mark>) -> Result<u64, Error> {
+        match marks.len() {
+            0 => Ok(0),
+            1..=BATCH_MAX => {
+                self.write(move |connection| receipts::record(connection, &marks)).await
+            }
+            given => Err(Error::TooMany(given)),
+        }
+    }
+
     pub async fn funnel(&self, id: PublicationId) -> Result<Funnel, Error> {
-        soon()
+        self.database
+            .read(move |connection| consistent(connection, |conn| funnel::funnel(conn, id)))
+            .await
     }
+
     pub async fn stage_of(
         &self,
         id: PublicationId,
         device: DeviceNum,
     ) -> Result<Option<Stage>, Error> {
-        soon()
+        self.database.read(move |connection| receipts::stage_of(connection, id, device)).await
     }
+
     pub fn watch(&self) -> watch::Receiver<u64> {
-        self.0.clone()
+        self.version.subscribe()
     }
+
     pub async fn forget(&self, before: Timestamp) -> Result<u64, Error> {
-        soon()
+        let before_ms = sqlite::to_ms(before);
+        let oldest_kept = first_id_of(before_ms);
+        let work =
+            move |connection: &Connection| dispatches::forget(connection, oldest_kept, before_ms);
+        self.database.write_alone(work, |_| ()).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let version = Arc::clone(&self.version);
+        let after = move |_: &T| version.send_modify(|version| *version += 1);
+        self.database.write(work, after).await
+    }
+}
+
+/// Reads several tables as of one instant.
+fn consistent<T>(
+    connection: &Connection,
+    read: impl FnOnce(&Connection) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let transaction = connection.unchecked_transaction()?;
+    let answer = read(&transaction)?;
+    transaction.commit()?;
+    Ok(answer)
+}
+
+/// The least UUID version 7 of a millisecond: its first 48 bits are the time.
+fn first_id_of(ms: i64) -> PublicationId {
+    PublicationId(Uuid::from_u128((ms.max(0) as u128) << 80))
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Storage(error.into())
     }
 }

@@ -10,8 +10,9 @@
 //! **Fencing.** After [`Ledger::freeze`] nothing new may be sent: a save that raises `intent`, or
 //! takes a member out of `unreached`, answers [`Saved::Frozen`] and changes nothing; the outcomes
 //! of what was already on its way are still taken. A dispatch frozen before it was ever opened is
-//! frozen when it is opened. A save behind the stored intent or cursor comes from a worker that
-//! another has replaced, and answers `Frozen` too. Whoever gets `Frozen` sends nothing more.
+//! frozen when it is opened. A save behind the stored cursor comes from a worker that another has
+//! replaced, and answers `Frozen` too. Whoever gets `Frozen` sends nothing more. `intent` itself
+//! never goes back, so a worker that repeats a batch in smaller pieces forgets nobody.
 //!
 //! **Counts never go back.** Receipts and deliveries count a device once per publication and
 //! stage, whatever is repeated and in whatever order; a stage implies those before it.
@@ -28,6 +29,7 @@ use jiff::Timestamp;
 use roaring::RoaringTreemap;
 use tokio::sync::watch;
 
+use crate::clock::Clock;
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::{Dispatch, DispatchId};
 use crate::domain::funnel::{Counts, Funnel, Latency};
@@ -36,6 +38,9 @@ use crate::domain::receipt::{Receipt, Stage};
 use crate::store::Failure;
 
 mod embedded;
+
+/// Receipts or deliveries one call may bring: bounds how long one call holds up the others.
+pub const BATCH_MAX: usize = 10_000;
 
 /// Where the ledger is.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +55,9 @@ pub enum Error {
     /// A save for a dispatch that was never opened, or was forgotten.
     #[error("dispatch {} is not in the ledger", .0.0)]
     NotOpened(DispatchId),
+    /// More than [`BATCH_MAX`] receipts or deliveries in one call.
+    #[error("{0} receipts in one call, at most {BATCH_MAX} are taken")]
+    TooMany(usize),
     /// The storage failed.
     #[error("ledger: {0}")]
     Storage(#[from] Failure),
@@ -167,8 +175,8 @@ pub enum Ledger {
 
 impl Ledger {
     /// Opens the ledger of a data directory, or creates it.
-    pub async fn start(settings: &Settings) -> Result<Self, Error> {
-        embedded::Embedded::start(settings).await.map(Self::Embedded)
+    pub async fn start(settings: &Settings, clock: Clock) -> Result<Self, Error> {
+        embedded::Embedded::start(settings, clock).await.map(Self::Embedded)
     }
 
     /// The progress of a dispatch, begun now if it is new.
@@ -224,7 +232,7 @@ impl Ledger {
         embedded.put_targeted(id, format!("late/{key}"), targeted).await
     }
 
-    /// Counts receipts and answers how many said something new. A websocket device's receipt
+    /// Counts receipts, at most [`BATCH_MAX`], and answers how many said something new. A websocket device's receipt
     /// implies its delivery.
     pub async fn record_receipts(
         &self,
@@ -235,7 +243,7 @@ impl Ledger {
         embedded.record_receipts(receipts, accepted_at).await
     }
 
-    /// Counts websocket deliveries, each device once as sent and accepted, and answers how many
+    /// Counts websocket deliveries, at most [`BATCH_MAX`], each device once as sent and accepted, and answers how many
     /// were new.
     pub async fn record_deliveries(
         &self,

@@ -1,90 +1,227 @@
-//! In progress.
-use jiff::Timestamp;
+//! The registry in one SQLite file. One writer gives out numbers and Seqs, so that memberships
+//! become visible in Seq order without any lock of ours.
+
+use std::fs;
 use std::sync::Arc;
+
+use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::*;
+use crate::clock::Clock;
+use crate::domain::audience::{AreaAudience, Audience};
+use crate::domain::channel::{Channel, PushAddress};
+use crate::domain::device::{Device, Profile, validate};
+use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId, UnitCode};
+use crate::store::Failure;
+use crate::store::registry::counters::Counters;
+use crate::store::registry::{
+    Error, Estimate, Member, Membership, NewDevice, Range, Settings, Stored,
+};
+use crate::store::sqlite::{self, Database};
 
+mod codec;
+mod load;
+mod read;
+mod schema;
+mod write;
+
+use write::{Change, Writing};
+
+/// Tombstones dropped in one transaction, so that forgetting never holds up a registration.
+const FORGET_BATCH: i64 = 10_000;
+
+/// A handle; clones share it.
 #[derive(Clone, Debug)]
-pub struct Embedded(watch::Receiver<Seq>);
-fn soon<T>() -> Result<T, Error> {
-    Err(Failure::new("in progress").into())
+pub struct Embedded {
+    database: Database,
+    shards: u16,
+    clock: Clock,
+    counters: Arc<Counters>,
+    newest: Arc<watch::Sender<Seq>>,
 }
-#[allow(missing_docs, unused_variables)]
+
 impl Embedded {
+    /// Opens or creates `registry.db` in the data directory.
     pub async fn open(settings: &Settings, clock: Clock) -> Result<Self, Error> {
-        soon()
+        let settings = settings.clone();
+        let shards = settings.shards;
+        let opening = tokio::task::spawn_blocking(move || {
+            fs::create_dir_all(&settings.dir).map_err(Failure::new)?;
+            let path = settings.dir.join("registry.db");
+            Database::open(&path, schema::MIGRATIONS, |connection| {
+                schema::prepare(connection, &settings)
+            })
+        });
+        let (database, (counters, newest)) = opening.await.map_err(Failure::new)??;
+        let newest = Arc::new(watch::Sender::new(newest));
+        Ok(Self { database, shards, clock, counters: Arc::new(counters), newest })
     }
+
     pub fn shards(&self) -> u16 {
-        4
+        self.shards
     }
+
     pub async fn register(&self, new: NewDevice) -> Result<Arc<Device>, Error> {
-        soon()
+        check(new.id, &new.profile)?;
+        self.write(move |writing| writing.register(&new)).await
     }
+
     pub async fn update(&self, id: DeviceId, profile: Profile) -> Result<Arc<Device>, Error> {
-        soon()
+        check(id, &profile)?;
+        self.write(move |writing| writing.update(id, profile)).await
     }
+
     pub async fn claim(
         &self,
         id: DeviceId,
         subject: Option<SubjectId>,
     ) -> Result<Arc<Device>, Error> {
-        soon()
+        self.write(move |writing| writing.claim(id, subject)).await
     }
+
     pub async fn remove(&self, id: DeviceId) -> Result<bool, Error> {
-        soon()
+        self.write(move |writing| writing.remove(id)).await
     }
+
     pub async fn get(&self, id: DeviceId) -> Result<Option<Stored>, Error> {
-        soon()
+        self.database.read(move |connection| read::by_id(connection, id)).await
     }
+
     pub async fn of_subject(&self, subject: SubjectId) -> Result<Vec<Arc<Device>>, Error> {
-        soon()
+        self.database.read(move |connection| read::of_subject(connection, &subject)).await
     }
+
     pub async fn deactivate_address(
         &self,
         num: DeviceNum,
         address: PushAddress,
         not_after: Option<Timestamp>,
     ) -> Result<bool, Error> {
-        soon()
+        self.write(move |writing| writing.deactivate_address(num, &address, not_after)).await
     }
+
     pub async fn scan(&self, range: Range, limit: usize) -> Result<Vec<Member>, Error> {
-        soon()
+        self.database.read(move |connection| read::scan(connection, &range, limit)).await
     }
+
     pub async fn members(&self, seqs: Vec<Seq>) -> Result<Vec<Member>, Error> {
-        soon()
+        self.database.read(move |connection| read::members(connection, seqs)).await
     }
+
     pub async fn memberships_of(&self, num: DeviceNum) -> Result<Vec<Membership>, Error> {
-        soon()
+        self.database.read(move |connection| read::memberships_of(connection, num)).await
     }
+
     pub fn last_seq(&self) -> Seq {
-        *self.0.borrow()
+        *self.newest.borrow()
     }
+
     pub async fn changes(&self, after: Seq, limit: usize) -> Result<Vec<Member>, Error> {
-        soon()
+        self.database.read(move |connection| read::changes(connection, after, limit)).await
     }
+
     pub fn watch(&self) -> watch::Receiver<Seq> {
-        self.0.clone()
+        self.newest.subscribe()
     }
+
     pub async fn estimate(&self, audience: &Audience) -> Result<Estimate, Error> {
-        soon()
+        let subject = match audience {
+            Audience::Area(area) => return Ok(self.counters.estimate(area)),
+            Audience::Subject { subject } => subject.clone(),
+        };
+        let mut estimate = Estimate::default();
+        for device in self.of_subject(subject).await? {
+            *estimate.channels.entry(device.profile.address.channel()).or_default() += 1;
+            estimate.total += 1;
+        }
+        Ok(estimate)
     }
+
     pub fn ranges(&self, audience: &AreaAudience, channel: Channel) -> Vec<(UnitCode, u16)> {
-        vec![]
+        self.counters.ranges(audience, channel)
     }
-    pub async fn bulk_load<I: IntoIterator<Item = NewDevice> + Send + 'static>(
-        &self,
-        devices: I,
-    ) -> Result<u64, Error> {
-        soon()
+
+    pub async fn bulk_load<I>(&self, devices: I) -> Result<u64, Error>
+    where
+        I: IntoIterator<Item = NewDevice> + Send + 'static,
+    {
+        let work = self.writing(move |writing| load::load(writing, devices.into_iter()));
+        let after = self.after();
+        self.database.write_alone(work, after).await.map(|(loaded, _)| loaded)
     }
+
     pub async fn forget_departed(&self, before: Timestamp) -> Result<u64, Error> {
-        soon()
+        let before = sqlite::to_ms(before);
+        let mut dropped = 0;
+        loop {
+            let batch = self.database.write(
+                move |connection| -> Result<usize, Error> {
+                    let sql = "DELETE FROM memberships WHERE seq IN
+                        (SELECT seq FROM memberships WHERE left_at < ?1 LIMIT ?2)";
+                    Ok(connection.prepare_cached(sql)?.execute([before, FORGET_BATCH])?)
+                },
+                |_| (),
+            );
+            match batch.await? {
+                0 => return Ok(dropped),
+                batch => dropped += batch as u64,
+            }
+        }
     }
+
     pub async fn late_cursor(&self) -> Result<Seq, Error> {
-        soon()
+        self.database.read(schema::late_cursor).await
     }
+
     pub async fn set_late_cursor(&self, seq: Seq) -> Result<(), Error> {
-        soon()
+        let work = move |connection: &_| schema::advance_late_cursor(connection, seq);
+        self.database.write(work, |()| ()).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writing) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.database.write(self.writing(work), self.after()).await.map(|(answer, _)| answer)
+    }
+
+    /// Work of the registry as the database wants it; also answers what it changed.
+    fn writing<T>(
+        &self,
+        work: impl FnOnce(&mut Writing) -> Result<T, Error> + Send + 'static,
+    ) -> impl FnOnce(&rusqlite::Connection) -> Result<(T, Change), Error> + Send + 'static {
+        let (shards, clock) = (self.shards, self.clock.clone());
+        move |connection| {
+            // As it will be read back: stored instants are whole milliseconds.
+            let now = sqlite::from_ms(sqlite::to_ms(clock.now()))?;
+            let mut writing = Writing { connection, shards, now, change: Change::default() };
+            let answer = work(&mut writing)?;
+            Ok((answer, writing.change))
+        }
+    }
+
+    /// Counts what became durable, and only then lets `last_seq` rise: whoever asks for it and
+    /// then for ranges misses nobody.
+    fn after<T>(&self) -> impl FnOnce(&(T, Change)) + Send + 'static {
+        let (counters, newest) = (Arc::clone(&self.counters), Arc::clone(&self.newest));
+        move |(_, change)| {
+            if !change.counts.is_empty() {
+                counters.apply(change.counts.iter().map(|(spot, count)| (spot, *count)));
+            }
+            if let Some(seq) = change.newest {
+                newest.send_replace(seq);
+            }
+        }
+    }
+}
+
+fn check(id: DeviceId, profile: &Profile) -> Result<(), Error> {
+    let violations = validate(profile);
+    if violations.is_empty() { Ok(()) } else { Err(Error::Invalid { id, violations }) }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Storage(error.into())
     }
 }

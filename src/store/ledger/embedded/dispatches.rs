@@ -1,0 +1,175 @@
+//! The rows of dispatches: opened, saved, frozen. Each function is one whole change, or one look,
+//! inside a transaction.
+
+use rusqlite::{Connection, Row, ToSql, params};
+
+use crate::domain::dispatch::{Dispatch, DispatchId};
+use crate::domain::ids::{PublicationId, Seq};
+use crate::store::Failure;
+use crate::store::ledger::embedded::codec::{
+    decode_bitmap, decode_retries, encode_bitmap, encode_retries,
+};
+use crate::store::ledger::embedded::schema::{json, state, state_code, unit_text};
+use crate::store::ledger::{Error, Progress, Saved};
+
+const PROGRESS: &str = "SELECT dispatch, state, intent, cursor, frozen, counts, accepted_ms,
+    unreached, retries FROM dispatches";
+
+/// A progress as it is stored, made on the caller's thread so that the writer only writes.
+pub struct Encoded {
+    id: DispatchId,
+    state: u8,
+    intent: Seq,
+    cursor: Seq,
+    counts: String,
+    accepted_ms: String,
+    unreached: Vec<u8>,
+    retries: Vec<u8>,
+}
+
+impl Encoded {
+    /// Encodes what a worker saves.
+    pub fn new(progress: &Progress) -> Result<Self, Error> {
+        Ok(Self {
+            id: progress.dispatch.id,
+            state: state_code(progress.state),
+            intent: progress.intent,
+            cursor: progress.cursor,
+            counts: serde_json::to_string(&progress.counts).map_err(Failure::new)?,
+            accepted_ms: serde_json::to_string(&progress.accepted_ms).map_err(Failure::new)?,
+            unreached: encode_bitmap(&progress.unreached),
+            retries: encode_retries(&progress.retries),
+        })
+    }
+}
+
+/// The progress of a dispatch, begun now if it is new; frozen from the start if a fence awaits it.
+pub fn open(connection: &Connection, dispatch: &Dispatch) -> Result<Progress, Error> {
+    if let Some(progress) = get(connection, dispatch.id)? {
+        return Ok(progress);
+    }
+    let fence = "DELETE FROM fences WHERE dispatch = ?1";
+    let id = dispatch.id.0.as_bytes();
+    let frozen = connection.prepare_cached(fence)?.execute([id])? > 0;
+    let progress = Progress { frozen, ..Progress::new(dispatch.clone()) };
+    let sql = "INSERT INTO dispatches(id, publication, unit, channel, frozen, dispatch,
+            state, intent, cursor, counts, accepted_ms, unreached, retries)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    let encoded = Encoded::new(&progress)?;
+    connection.prepare_cached(sql)?.execute(params![
+        id,
+        dispatch.publication.0.as_bytes(),
+        unit_text(dispatch.scope.unit()),
+        dispatch.channel.as_str(),
+        frozen,
+        serde_json::to_string(dispatch).map_err(Failure::new)?,
+        encoded.state,
+        seq_column(encoded.intent),
+        seq_column(encoded.cursor),
+        encoded.counts,
+        encoded.accepted_ms,
+        encoded.unreached,
+        encoded.retries,
+    ])?;
+    Ok(progress)
+}
+
+/// Saves what a worker says, unless the dispatch is fenced against it.
+pub fn save(connection: &Connection, new: &Encoded) -> Result<Saved, Error> {
+    if update(connection, new, false)? {
+        return Ok(Saved::Saved);
+    }
+    let old = get(connection, new.id)?.ok_or(Error::NotOpened(new.id))?;
+    let nothing_sent =
+        new.intent <= old.intent && old.unreached.is_subset(&decode_bitmap(&new.unreached)?);
+    if old.frozen && nothing_sent && update(connection, new, true)? {
+        return Ok(Saved::Saved);
+    }
+    Ok(Saved::Frozen)
+}
+
+fn update(connection: &Connection, new: &Encoded, frozen: bool) -> Result<bool, Error> {
+    let sql = "UPDATE dispatches SET state = ?2, intent = max(intent, ?3), cursor = ?4,
+            counts = ?5, accepted_ms = ?6, unreached = ?7, retries = ?8
+        WHERE id = ?1 AND frozen = ?9 AND cursor <= ?4";
+    let changed = connection.prepare_cached(sql)?.execute(params![
+        new.id.0.as_bytes(),
+        new.state,
+        seq_column(new.intent),
+        seq_column(new.cursor),
+        new.counts,
+        new.accepted_ms,
+        new.unreached,
+        new.retries,
+        frozen,
+    ])?;
+    Ok(changed == 1)
+}
+
+/// Freezes a dispatch, or puts a fence where it would be opened.
+pub fn freeze(
+    connection: &Connection,
+    id: DispatchId,
+    now_ms: i64,
+) -> Result<Option<Progress>, Error> {
+    let sql = "UPDATE dispatches SET frozen = 1 WHERE id = ?1";
+    if connection.prepare_cached(sql)?.execute([id.0.as_bytes()])? == 1 {
+        return get(connection, id);
+    }
+    let sql = "INSERT OR IGNORE INTO fences(dispatch, at) VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute(params![id.0.as_bytes(), now_ms])?;
+    Ok(None)
+}
+
+/// A dispatch that was opened.
+pub fn get(connection: &Connection, id: DispatchId) -> Result<Option<Progress>, Error> {
+    let found = select(connection, &format!("{PROGRESS} WHERE id = ?1"), id.0.as_bytes())?;
+    Ok(found.into_iter().next())
+}
+
+/// Every dispatch of a publication that was opened.
+pub fn of_publication(conn: &Connection, id: PublicationId) -> Result<Vec<Progress>, Error> {
+    select(conn, &format!("{PROGRESS} WHERE publication = ?1 ORDER BY rowid"), id.0.as_bytes())
+}
+
+/// Drops what is older than a publication id, and fences older than an instant.
+pub fn forget(conn: &Connection, before: PublicationId, before_ms: i64) -> Result<u64, Error> {
+    let before = before.0.as_bytes();
+    for table in ["targets", "marks", "tallies", "latencies"] {
+        conn.execute(&format!("DELETE FROM {table} WHERE publication < ?1"), [before])?;
+    }
+    conn.execute("DELETE FROM fences WHERE at < ?1", [before_ms])?;
+    let dropped = conn.execute("DELETE FROM dispatches WHERE publication < ?1", [before])?;
+    Ok(dropped as u64)
+}
+
+fn select(conn: &Connection, sql: &str, key: impl ToSql) -> Result<Vec<Progress>, Error> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([key])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(progress(row)?);
+    }
+    Ok(found)
+}
+
+/// Seqs rise by one from zero: none ever is beyond SQLite's largest number.
+fn seq_column(seq: Seq) -> i64 {
+    i64::try_from(seq.0).unwrap_or(i64::MAX)
+}
+
+fn progress(row: &Row) -> Result<Progress, Error> {
+    let seq = |column: usize| row.get::<_, i64>(column).map(|seq| Seq(seq as u64));
+    let blob = |column: usize| row.get_ref(column)?.as_blob().map_err(Failure::new);
+    Ok(Progress {
+        dispatch: json(row, 0)?,
+        state: state(row, 1)?,
+        intent: seq(2)?,
+        cursor: seq(3)?,
+        frozen: row.get(4)?,
+        counts: json(row, 5)?,
+        accepted_ms: json(row, 6)?,
+        unreached: decode_bitmap(blob(7)?)?,
+        retries: decode_retries(blob(8)?)?,
+    })
+}

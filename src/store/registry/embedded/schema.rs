@@ -1,0 +1,124 @@
+//! The registry's file: its tables, and the few numbers it keeps of itself.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::domain::channel::Channel;
+use crate::domain::ids::Seq;
+use crate::store::registry::counters::{Counters, Spot};
+use crate::store::registry::embedded::read;
+use crate::store::registry::{Error, SHARDS_MAX, Settings};
+
+/// Numbers of devices and memberships are never used again, hence AUTOINCREMENT. `channel` is an
+/// index into `Channel::ALL`, `cell` a cell's bits, instants are milliseconds.
+pub const MIGRATIONS: &[&str] = &[
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+     CREATE TABLE devices(
+         num INTEGER PRIMARY KEY AUTOINCREMENT,
+         id BLOB NOT NULL,
+         secret_hash BLOB NOT NULL,
+         subject TEXT,
+         address_since INTEGER NOT NULL,
+         profile BLOB NOT NULL);
+     CREATE TABLE memberships(
+         seq INTEGER PRIMARY KEY AUTOINCREMENT,
+         device INTEGER NOT NULL,
+         unit TEXT NOT NULL,
+         cell INTEGER,
+         channel INTEGER NOT NULL,
+         shard INTEGER NOT NULL,
+         joined_at INTEGER NOT NULL,
+         left_at INTEGER);",
+    CREATE_INDEXES,
+];
+
+/// The rowid is the last column of every index, so that a range is scanned in the order of Seq.
+pub const CREATE_INDEXES: &str = "
+    CREATE UNIQUE INDEX devices_by_id ON devices(id);
+    CREATE INDEX devices_by_subject ON devices(subject) WHERE subject IS NOT NULL;
+    CREATE INDEX memberships_by_range ON memberships(unit, channel, shard);
+    CREATE INDEX memberships_by_device ON memberships(device);
+    CREATE INDEX memberships_departed ON memberships(left_at) WHERE left_at IS NOT NULL;";
+
+/// Before a load into an empty registry: sorting once is faster than inserting in between.
+pub const DROP_INDEXES: &str = "
+    DROP INDEX devices_by_id;
+    DROP INDEX devices_by_subject;
+    DROP INDEX memberships_by_range;
+    DROP INDEX memberships_by_device;
+    DROP INDEX memberships_departed;";
+
+const SHARDS: &str = "shards";
+const LATE_CURSOR: &str = "late_cursor";
+
+/// Checks the settings against the file, and counts who is there.
+pub fn prepare(connection: &Connection, settings: &Settings) -> Result<(Counters, Seq), Error> {
+    let wanted = settings.shards;
+    if !(1..=SHARDS_MAX).contains(&wanted) {
+        return Err(Error::Settings(format!("shards must be 1 to {SHARDS_MAX}, not {wanted}")));
+    }
+    match get(connection, SHARDS)? {
+        None => put(connection, SHARDS, i64::from(wanted))?,
+        Some(shards) if shards == i64::from(wanted) => {}
+        Some(shards) => {
+            let path = settings.dir.display();
+            let text =
+                format!("{path} was created with {shards} shards, the settings say {wanted}");
+            return Err(Error::Settings(text));
+        }
+    }
+    let counters = Counters::new(wanted);
+    let mut statement = connection.prepare(
+        "SELECT unit, cell, channel, shard, count(*) FROM memberships WHERE left_at IS NULL
+         GROUP BY unit, channel, shard, cell",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut counted = Vec::new();
+    while let Some(row) = rows.next()? {
+        let place = read::place(row, 0, 1)?;
+        let (channel, shard) = (read::channel(row, 2)?, row.get(3)?);
+        counted.push((Spot { place, channel, shard }, row.get(4)?));
+    }
+    counters.apply(counted.iter().map(|(spot, count)| (spot, *count)));
+    Ok((counters, last_seq(connection)?))
+}
+
+/// The newest membership ever made, be it forgotten by now.
+pub fn last_seq(connection: &Connection) -> Result<Seq, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'memberships'")?;
+    let seq: Option<i64> = statement.query_row([], |row| row.get(0)).optional()?;
+    Ok(Seq(seq.unwrap_or(0) as u64))
+}
+
+/// How far the late joiners were followed.
+pub fn late_cursor(connection: &Connection) -> Result<Seq, Error> {
+    Ok(Seq(get(connection, LATE_CURSOR)?.unwrap_or(0) as u64))
+}
+
+/// Moves the late joiners' cursor on; never back.
+pub fn advance_late_cursor(connection: &Connection, seq: Seq) -> Result<(), Error> {
+    if seq > late_cursor(connection)? {
+        put(connection, LATE_CURSOR, seq.0 as i64)?;
+    }
+    Ok(())
+}
+
+/// A channel as it is stored.
+pub fn channel_code(channel: Channel) -> u8 {
+    match channel {
+        Channel::Websocket => 0,
+        Channel::Apns => 1,
+        Channel::Fcm => 2,
+    }
+}
+
+fn get(connection: &Connection, key: &str) -> Result<Option<i64>, Error> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+    Ok(statement.query_row([key], |row| row.get(0)).optional()?)
+}
+
+fn put(connection: &Connection, key: &str, value: i64) -> Result<(), Error> {
+    let sql = "INSERT OR REPLACE INTO meta(key, value) VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute(params![key, value])?;
+    Ok(())
+}
