@@ -1,1 +1,33 @@
-//! API keys, device secrets and bearer tokens.
+//! Who asks: devices by their secret, citizens by the identity provider's token, agencies by their
+//! API key. Secrets are never stored, logged or put into a URL; only their SHA-256 is kept.
+//!
+//! - a device: `Authorization: Loa-Device <device id>:<secret>` ([`device`])
+//! - a citizen: `Authorization: Bearer <JWT>` ([`bearer`])
+//! - a browser's EventSource, which cannot set headers: a short-lived ticket ([`ticket`])
+//! - an agency: `Authorization: Bearer loa_…` ([`api_key`])
+
+pub mod api_key;
+pub mod bearer;
+pub mod citizen;
+pub mod device;
+pub mod ticket;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+
+use crate::http::{Code, Problem};
+
+/// Longest `Authorization` header that is read; a JWT of an identity provider stays under 4 KiB.
+const HEADER_BYTES_MAX: usize = 8 << 10;
+
+/// The scheme and the rest of an `Authorization` header.
+fn credentials(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = text.split_once(' ').filter(|_| text.len() <= HEADER_BYTES_MAX)?;
+    Some((scheme, rest.trim()))
+}
+
+/// The one answer to wrong credentials: it does not say which part was wrong.
+pub fn unauthorized(expected: &str) -> Problem {
+    Problem::new(Code::Unauthorized, format!("credentials are missing or wrong; send {expected}"))
+}

@@ -1,0 +1,159 @@
+//! Citizens: a device by its secret, or a person by the identity provider's token.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+
+use crate::auth::bearer::Verifier;
+use crate::auth::device::{self, Secret};
+use crate::auth::ticket::{Holder, Tickets};
+use crate::auth::{credentials, unauthorized};
+use crate::clock::Clock;
+use crate::domain::device::Device;
+use crate::domain::ids::{DeviceId, SubjectId};
+use crate::http::Problem;
+use crate::store::registry::Registry;
+
+/// Checks who a citizen is.
+#[derive(Clone, Debug)]
+pub struct Doorkeeper {
+    registry: Registry,
+    bearer: Option<Arc<Verifier>>,
+    tickets: Tickets,
+    clock: Clock,
+}
+
+/// Who asks, on a citizen's path.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Citizen {
+    /// A device that knows its secret.
+    Device(Arc<Device>),
+    /// A person who logged in, without saying on which device.
+    Subject(SubjectId),
+}
+
+/// A device that knows its secret, as an extractor.
+#[derive(Clone, Debug)]
+pub struct AsDevice(pub Arc<Device>);
+
+/// A device or a person, as an extractor.
+#[derive(Clone, Debug)]
+pub struct AsCitizen(pub Citizen);
+
+/// A person who logged in, as an extractor.
+#[derive(Clone, Debug)]
+pub struct AsSubject(pub SubjectId);
+
+const EXPECTED: &str = "`Authorization: Loa-Device <device id>:<secret>` or `Bearer <token>`";
+
+impl Doorkeeper {
+    /// A doorkeeper over the registry; without a verifier nobody can log in.
+    pub fn new(
+        registry: Registry,
+        bearer: Option<Arc<Verifier>>,
+        tickets: Tickets,
+        clock: Clock,
+    ) -> Self {
+        Self { registry, bearer, tickets, clock }
+    }
+
+    /// The device with this id, if the secret is its own.
+    pub async fn device(&self, id: &DeviceId, secret: &Secret) -> Result<Arc<Device>, Problem> {
+        let stored = self.registry.get(id).await.map_err(|error| Problem::internal(&error))?;
+        match stored {
+            Some(stored) if secret.matches(&stored.secret_hash) => Ok(stored.device),
+            _ => Err(unauthorized(EXPECTED)),
+        }
+    }
+
+    /// The citizen of a bearer token.
+    pub fn subject(&self, token: &str) -> Result<SubjectId, Problem> {
+        let verified = self.bearer.as_ref().and_then(|verifier| verifier.subject(token));
+        verified.ok_or_else(|| unauthorized(EXPECTED))
+    }
+
+    /// Who the headers say is asking; `None` without an `Authorization` header.
+    pub async fn of_headers(&self, headers: &HeaderMap) -> Result<Option<Citizen>, Problem> {
+        if !headers.contains_key(axum::http::header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        match credentials(headers) {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case(device::SCHEME) => {
+                let parsed = device::parse_credentials(rest);
+                let (id, secret) = parsed.ok_or_else(|| unauthorized(EXPECTED))?;
+                self.device(&id, &secret).await.map(|device| Some(Citizen::Device(device)))
+            }
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                self.subject(token).map(|subject| Some(Citizen::Subject(subject)))
+            }
+            _ => Err(unauthorized(EXPECTED)),
+        }
+    }
+
+    /// A ticket for an event stream.
+    pub fn ticket(&self, citizen: &Citizen) -> String {
+        let holder = match citizen {
+            Citizen::Device(device) => Holder::Device(device.id),
+            Citizen::Subject(subject) => Holder::Subject(subject.clone()),
+        };
+        self.tickets.issue(holder, self.clock.now())
+    }
+
+    /// Whose ticket this is.
+    pub async fn of_ticket(&self, ticket: &str) -> Result<Citizen, Problem> {
+        let refused = || unauthorized("a fresh ticket of POST /v1/stream-tickets");
+        match self.tickets.redeem(ticket, self.clock.now()).ok_or_else(refused)? {
+            Holder::Subject(subject) => Ok(Citizen::Subject(subject)),
+            Holder::Device(id) => {
+                let stored = self.registry.get(&id).await;
+                let stored = stored.map_err(|error| Problem::internal(&error))?;
+                stored.map(|stored| Citizen::Device(stored.device)).ok_or_else(refused)
+            }
+        }
+    }
+}
+
+impl<S> FromRequestParts<S> for AsCitizen
+where
+    S: Send + Sync,
+    Doorkeeper: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = Doorkeeper::from_ref(state).of_headers(&parts.headers).await?;
+        found.map(Self).ok_or_else(|| unauthorized(EXPECTED))
+    }
+}
+
+impl<S> FromRequestParts<S> for AsDevice
+where
+    S: Send + Sync,
+    Doorkeeper: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Doorkeeper::from_ref(state).of_headers(&parts.headers).await? {
+            Some(Citizen::Device(device)) => Ok(Self(device)),
+            _ => Err(unauthorized("`Authorization: Loa-Device <device id>:<secret>`")),
+        }
+    }
+}
+
+impl<S> FromRequestParts<S> for AsSubject
+where
+    S: Send + Sync,
+    Doorkeeper: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Doorkeeper::from_ref(state).of_headers(&parts.headers).await? {
+            Some(Citizen::Subject(subject)) => Ok(Self(subject)),
+            _ => Err(unauthorized("`Authorization: Bearer <token>` of the identity provider")),
+        }
+    }
+}
