@@ -33,6 +33,8 @@ pub mod receipt;
 
 pub mod gateway;
 
+pub mod console;
+
 pub mod clock;
 pub mod config;
 pub mod lifecycle;
@@ -40,5 +42,7 @@ pub mod metrics;
 pub mod telemetry;
 
 pub mod simulator;
+
+pub mod node;
 
 pub mod cli;

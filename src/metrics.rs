@@ -63,7 +63,7 @@ pub fn connections(count: usize) {
 }
 
 /// What a group has not committed of a topic.
-pub fn lag(group: &'static str, topic: &'static str, records: u64) {
+pub fn lag(group: &'static str, topic: String, records: u64) {
     gauge!(LAG, "group" => group, "topic" => topic).set(records as f64);
 }
 

@@ -1,1 +1,24 @@
-//! telemetry.
+//! Logs: to standard error, for the person on call. Messages with dotted fields; never a push
+//! address, a secret, an address of a person or a body.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+
+use crate::config::{Log, LogFormat};
+
+/// The filter is not one.
+#[derive(Debug, thiserror::Error)]
+#[error("log.filter: {0}")]
+pub struct FilterError(#[from] tracing_subscriber::filter::ParseError);
+
+/// Installs the log for this process. A second call changes nothing.
+pub fn install(settings: &Log) -> Result<(), FilterError> {
+    let filter = EnvFilter::builder().parse(&settings.filter)?;
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Fails only when a log is installed already, as in tests that run several nodes.
+    let _ = match settings.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}

@@ -1,3 +1,289 @@
-//! Settings: defaults, file, environment, flags; parsed into types and validated whole.
+//! Settings: embedded defaults, file, environment, flags; parsed into types and validated whole.
+//!
+//! `default.toml` is the reference: every key with unit and reason. Nothing outside this room reads
+//! an environment variable. A value that breaks a rule is reported with its path, and every problem
+//! is reported at once.
 
 pub mod secret;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use config::{Config as Layers, Environment, File, FileFormat};
+use serde::{Deserialize, Serialize};
+
+use crate::auth;
+use crate::{bus, channel, fanout, gateway, geofence, http};
+
+/// The defaults, as `loa config default` prints them.
+pub const DEFAULT: &str = include_str!("default.toml");
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The process.
+    pub node: Node,
+    /// What is logged.
+    pub log: Log,
+    /// The HTTP faces.
+    pub http: http::limits::Settings,
+    /// The event log.
+    pub bus: bus::Settings,
+    /// Devices.
+    pub registry: Registry,
+    /// Matching targets to units.
+    pub geofence: geofence::MatchSettings,
+    /// Fan-out workers.
+    pub fanout: fanout::Settings,
+    /// Websockets and event streams.
+    #[serde(default)]
+    pub gateway: gateway::Settings,
+    /// Push providers.
+    #[serde(default)]
+    pub channel: channel::Settings,
+    /// Citizens' identities.
+    #[serde(default)]
+    pub auth: Auth,
+}
+
+/// The process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Where everything that must last is kept.
+    pub data_dir: PathBuf,
+    /// The address of all HTTP faces.
+    pub listen: SocketAddr,
+    /// What this process does.
+    pub roles: BTreeSet<Role>,
+    /// Seconds to end what is in flight.
+    pub grace_seconds: u64,
+    /// Days to keep what is over.
+    pub keep_days: u32,
+    /// Kinds of status change.
+    #[serde(default)]
+    pub status_kinds_file: Option<PathBuf>,
+}
+
+/// A part of the pipeline a process may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Agencies' HTTP: ingest.
+    Api,
+    /// Routing and counting receipts.
+    Router,
+    /// Fan-out to the push providers.
+    Fanout,
+    /// Citizens' HTTP, websockets and event streams.
+    Gateway,
+    /// Operators' HTTP.
+    Console,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 5] =
+        [Role::Api, Role::Router, Role::Fanout, Role::Gateway, Role::Console];
+}
+
+/// What is logged.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// As `tracing` filters are written.
+    pub filter: String,
+    /// For people or machines.
+    pub format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Devices.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// Parts each (unit, channel) is cut into.
+    pub shards: u16,
+}
+
+/// Citizens' identities.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// The identity provider; without one, citizens use Loa anonymously.
+    pub citizens: Option<auth::bearer::Settings>,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A layer cannot be read, or a value has the wrong form.
+    #[error("{0}")]
+    Form(String),
+    /// Values break rules; all of them are listed.
+    #[error("{}", .0.join("\n"))]
+    Rules(Vec<String>),
+}
+
+/// A flag: the path of a key and its value.
+pub type Flag = (&'static str, String);
+
+fn layers(file: Option<&Path>, flags: &[Flag]) -> Result<Layers, Error> {
+    let mut builder = Layers::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml));
+    if let Some(path) = file {
+        builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+    }
+    let environment = Environment::with_prefix("LOA")
+        .prefix_separator("__")
+        .separator("__")
+        .list_separator(",")
+        .with_list_parse_key("node.roles")
+        .with_list_parse_key("http.trusted_proxies")
+        .try_parsing(true);
+    builder = builder.add_source(environment);
+    for (key, value) in flags {
+        let list: Vec<&str> = value.split(',').collect();
+        builder = match *key {
+            "node.roles" => builder.set_override(*key, list),
+            _ => builder.set_override(*key, value.as_str()),
+        }
+        .map_err(form)?;
+    }
+    builder.build().map_err(form)
+}
+
+fn form(error: config::ConfigError) -> Error {
+    Error::Form(error.to_string())
+}
+
+/// Reads and validates the settings.
+pub fn load(file: Option<&Path>, flags: &[Flag]) -> Result<Config, Error> {
+    let mut config: Config = layers(file, flags)?.try_deserialize().map_err(form)?;
+    config.bus.dir = config.node.data_dir.clone();
+    let problems = config.problems();
+    if problems.is_empty() { Ok(config) } else { Err(Error::Rules(problems)) }
+}
+
+/// What holds, as TOML, secrets hidden.
+pub fn show(file: Option<&Path>, flags: &[Flag]) -> Result<String, Error> {
+    let mut table: toml::Table = layers(file, flags)?.try_deserialize().map_err(form)?;
+    redact(&mut table);
+    toml::to_string(&table).map_err(|error| Error::Form(error.to_string()))
+}
+
+/// Keys whose values are secrets wherever they stand.
+const SECRETS: [&str; 2] = ["key", "service_account"];
+
+fn redact(table: &mut toml::Table) {
+    for (key, value) in table.iter_mut() {
+        if SECRETS.contains(&key.as_str()) {
+            *value = toml::Value::String("[redacted]".to_owned());
+        } else if let toml::Value::Table(inner) = value {
+            redact(inner);
+        }
+    }
+}
+
+impl Config {
+    /// Every rule the settings break, each with its path.
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut must = |holds: bool, rule: &str| {
+            if !holds {
+                found.push(rule.to_owned());
+            }
+        };
+        must(!self.node.roles.is_empty(), "node.roles: name at least one role");
+        must((1..=600).contains(&self.node.grace_seconds), "node.grace_seconds: must be 1..=600");
+        must((1..=3650).contains(&self.node.keep_days), "node.keep_days: must be 1..=3650");
+        must((32..=1024).contains(&self.bus.queue_mib), "bus.queue_mib: must be 32..=1024");
+        must(self.bus.pinned_hours_max > 0, "bus.pinned_hours_max: must not be 0");
+        must((1..=64).contains(&self.registry.shards), "registry.shards: must be 1..=64");
+        let fanout = &self.fanout;
+        must((1..=10_000).contains(&fanout.batch), "fanout.batch: must be 1..=10000");
+        let dispatches =
+            [fanout.dispatches_emergency, fanout.dispatches_personal, fanout.dispatches_routine];
+        must(
+            dispatches.iter().all(|count| (1..=1024).contains(count)),
+            "fanout.dispatches_*: must be 1..=1024",
+        );
+        must(fanout.retries_max >= fanout.batch, "fanout.retries_max: must be at least a batch");
+        must(
+            (-840..=840).contains(&fanout.utc_offset_minutes),
+            "fanout.utc_offset_minutes: must be -840..=840",
+        );
+        found.extend(self.http.problems().into_iter().map(|rule| format!("http.{rule}")));
+        found.extend(self.geofence.problems().into_iter().map(|rule| format!("geofence.{rule}")));
+        found.extend(self.gateway.problems().into_iter().map(|rule| format!("gateway.{rule}")));
+        found
+    }
+
+    /// Legal but risky: what to warn of at the start.
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        if self.node.roles.len() < Role::ALL.len() {
+            warnings.push("the embedded log serves one process: roles left out here run nowhere");
+        }
+        if !self.node.listen.ip().is_loopback() {
+            warnings.push("the HTTP faces speak plain HTTP: put a TLS proxy before them");
+        }
+        warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), text).expect("written");
+        file
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_are_the_types_own_defaults() {
+        let config = load(None, &[]).expect("the defaults are valid");
+        assert_eq!(config.fanout, fanout::Settings::default());
+        assert_eq!(config.geofence, geofence::MatchSettings::default());
+        assert_eq!(config.node.roles.len(), Role::ALL.len());
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_defaults() {
+        let file = write("[fanout]\nbatch = 100\n[node]\ngrace_seconds = 5\n");
+        let flags = [("node.grace_seconds", "7".to_owned()), ("node.roles", "api,router".into())];
+        let config = load(Some(file.path()), &flags).expect("valid");
+        assert_eq!((config.fanout.batch, config.node.grace_seconds), (100, 7));
+        assert_eq!(config.node.roles, [Role::Api, Role::Router].into());
+        assert!(!config.warnings().is_empty());
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_and_every_broken_rule_is_named() {
+        let unknown = write("[fanout]\nbatches = 1\n");
+        let error = load(Some(unknown.path()), &[]).expect_err("no such key").to_string();
+        assert!(error.contains("batches"), "{error}");
+        let broken = write("[fanout]\nbatch = 0\n[registry]\nshards = 0\n");
+        let error = load(Some(broken.path()), &[]).expect_err("two rules").to_string();
+        assert!(error.contains("fanout.batch") && error.contains("registry.shards"), "{error}");
+    }
+
+    #[test]
+    fn shown_settings_hide_secrets() {
+        let file = write("[channel.apns]\nkey = \"hunter2\"\n");
+        let shown = show(Some(file.path()), &[]).expect("shown");
+        assert!(!shown.contains("hunter2") && shown.contains("[redacted]"), "{shown}");
+    }
+}

@@ -10,7 +10,7 @@ use crate::domain::device::Interest;
 use crate::domain::ids::PublicationId;
 use crate::domain::publication::Publication;
 use crate::domain::status_kinds::StatusKinds;
-use crate::domain::summary::{PushKey, push_content};
+use crate::domain::summary::{Phrasebook, PushKey};
 use crate::fanout::Error;
 use crate::store::alerts::Alerts;
 use crate::store::ledger::Ledger;
@@ -45,14 +45,13 @@ impl Outgoing {
         &self,
         sender: &Sender,
         channel: Channel,
-        (key, kinds): (PushKey, &StatusKinds),
+        (key, book): (PushKey, &Phrasebook<'_>),
     ) -> Result<Arc<Prepared>, Error> {
         let mut prepared = self.prepared.lock().expect("no holder of this lock panics");
-        if let Some(known) = prepared.get(&(channel, key.clone())) {
+        if let Some(known) = prepared.get(&(channel, key)) {
             return Ok(Arc::clone(known));
         }
-        let content = push_content(&self.publication, &key, kinds);
-        let fresh = Arc::new(sender.prepare(&content)?);
+        let fresh = Arc::new(sender.prepare(&book.content(key))?);
         prepared.insert((channel, key), Arc::clone(&fresh));
         Ok(fresh)
     }

@@ -6,7 +6,7 @@ use crate::domain::audience::{Audience, Fit};
 use crate::domain::device::{Device, Permission, Place};
 use crate::domain::dispatch::Dispatch;
 use crate::domain::ids::Seq;
-use crate::domain::summary::PushKey;
+use crate::domain::summary::{Phrasebook, PushKey};
 use crate::fanout::content::Outgoing;
 use crate::fanout::{Error, Shared};
 use crate::store::ledger::Progress;
@@ -48,6 +48,8 @@ pub struct Judge<'a> {
     pub shared: &'a Shared,
     /// What is sent.
     pub outgoing: &'a Outgoing,
+    /// Its words.
+    pub book: &'a Phrasebook<'a>,
     /// The dispatch.
     pub dispatch: &'a Dispatch,
     /// The rows of `dispatch.reached_by`, settled.
@@ -81,8 +83,7 @@ impl Judge<'_> {
         if permission == Permission::Muted {
             return Ok(None);
         }
-        let publication = &self.outgoing.publication;
-        Ok(Some(PushKey::of(publication, &device.profile.languages, (permission, coarse))))
+        Ok(Some(self.book.key(&device.profile.languages, permission, coarse)))
     }
 
     /// Whoever was warned is told the end of it, even if they muted the kind meanwhile.

@@ -12,6 +12,7 @@ use crate::domain::dispatch::{Dispatch, Scope};
 use crate::domain::ids::{DeviceNum, Seq};
 use crate::domain::outcome::{Outcome, RetryScope};
 use crate::domain::retry::next_attempt;
+use crate::domain::summary::Phrasebook;
 use crate::fanout::batch::{self, Push, Sent};
 use crate::fanout::content::Outgoing;
 use crate::fanout::recipients::{Candidate, Judge};
@@ -43,7 +44,8 @@ pub enum Ended {
 pub struct Run<'a> {
     shared: &'a Shared,
     road: &'a Road,
-    outgoing: Arc<Outgoing>,
+    outgoing: &'a Outgoing,
+    book: Phrasebook<'a>,
     progress: Progress,
     /// Rows of the dispatches whose reached members this one goes to.
     reached: Vec<Progress>,
@@ -83,8 +85,17 @@ pub async fn run(
     }
     let reached = settled(shared, &dispatch.reached_by).await?;
     let intent_before = progress.intent;
-    let mut run =
-        Run { shared, road, outgoing, progress, reached, intent_before, scanned: false };
+    let book = Phrasebook::new(&outgoing.publication, &shared.contents.kinds);
+    let mut run = Run {
+        shared,
+        road,
+        outgoing: &outgoing,
+        book,
+        progress,
+        reached,
+        intent_before,
+        scanned: false,
+    };
     run.go(active, stop).await
 }
 
@@ -271,16 +282,16 @@ impl Run<'_> {
     async fn push(&self, candidate: &Candidate, attempt: u32) -> Result<Option<Push>, Error> {
         let judge = Judge {
             shared: self.shared,
-            outgoing: &self.outgoing,
+            outgoing: self.outgoing,
+            book: &self.book,
             dispatch: &self.progress.dispatch,
             reached: &self.reached,
             minute: self.local_minute(),
         };
         let Some(key) = judge.verdict(candidate).await? else { return Ok(None) };
         let Some(device) = candidate.device.clone() else { return Ok(None) };
-        let kinds = &self.shared.contents.kinds;
-        let prepared =
-            self.outgoing.prepared(&self.road.sender, self.road.channel, (key, kinds))?;
+        let (sender, channel) = (&self.road.sender, self.road.channel);
+        let prepared = self.outgoing.prepared(sender, channel, (key, &self.book))?;
         Ok(Some(Push { seq: candidate.seq, device, prepared, attempt }))
     }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::agency::{Agency, Kind};
+use crate::domain::alert::profile;
 use crate::domain::alert::rules::{self, Mode, Violation};
 use crate::domain::alert::{Alert, MsgType, Scope};
 use crate::domain::audience::Audience;
@@ -94,9 +95,9 @@ impl Ingest {
             alert.infos.iter().flat_map(|info| info.categories.iter().copied()).collect();
         let severity = alert.infos.iter().map(|info| info.severity).min();
         within_jurisdiction(agency, Kind::Alert, &audience, (&categories, severity))?;
-        let own_lane = Lane::of_infos(&alert.infos);
+        let replaced = continued.iter().flat_map(|one| one.in_force.iter().map(|old| old.lane));
         let checked = Checked {
-            lane: continued.as_ref().map_or(own_lane, |one| one.lane().min(own_lane)),
+            lane: Lane::of_message(&alert, replaced),
             chain: continued.as_ref().map(|one| one.chain),
             supersedes: continued.map(|one| one.supersedes()).unwrap_or_default(),
             identity: identity(&alert),
@@ -110,7 +111,7 @@ impl Ingest {
 
     /// The rules for what is published here, beyond CAP's own, and the content linter.
     fn profile(&self, alert: &Alert) -> Result<Vec<Warning>, Problem> {
-        let (errors, liberties): (Vec<_>, Vec<_>) = rules::profile(alert)
+        let (errors, liberties): (Vec<_>, Vec<_>) = profile::profile(alert)
             .into_iter()
             .partition(|violation| violation.severity == rules::Severity::Error);
         if !errors.is_empty() {

@@ -3,48 +3,52 @@
 use std::collections::BTreeMap;
 
 use crate::domain::alert::Alert;
-use crate::domain::audience::{AreaAudience, AudienceUnit, Coverage};
+use crate::domain::audience::{AreaAudience, Audience, AudienceUnit, Coverage};
 use crate::domain::ids::UnitCode;
 use crate::domain::notice::AreaTarget;
 use crate::domain::publication::Publication;
-use crate::domain::audience::Audience;
-use crate::geofence;
+use crate::geofence::{Error, Target};
 use crate::http::{Code, FieldError, Problem};
 use crate::ingest::Ingest;
 
 impl Ingest {
     /// The audience of an alert's areas.
     pub fn audience_of(&self, alert: &Alert) -> Result<AreaAudience, Problem> {
-        let target = geofence::Target::of_alert(alert).map_err(target_problem)?;
-        self.matched(&target)
+        self.matched(&Target::of_alert(alert).map_err(target_problem)?)
     }
 
     /// The audience of a notice's target; every unit when there is none.
     pub fn audience_of_target(&self, target: Option<&AreaTarget>) -> Result<AreaAudience, Problem> {
         match target {
-            Some(target) => {
-                let target = geofence::Target::of_area(target).map_err(target_problem)?;
-                self.matched(&target)
+            Some(target) => self.matched(&Target::from(target)),
+            None => {
+                let city = self.city.load();
+                self.matched(&Target::of_units(city.units().iter().map(|unit| &unit.code)))
             }
-            None => Ok(self.city.load().everywhere()),
         }
     }
 
-    fn matched(&self, target: &geofence::Target) -> Result<AreaAudience, Problem> {
+    fn matched(&self, target: &Target) -> Result<AreaAudience, Problem> {
         let city = self.city.load();
-        let matched = city.match_target(target, &Default::default()).map_err(target_problem)?;
-        let audience = matched.audience();
-        if audience.units.is_empty() {
+        let matched = city.match_target(target, &self.matching).map_err(target_problem)?;
+        if matched.audience.units.is_empty() {
             let message = "the target touches no unit of the city";
             let error = FieldError::new("area", "audience_not_empty", message);
             return Err(Problem::fields(Code::AudienceEmpty, vec![error]));
         }
-        Ok(audience)
+        Ok(matched.audience)
     }
 }
 
-fn target_problem(error: geofence::Error) -> Problem {
-    Problem::field(error.path(), error.rule(), &error)
+fn target_problem(error: Error) -> Problem {
+    let message = error.to_string();
+    match error {
+        Error::UnknownUnit { field, .. } => Problem::field(field, "unit_known", message),
+        Error::UnknownVintage { field, .. } => Problem::field(field, "vintage_known", message),
+        Error::Invalid { field, .. } => Problem::field(field, "geometry_valid", message),
+        Error::TooMany { field, .. } => Problem::field(field, "target_size", message),
+        other => Problem::internal(&other),
+    }
 }
 
 /// Everyone whom one of several publications was for.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::agency::{Agency, Kind};
@@ -24,7 +24,7 @@ use crate::ingest::publish::{Checked, within_jurisdiction};
 const CANCEL_LIFE_MIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// What an agency may say with a cancel; everything is optional.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CancelRequest {
     /// Why, for the record (CAP `note`).
@@ -34,7 +34,7 @@ pub struct CancelRequest {
 }
 
 /// A cancel's words in one language.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CancelText {
     /// One line.

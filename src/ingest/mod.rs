@@ -24,11 +24,12 @@ use arc_swap::ArcSwap;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::domain::status_kinds::StatusKinds;
-use crate::geofence::City;
+use crate::geofence::{City, MatchSettings};
 use crate::store::agencies::Agencies;
 use crate::store::alerts::Alerts;
 use crate::store::ledger::Ledger;
 use crate::store::registry::Registry;
+use crate::store::replies::Replies;
 
 /// What ingest needs of the rest of the node.
 #[derive(Clone, Debug)]
@@ -47,6 +48,10 @@ pub struct Ingest {
     pub ledger: Ledger,
     /// Units and boundaries.
     pub city: Arc<ArcSwap<City>>,
+    /// How targets are matched to units.
+    pub matching: MatchSettings,
     /// Kinds of status change.
     pub kinds: Arc<StatusKinds>,
+    /// Answers to repeated requests.
+    pub replies: Replies,
 }

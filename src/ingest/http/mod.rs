@@ -4,11 +4,13 @@ mod answers;
 mod publish;
 mod read;
 
-use axum::extract::FromRef;
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::middleware::from_fn_with_state;
 use utoipa_axum::routes;
 
 use crate::auth::api_key::Keys;
 use crate::http::Router;
+use crate::http::idempotency::idempotent;
 use crate::ingest::Ingest;
 
 /// A CAP document or its JSON may be this large, in bytes.
@@ -31,6 +33,7 @@ pub fn router(ingest: Ingest) -> Router {
         .routes(routes!(read::get_alert))
         .routes(routes!(read::funnel))
         .routes(routes!(read::recipients))
-        .layer(axum::extract::DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(ingest.replies.clone(), idempotent))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(ingest)
 }

@@ -1,0 +1,312 @@
+//! The composition root: settings → parts → chosen roles → run → drain. The only file that knows
+//! all rooms.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use arc_swap::ArcSwap;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+
+use crate::bus::Bus;
+use crate::channel::Sender;
+use crate::clock::Clock;
+use crate::config::{Config, Role};
+use crate::console::{self, Console};
+use crate::domain::audience::Boundaries;
+use crate::domain::channel::Channel;
+use crate::domain::status_kinds::StatusKinds;
+use crate::geofence::City;
+use crate::ingest::{self, Ingest};
+use crate::lifecycle::{Drained, Lifecycle};
+use crate::store::agencies::{self, Agencies};
+use crate::store::alerts::{self, Alerts};
+use crate::store::ledger::{self, Ledger};
+use crate::store::registry::{self, Registry};
+use crate::store::replies::{self, Replies};
+use crate::{fanout, gateway, http, metrics, receipt, route};
+
+mod housekeeping;
+mod openapi;
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    /// Where its faces listen.
+    pub address: SocketAddr,
+    /// Its tasks.
+    pub tasks: Lifecycle,
+    /// Its parts, for those who embed it.
+    pub parts: Parts,
+    grace: Duration,
+    /// Held for as long as the node runs: one node per data directory.
+    _lock: File,
+}
+
+/// What every role works on.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The time.
+    pub clock: Clock,
+    /// The log.
+    pub bus: Bus,
+    /// Publications.
+    pub alerts: Alerts,
+    /// Who may publish.
+    pub agencies: Agencies,
+    /// Devices.
+    pub registry: Registry,
+    /// Cursors and counts.
+    pub ledger: Ledger,
+    /// Answers to repeated requests.
+    pub replies: Replies,
+    /// Units and boundaries.
+    pub city: Arc<ArcSwap<City>>,
+    /// Kinds of status change.
+    pub kinds: Arc<StatusKinds>,
+}
+
+/// What a node does not make itself.
+#[derive(Debug)]
+pub struct Outside {
+    /// The time.
+    pub clock: Clock,
+    /// The bound socket; `None` binds `node.listen`.
+    pub listener: Option<TcpListener>,
+    /// The push channels talk to the simulator.
+    pub simulated: bool,
+}
+
+impl Node {
+    /// Starts a node: binds, opens every store, finishes what a crash left, starts the roles.
+    pub async fn start(config: &Config, outside: Outside) -> Result<Self> {
+        let listener = match outside.listener {
+            Some(listener) => listener,
+            None => http::serve::bind(config.node.listen)
+                .with_context(|| format!("node.listen: cannot bind {}", config.node.listen))?,
+        };
+        let address = listener.local_addr()?;
+        let lock = lock(config)?;
+        let parts = open(config, outside.clock).await?;
+        let tasks = Lifecycle::new();
+        let ready = tasks.part("node");
+        let senders = senders(config, &parts.clock, &tasks)?;
+        announce(config, &parts, address, &senders);
+        let router = roles(config, &parts, (&senders, outside.simulated), &tasks).await?;
+        housekeeping::start(parts.clone(), config.node.keep_days, &tasks);
+        let (limits, stop) = (config.http.clone(), tasks.token().clone());
+        let grace = Duration::from_secs(config.node.grace_seconds);
+        let app = http::shield::around(router, &limits);
+        tasks.service("http", async move {
+            http::serve::serve(listener, app, &limits, stop, grace).await
+        });
+        ready.set(true);
+        Ok(Self { address, tasks, parts, grace, _lock: lock })
+    }
+
+    /// Runs until the node is asked to stop, or a service fails; then drains.
+    pub async fn run(self) -> Result<()> {
+        let stopped = self.tasks.stopped().await;
+        self.stop().await?;
+        stopped.map_err(|error| anyhow!(error))
+    }
+
+    /// Stops and drains: streams are told to go elsewhere, batches in flight end, cursors are
+    /// stored.
+    pub async fn stop(self) -> Result<()> {
+        match self.tasks.drain(self.grace + Duration::from_secs(1)).await {
+            Drained::Whole => tracing::info!("drained"),
+            Drained::Left(tasks) => {
+                tracing::warn!(tasks, "the grace period ended before every task did");
+            }
+        }
+        self.parts.bus.close().await.context("closing the log")?;
+        Ok(())
+    }
+}
+
+fn lock(config: &Config) -> Result<File> {
+    let dir = &config.node.data_dir;
+    std::fs::create_dir_all(dir)
+        .with_context(|| format!("node.data_dir: cannot make {}", dir.display()))?;
+    let path = dir.join("lock");
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    file.try_lock().with_context(|| {
+        format!("node.data_dir: another node runs in {}", dir.display())
+    })?;
+    Ok(file)
+}
+
+/// Opens every store of a data directory.
+pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
+    let dir = config.node.data_dir.clone();
+    let kinds = match &config.node.status_kinds_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("node.status_kinds_file: {}", path.display()))?;
+            StatusKinds::parse(&text).context("node.status_kinds_file")?
+        }
+        None => StatusKinds::default(),
+    };
+    let city = City::load(&dir).context("boundaries")?;
+    let shards = config.registry.shards;
+    let registry = registry::Settings { dir: dir.clone(), shards };
+    Ok(Parts {
+        bus: Bus::open(&config.bus, clock.clone()).await.context("the event log")?,
+        alerts: Alerts::open(&alerts::Settings { dir: dir.clone() }).await?,
+        agencies: Agencies::open(&agencies::Settings { dir: dir.clone() }).await?,
+        registry: Registry::open(&registry, clock.clone()).await?,
+        ledger: Ledger::start(&ledger::Settings { dir: dir.clone() }).await?,
+        replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
+        city: Arc::new(ArcSwap::from_pointee(city)),
+        kinds: Arc::new(kinds),
+        clock,
+    })
+}
+
+type Senders = BTreeMap<Channel, Arc<Sender>>;
+
+fn senders(config: &Config, clock: &Clock, tasks: &Lifecycle) -> Result<Senders> {
+    let mut senders = Senders::new();
+    let stop = tasks.token();
+    if let Some(apns) = &config.channel.apns {
+        let sender = Sender::apns(apns, clock.clone(), stop.child_token())?;
+        senders.insert(Channel::Apns, Arc::new(sender));
+    }
+    if let Some(fcm) = &config.channel.fcm {
+        let sender = Sender::fcm(fcm, clock.clone(), stop.child_token())?;
+        senders.insert(Channel::Fcm, Arc::new(sender));
+    }
+    Ok(senders)
+}
+
+/// One line that says what runs here, and one for each thing an operator should know.
+fn announce(config: &Config, parts: &Parts, address: SocketAddr, senders: &Senders) {
+    let city = parts.city.load();
+    let roles: Vec<_> = config.node.roles.iter().map(|role| format!("{role:?}")).collect();
+    let channels: Vec<_> = senders.keys().map(|channel| channel.as_str()).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        address = %address,
+        roles = roles.join(","),
+        bus = "embedded",
+        stores = "embedded",
+        channels = channels.join(","),
+        units = city.units().len(),
+        boundaries = city.boundaries().as_str(),
+        data_dir = %config.node.data_dir.display(),
+        "loa starts"
+    );
+    if city.boundaries() == Boundaries::Approximate {
+        tracing::warn!(
+            "boundaries are APPROXIMATE: people near a border may be warned wrongly or not at all; \
+             import true ones with `loa geofences import FILE`"
+        );
+    }
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+}
+
+async fn roles(
+    config: &Config,
+    parts: &Parts,
+    (senders, simulated): (&Senders, bool),
+    tasks: &Lifecycle,
+) -> Result<axum::Router> {
+    let on = |role| config.node.roles.contains(&role);
+    let mut faces = http::Router::new();
+    if on(Role::Api) {
+        let ingest = ingest(config, parts);
+        let finished = ingest.recover().await.map_err(|problem| anyhow!(problem.detail))?;
+        if finished > 0 {
+            tracing::info!(publications = finished, "finished what a crash left unlogged");
+        }
+        faces = faces.merge(ingest::http::router(ingest));
+    }
+    if on(Role::Router) {
+        route::start(route_parts(parts), tasks).await?;
+        receipt::start(receipt_parts(parts), tasks).await?;
+    }
+    if on(Role::Fanout) {
+        fanout::start(fanout_parts(config, parts, senders), tasks).await?;
+    }
+    if on(Role::Gateway) {
+        faces = faces.merge(gateway::start(&config.gateway, gateway_parts(config, parts)?, tasks).await?);
+    }
+    if on(Role::Console) {
+        let console = Console {
+            clock: parts.clock.clone(),
+            bus: parts.bus.clone(),
+            agencies: parts.agencies.clone(),
+            senders: senders.values().cloned().collect(),
+            tasks: tasks.clone(),
+            boundaries: parts.city.load().boundaries(),
+            metrics: recorder()?,
+            simulated,
+        };
+        faces = faces.merge(console::router(console));
+    }
+    Ok(openapi::publish(faces))
+}
+
+/// The process's metrics; several nodes in one process share them.
+fn recorder() -> Result<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    if ::metrics::set_global_recorder(recorder).is_ok() {
+        metrics::describe();
+    }
+    Ok(handle)
+}
+
+fn ingest(config: &Config, parts: &Parts) -> Ingest {
+    Ingest {
+        clock: parts.clock.clone(),
+        bus: parts.bus.clone(),
+        alerts: parts.alerts.clone(),
+        agencies: parts.agencies.clone(),
+        registry: parts.registry.clone(),
+        ledger: parts.ledger.clone(),
+        city: Arc::clone(&parts.city),
+        matching: config.geofence,
+        kinds: Arc::clone(&parts.kinds),
+        replies: parts.replies.clone(),
+    }
+}
+
+fn route_parts(parts: &Parts) -> route::Parts {
+    route::Parts {
+        clock: parts.clock.clone(),
+        bus: parts.bus.clone(),
+        registry: parts.registry.clone(),
+        ledger: parts.ledger.clone(),
+        alerts: parts.alerts.clone(),
+    }
+}
+
+fn receipt_parts(parts: &Parts) -> receipt::Parts {
+    receipt::Parts {
+        clock: parts.clock.clone(),
+        bus: parts.bus.clone(),
+        ledger: parts.ledger.clone(),
+        alerts: parts.alerts.clone(),
+    }
+}
+
+fn fanout_parts(config: &Config, parts: &Parts, senders: &Senders) -> fanout::Parts {
+    fanout::Parts {
+        settings: config.fanout.clone(),
+        clock: parts.clock.clone(),
+        bus: parts.bus.clone(),
+        registry: parts.registry.clone(),
+        ledger: parts.ledger.clone(),
+        alerts: parts.alerts.clone(),
+        kinds: Arc::clone(&parts.kinds),
+        senders: senders.clone(),
+    }
+}

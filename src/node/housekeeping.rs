@@ -1,0 +1,78 @@
+//! What keeps a node from growing: old publications, rows, tombstones, replies and log records are
+//! dropped, and the lag of each consumer group is measured.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::fanout::worker;
+use crate::lifecycle::Lifecycle;
+use crate::metrics;
+use crate::node::Parts;
+use crate::receipt;
+use crate::route::router;
+
+/// How often old things are dropped.
+const DROP: Duration = Duration::from_secs(600);
+/// How often lag is measured.
+const MEASURE: Duration = Duration::from_secs(5);
+/// A device that moved is remembered so long, and for as long as an older alert is live, so that a
+/// cancel finds it.
+const DEPARTED: SignedDuration = SignedDuration::from_hours(48);
+
+/// Starts both.
+pub fn start(parts: Parts, keep_days: u32, tasks: &Lifecycle) {
+    let stop = tasks.token().clone();
+    tasks.service("housekeeping", async move {
+        let mut drop_old = tokio::time::interval(DROP);
+        let mut measure = tokio::time::interval(MEASURE);
+        loop {
+            tokio::select! {
+                _ = drop_old.tick() => tidy(&parts, keep_days).await,
+                _ = measure.tick() => lag(&parts).await,
+                () = stop.cancelled() => return Ok::<(), Infallible>(()),
+            }
+        }
+    });
+}
+
+async fn tidy(parts: &Parts, keep_days: u32) {
+    let now = parts.clock.now();
+    let keep = SignedDuration::from_hours(24 * i64::from(keep_days));
+    let old = now.checked_sub(keep).unwrap_or(Timestamp::MIN);
+    let oldest_live = parts.alerts.live(now).iter().map(|live| live.accepted_at).min();
+    let departed = now.checked_sub(DEPARTED).unwrap_or(Timestamp::MIN);
+    let departed = oldest_live.map_or(departed, |live| live.min(departed));
+    let done = [
+        ("publications", parts.alerts.forget(old).await.map_err(|error| error.to_string())),
+        ("ledger rows", parts.ledger.forget(old).await.map_err(|error| error.to_string())),
+        (
+            "departed memberships",
+            parts.registry.forget_departed(departed).await.map_err(|error| error.to_string()),
+        ),
+        ("replies", parts.replies.forget().await.map_err(|error| error.to_string())),
+        ("log records", parts.bus.trim().await.map_err(|error| error.to_string())),
+    ];
+    for (what, dropped) in done {
+        match dropped {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(what, count, "dropped what is over"),
+            Err(error) => tracing::warn!(what, error, "old entries could not be dropped"),
+        }
+    }
+}
+
+async fn lag(parts: &Parts) {
+    for group in [router::GROUP, worker::GROUP, receipt::GROUP] {
+        match parts.bus.lag(group).await {
+            Ok(lags) => {
+                for lag in lags {
+                    let records = lag.end.saturating_sub(lag.next.offset);
+                    metrics::lag(group, lag.next.topic.name(), records);
+                }
+            }
+            Err(error) => tracing::debug!(group, error = %error, "no lag to be had"),
+        }
+    }
+}
