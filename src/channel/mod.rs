@@ -10,6 +10,8 @@ pub mod http2;
 pub mod payload;
 mod retry_after;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -73,6 +75,12 @@ pub enum Sender {
     Apns(apns::Client),
     /// Firebase Cloud Messaging.
     Fcm(fcm::Client),
+}
+
+/// How long a push may still be sent; `None` when its time is over.
+fn time_left(delivery: &Delivery) -> Option<Duration> {
+    let left = Duration::try_from(delivery.expires.duration_since(delivery.now)).ok()?;
+    (!left.is_zero()).then_some(left)
 }
 
 /// A push rendered for one provider; the bytes are shared by all who get it.

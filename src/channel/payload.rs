@@ -89,6 +89,27 @@ fn continues(previous: Option<char>, c: char) -> bool {
         || (regional(c) && previous.is_some_and(regional))
 }
 
+/// A push for the payload tests.
+#[cfg(test)]
+pub fn sample() -> crate::domain::push::PushContent {
+    use crate::domain::ids::{ChainId, PublicationId};
+    let id = uuid::Uuid::from_u128(0x019a_b7c0_0000_7000_8000_0000_0000_0001);
+    crate::domain::push::PushContent {
+        publication: PublicationId(id),
+        chain: ChainId(id),
+        action: crate::domain::publication::Action::Alert,
+        lane: crate::domain::lane::Lane::Emergency,
+        severity: crate::domain::alert::Severity::Extreme,
+        language: "vi".to_owned(),
+        title: "Lũ quét tại Côn Đảo".to_owned(),
+        body: "Nước dâng nhanh. Di dời ngay đến \"nhà văn hoá\" 🌊".to_owned(),
+        loudness: crate::domain::push::Loudness::Critical,
+        exercise: false,
+        coarse: true,
+        expires: "2026-11-22T12:00:00Z".parse().expect("a literal instant"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_title_goes_first_and_the_body_takes_what_is_left() {
-        let words = fit("Lũ quét", "Di dời ngay đến nhà văn hoá", 24).unwrap();
+        let words = fit("Lũ quét", "Di dời ngay đến nhà văn hoá", 21).unwrap();
         assert_eq!(words, Words { title: "Lũ quét".into(), body: "Di dời…".into() });
         let whole = fit("Lũ quét", "Di dời", 100).unwrap();
         assert_eq!(whole.body, "Di dời");

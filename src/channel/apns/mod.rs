@@ -2,8 +2,10 @@
 //! push, bytes shared per push. `payload` renders, `client` sends, `outcome` judges the answer.
 
 mod client;
+pub mod outcome;
 mod payload;
 mod settings;
+mod token;
 
 pub use client::{Address, Client};
 pub use payload::Payload;

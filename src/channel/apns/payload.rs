@@ -1,4 +1,276 @@
-//! Skeleton.
-/// A rendered push.
+//! The JSON Apple wants (FACTS A3, A5, A6), rendered once per push with the headers that go with
+//! it.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::channel::payload::{Error, PAYLOAD_MAX_BYTES, fit};
+use crate::domain::alert::Severity;
+use crate::domain::ids::PublicationId;
+use crate::domain::lane::Lane;
+use crate::domain::publication::Action;
+use crate::domain::push::{Loudness, PushContent};
+
+/// A push as APNs takes it; all recipients share the bytes.
 #[derive(Clone, Debug)]
-pub struct Payload {}
+pub struct Payload {
+    /// The JSON.
+    pub(super) body: Bytes,
+    /// `apns-push-type`, in agreement with the JSON.
+    pub(super) push_type: HeaderValue,
+    /// `apns-priority`.
+    pub(super) priority: HeaderValue,
+    /// `apns-collapse-id`: the chain.
+    pub(super) collapse_id: HeaderValue,
+}
+
+impl Payload {
+    /// The JSON, for looking at.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
+
+/// What the app may do and how it is called upon.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Critical alerts are allowed.
+    pub critical: bool,
+    /// The sound file of critical alerts.
+    pub critical_sound: String,
+}
+
+#[derive(Serialize)]
+struct Root<'a> {
+    aps: Aps<'a>,
+    loa: Custom<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Aps<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<Alert<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sound: Option<Sound<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interruption_level: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relevance_score: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mutable_content: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_available: Option<u8>,
+    thread_id: Uuid,
+}
+
+#[derive(Serialize)]
+struct Alert<'a> {
+    title: &'a str,
+    body: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Sound<'a> {
+    Plain(&'static str),
+    Critical { critical: u8, name: &'a str, volume: f32 },
+}
+
+#[derive(Serialize)]
+struct Custom<'a> {
+    publication: PublicationId,
+    chain: Uuid,
+    action: Action,
+    lane: Lane,
+    severity: Severity,
+    language: &'a str,
+    exercise: bool,
+    coarse: bool,
+    expires: Timestamp,
+}
+
+/// Renders a push. Without words it becomes a background push, which wakes the app and shows
+/// nothing.
+pub fn render(content: &PushContent, app: &App) -> Result<Payload, Error> {
+    let background = content.title.is_empty() && content.body.is_empty();
+    let body = if background {
+        json(content, app, None)
+    } else {
+        let around = json(content, app, Some(Alert { title: "", body: "" })).len();
+        let room = PAYLOAD_MAX_BYTES.saturating_sub(around);
+        let words = fit(&content.title, &content.body, room)?;
+        json(content, app, Some(Alert { title: &words.title, body: &words.body }))
+    };
+    if body.len() > PAYLOAD_MAX_BYTES {
+        return Err(Error::NoRoom { room: 0 });
+    }
+    let at_once =
+        !background && (content.lane == Lane::Emergency || content.loudness > Loudness::Passive);
+    let collapse_id = content.chain.0.hyphenated().to_string();
+    Ok(Payload {
+        body: body.into(),
+        push_type: HeaderValue::from_static(if background { "background" } else { "alert" }),
+        // 5 lets the phone save power, and is the only one a background push may have.
+        priority: HeaderValue::from_static(if at_once { "10" } else { "5" }),
+        collapse_id: HeaderValue::try_from(collapse_id).expect("a UUID is plain ASCII"),
+    })
+}
+
+fn json(content: &PushContent, app: &App, alert: Option<Alert<'_>>) -> Vec<u8> {
+    let shown = alert.is_some();
+    let level = interruption_level(content.loudness, app);
+    let root = Root {
+        aps: Aps {
+            alert,
+            sound: sound(content.loudness, app).filter(|_| shown),
+            interruption_level: shown.then_some(level),
+            relevance_score: shown.then(|| relevance(content.severity)),
+            category: shown.then(|| category(content.lane)),
+            mutable_content: shown.then_some(1),
+            content_available: (!shown).then_some(1),
+            thread_id: content.chain.0,
+        },
+        loa: Custom {
+            publication: content.publication,
+            chain: content.chain.0,
+            action: content.action,
+            lane: content.lane,
+            severity: content.severity,
+            language: &content.language,
+            exercise: content.exercise,
+            coarse: content.coarse,
+            expires: content.expires,
+        },
+    };
+    serde_json::to_vec(&root).expect("plain data with string keys always serialises")
+}
+
+fn interruption_level(loudness: Loudness, app: &App) -> &'static str {
+    match loudness {
+        Loudness::Passive => "passive",
+        Loudness::Active => "active",
+        Loudness::Critical if app.critical => "critical",
+        Loudness::TimeSensitive | Loudness::Critical => "time-sensitive",
+    }
+}
+
+fn sound(loudness: Loudness, app: &App) -> Option<Sound<'_>> {
+    match loudness {
+        Loudness::Passive => None,
+        Loudness::Critical if app.critical => {
+            Some(Sound::Critical { critical: 1, name: &app.critical_sound, volume: 1.0 })
+        }
+        _ => Some(Sound::Plain("default")),
+    }
+}
+
+/// Sorts notifications in a summary, 0 to 1.
+fn relevance(severity: Severity) -> f32 {
+    match severity {
+        Severity::Extreme => 1.0,
+        Severity::Severe => 0.75,
+        Severity::Moderate => 0.5,
+        Severity::Minor => 0.25,
+        Severity::Unknown => 0.0,
+    }
+}
+
+/// Which buttons the app shows.
+fn category(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Emergency => "loa.emergency",
+        Lane::Personal => "loa.personal",
+        Lane::Routine => "loa.routine",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::channel::payload::sample;
+
+    const PLAIN: App = App { critical: false, critical_sound: String::new() };
+
+    fn value(content: &PushContent, app: &App) -> Value {
+        serde_json::from_slice(render(content, app).unwrap().body()).unwrap()
+    }
+
+    #[test]
+    fn a_hot_alert_says_all_that_the_phone_needs() {
+        let content = sample();
+        let app = App { critical: true, critical_sound: "siren.caf".into() };
+        let chain = content.chain.to_string();
+        let expected = json!({
+            "aps": {
+                "alert": {"title": content.title, "body": content.body},
+                "sound": {"critical": 1, "name": "siren.caf", "volume": 1.0},
+                "interruption-level": "critical",
+                "relevance-score": 1.0,
+                "category": "loa.emergency",
+                "mutable-content": 1,
+                "thread-id": chain,
+            },
+            "loa": {
+                "publication": content.publication, "chain": chain, "action": "alert",
+                "lane": "emergency", "severity": "Extreme", "language": "vi",
+                "exercise": false, "coarse": true, "expires": "2026-11-22T12:00:00Z",
+            },
+        });
+        assert_eq!(value(&content, &app), expected);
+        let payload = render(&content, &app).unwrap();
+        assert_eq!(payload.push_type, "alert");
+        assert_eq!(payload.priority, "10");
+        assert_eq!(payload.collapse_id, chain.as_str());
+    }
+
+    #[test]
+    fn without_the_entitlement_the_gravest_is_time_sensitive() {
+        let aps = &value(&sample(), &PLAIN)["aps"];
+        assert_eq!(aps["interruption-level"], "time-sensitive");
+        assert_eq!(aps["sound"], "default");
+    }
+
+    #[test]
+    fn quiet_pushes_have_no_sound_and_only_emergencies_stay_urgent() {
+        let mut content = PushContent { loudness: Loudness::Passive, ..sample() };
+        assert_eq!(value(&content, &PLAIN)["aps"]["sound"], Value::Null);
+        assert_eq!(render(&content, &PLAIN).unwrap().priority, "10");
+        content.lane = Lane::Routine;
+        assert_eq!(render(&content, &PLAIN).unwrap().priority, "5");
+    }
+
+    #[test]
+    fn a_push_without_words_is_a_background_push_and_says_so_everywhere() {
+        let content = PushContent { title: String::new(), body: String::new(), ..sample() };
+        let payload = render(&content, &PLAIN).unwrap();
+        assert_eq!(
+            (&payload.push_type, &payload.priority),
+            (&"background".parse().unwrap(), &"5".parse().unwrap())
+        );
+        let aps = json!({"content-available": 1, "thread-id": content.chain});
+        assert_eq!(value(&content, &PLAIN)["aps"], aps);
+    }
+
+    #[test]
+    fn long_words_are_cut_to_exactly_the_limit() {
+        let mut content = sample();
+        for text in ["\"Nước dâng nhanh\" ", "🌊👨‍👩‍👧", "\\\n", "e\u{0302}\u{0301}"]
+        {
+            content.body = text.repeat(2000);
+            let payload = render(&content, &PLAIN).unwrap();
+            let len = payload.body().len();
+            assert!((PAYLOAD_MAX_BYTES - 40..=PAYLOAD_MAX_BYTES).contains(&len), "{len}");
+            let body = value(&content, &PLAIN)["aps"]["alert"]["body"].as_str().unwrap().to_owned();
+            assert!(body.ends_with('…'));
+            assert!(content.body.starts_with(body.trim_end_matches('…')));
+        }
+    }
+}

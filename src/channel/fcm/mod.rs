@@ -3,6 +3,8 @@
 //! access tokens, `outcome` judges the answer.
 
 mod client;
+mod oauth;
+pub mod outcome;
 mod payload;
 mod settings;
 

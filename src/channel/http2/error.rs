@@ -23,8 +23,10 @@ impl Error {
 /// What the end of one attempt on one connection means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// The server says it did not process it: send it again at once.
-    Unprocessed,
+    /// The connection takes no new streams and did not process this one: send it on another.
+    Closed,
+    /// The server refused it unprocessed: send it again.
+    Refused,
     /// Whether the server processed it is unknown.
     Lost(&'static str),
 }
@@ -33,11 +35,11 @@ pub enum Fate {
 /// the remote GOAWAY itself (RFC 9113 section 6.8), others with the transport's end.
 pub fn fate(error: &h2::Error) -> Fate {
     if error.is_go_away() && error.is_remote() {
-        return Fate::Unprocessed;
+        return Fate::Closed;
     }
     if error.is_reset() {
         return match error.reason() {
-            Some(h2::Reason::REFUSED_STREAM) if error.is_remote() => Fate::Unprocessed,
+            Some(h2::Reason::REFUSED_STREAM) if error.is_remote() => Fate::Refused,
             _ => Fate::Lost("stream_reset"),
         };
     }

@@ -1,0 +1,295 @@
+//! Access tokens for a service account (RFC 7523: a signed assertion for a token), fetched over the
+//! same HTTP/2 sender. One token serves everybody; one caller renews it before it ends, while the
+//! others go on with the old one.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, timeout_at};
+use url::{Url, form_urlencoded};
+
+use crate::channel::http2::{self, Answer, Body};
+use crate::channel::retry_after;
+use crate::clock::Clock;
+
+const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
+const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// How long an assertion is good for; Google takes at most an hour.
+const ASSERTION_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
+/// So long before its end a token is renewed, or at four fifths of a shorter life.
+const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(5);
+/// After a failed renewal nobody asks again for this long, unless the server says otherwise.
+const FAILURE_WAIT: Duration = Duration::from_secs(5);
+/// A token that FCM refuses is replaced at once, but not more often than this.
+const FORCE_EVERY: SignedDuration = SignedDuration::from_secs(30);
+
+/// A service account's key file, as far as it is needed.
+#[derive(Deserialize)]
+pub struct ServiceAccount {
+    /// The project it belongs to.
+    pub project_id: String,
+    client_email: String,
+    private_key: String,
+    #[serde(default)]
+    private_key_id: Option<String>,
+    /// Where tokens are fetched.
+    pub token_uri: Url,
+}
+
+/// An access token, as the `authorization` header carries it.
+#[derive(Clone)]
+pub struct Token {
+    /// `Bearer <token>`.
+    pub bearer: HeaderValue,
+    renew_at: Timestamp,
+    expires_at: Timestamp,
+    generation: u64,
+}
+
+/// Why there is no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The account is not accepted: an operator must act.
+    Refused(&'static str),
+    /// Nobody answered, or with a server's fault: later again.
+    Unavailable {
+        /// What happened.
+        reason: &'static str,
+        /// When to ask again.
+        after: Duration,
+    },
+}
+
+/// Fetches, keeps and renews the token.
+pub struct Tokens {
+    http: http2::Client,
+    path: PathAndQuery,
+    account: Arc<ServiceAccount>,
+    key: EncodingKey,
+    clock: Clock,
+    state: Mutex<State>,
+    /// Held by the one who renews.
+    renewing: AsyncMutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<Token>,
+    failure: Option<(Timestamp, Failure)>,
+    forced: Option<Timestamp>,
+    generation: u64,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    scope: &'a str,
+    aud: &'a str,
+    iat: i64,
+    exp: i64,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    expires_in: u32,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    error: String,
+}
+
+impl Tokens {
+    /// A keeper of tokens for an account; fails when the account's key cannot sign.
+    pub fn new(
+        account: ServiceAccount,
+        http: http2::Client,
+        clock: Clock,
+    ) -> Result<Self, jsonwebtoken::errors::Error> {
+        let key = EncodingKey::from_rsa_pem(account.private_key.as_bytes())?;
+        let path = match account.token_uri.query() {
+            Some(query) => format!("{}?{query}", account.token_uri.path()),
+            None => account.token_uri.path().to_owned(),
+        };
+        let path = PathAndQuery::try_from(path).expect("a URL's path and query");
+        let tokens = Self {
+            http,
+            path,
+            account: Arc::new(account),
+            key,
+            clock,
+            state: Mutex::default(),
+            renewing: AsyncMutex::default(),
+        };
+        tokens.assertion(tokens.clock.now())?;
+        Ok(tokens)
+    }
+
+    /// The present token, or a new one; waits to the deadline.
+    pub async fn token(&self, deadline: Instant) -> Result<Token, Failure> {
+        let now = self.clock.now();
+        let present = self.state().token.clone().filter(|token| now < token.expires_at);
+        match present {
+            Some(token) if now < token.renew_at => Ok(token),
+            Some(token) => {
+                let Ok(_guard) = self.renewing.try_lock() else { return Ok(token) };
+                Ok(self.renew(deadline).await.unwrap_or(token))
+            }
+            None => {
+                let waiting = timeout_at(deadline, self.renewing.lock()).await;
+                let Ok(_guard) = waiting else { return Err(unavailable("oauth_timed_out")) };
+                self.renew(deadline).await
+            }
+        }
+    }
+
+    /// After FCM refused a token: the one made since, or a new one.
+    pub async fn after_refused(
+        &self,
+        refused: &Token,
+        deadline: Instant,
+    ) -> Result<Token, Failure> {
+        let now = self.clock.now();
+        {
+            let mut state = self.state();
+            let recently = |at: Timestamp| now.duration_since(at) < FORCE_EVERY;
+            let present = state.token.as_ref().map(|token| token.generation);
+            if present == Some(refused.generation) && !state.forced.is_some_and(recently) {
+                state.forced = Some(now);
+                state.token = None;
+            }
+        }
+        self.token(deadline).await
+    }
+
+    /// Fetches a token, unless somebody did, or failed to, while we waited for our turn.
+    async fn renew(&self, deadline: Instant) -> Result<Token, Failure> {
+        let now = self.clock.now();
+        {
+            let state = self.state();
+            if let Some(token) = state.token.as_ref().filter(|token| now < token.renew_at) {
+                return Ok(token.clone());
+            }
+            if let Some((until, failure)) = state.failure.filter(|(until, _)| now < *until) {
+                return Err(match failure {
+                    Failure::Unavailable { reason, .. } => {
+                        let left = Duration::try_from(until.duration_since(now));
+                        Failure::Unavailable { reason, after: left.unwrap_or_default() }
+                    }
+                    refused => refused,
+                });
+            }
+        }
+        let fetched = self.fetch(now, deadline).await;
+        let mut state = self.state();
+        match fetched {
+            Ok(granted) => {
+                state.generation += 1;
+                let token = keep(&granted, now, state.generation)?;
+                state.token = Some(token.clone());
+                state.failure = None;
+                Ok(token)
+            }
+            Err(failure) => {
+                let after = match failure {
+                    Failure::Unavailable { after, .. } => after,
+                    Failure::Refused(_) => FAILURE_WAIT,
+                };
+                tracing::warn!(?failure, "fcm: no access token");
+                state.failure = Some((now + after, failure));
+                Err(failure)
+            }
+        }
+    }
+
+    async fn fetch(&self, now: Timestamp, deadline: Instant) -> Result<Granted, Failure> {
+        let assertion = self.assertion(now).map_err(|_| Failure::Refused("oauth_key"))?;
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", GRANT_TYPE)
+            .append_pair("assertion", &assertion)
+            .finish();
+        let head = || {
+            let mut request: Request<()> = self.http.post(self.path.clone());
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            request.headers_mut().insert(CONTENT_TYPE, form);
+            request
+        };
+        let answer = self
+            .http
+            .send(head, Body::whole(form.into()), deadline)
+            .await
+            .map_err(|error| unavailable(error.reason()))?;
+        judge(&answer, now)
+    }
+
+    fn assertion(&self, now: Timestamp) -> Result<String, jsonwebtoken::errors::Error> {
+        let mut header = Header::new(Algorithm::RS256);
+        header.kid.clone_from(&self.account.private_key_id);
+        let claims = Claims {
+            iss: &self.account.client_email,
+            scope: SCOPE,
+            aud: self.account.token_uri.as_str(),
+            iat: now.as_second(),
+            exp: now.as_second() + ASSERTION_LIFETIME.as_secs(),
+        };
+        jsonwebtoken::encode(&header, &claims, &self.key)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn keep(granted: &Granted, now: Timestamp, generation: u64) -> Result<Token, Failure> {
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", granted.access_token))
+        .map_err(|_| Failure::Refused("oauth_malformed_token"))?;
+    // Kept out of logs.
+    bearer.set_sensitive(true);
+    let life = SignedDuration::from_secs(i64::from(granted.expires_in));
+    let renew_at = now + (life - RENEW_BEFORE).max(life / 5 * 4);
+    Ok(Token { bearer, renew_at, expires_at: now + life, generation })
+}
+
+/// What the token endpoint's answer means (RFC 6749 section 5).
+fn judge(answer: &Answer, now: Timestamp) -> Result<Granted, Failure> {
+    match answer.status {
+        StatusCode::OK => serde_json::from_slice(&answer.body)
+            .map_err(|_| Failure::Refused("oauth_malformed_answer")),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(later(answer, now)),
+        status if status.is_server_error() => Err(later(answer, now)),
+        _ => {
+            let code = serde_json::from_slice(&answer.body).map(|Refused { error }| error);
+            Err(Failure::Refused(match code.as_deref() {
+                Ok("invalid_grant") => "oauth_invalid_grant",
+                Ok("invalid_client") => "oauth_invalid_client",
+                Ok("invalid_scope") => "oauth_invalid_scope",
+                Ok("unauthorized_client") => "oauth_unauthorized_client",
+                _ => "oauth_refused",
+            }))
+        }
+    }
+}
+
+fn later(answer: &Answer, now: Timestamp) -> Failure {
+    let after = retry_after::parse(&answer.headers, now).unwrap_or_default().max(FAILURE_WAIT);
+    Failure::Unavailable { reason: "oauth_unavailable", after }
+}
+
+fn unavailable(reason: &'static str) -> Failure {
+    Failure::Unavailable { reason, after: FAILURE_WAIT }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens(redacted)")
+    }
+}

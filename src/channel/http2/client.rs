@@ -1,0 +1,296 @@
+//! The sender: takes a stream for each request, sends again what a server refused unprocessed, and
+//! keeps its connections standing.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
+use rustls::ClientConfig;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::connection::{Endpoint, Event, Link, drive};
+use super::error::{Fate, fate};
+use super::pool::{Found, Pool};
+use super::{Body, Error, Settings, WarmUp};
+
+/// Longest answer read; providers' answers have a few hundred bytes.
+pub const ANSWER_MAX_BYTES: usize = 64 * 1024;
+/// So often a refused request goes out again at once; then with a pause that grows to a second, so
+/// that a server that refuses everything is not hammered.
+const RESENDS_AT_ONCE: u32 = 8;
+
+/// What the server answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body, cut at [`ANSWER_MAX_BYTES`].
+    pub body: Bytes,
+    connection: u64,
+}
+
+/// A sender to one host. Clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    authority: Authority,
+    endpoint: Endpoint,
+    settings: Settings,
+    warm_up: WarmUp,
+    stop: CancellationToken,
+    pool: Mutex<Pool>,
+    /// A permit for each stream there could be; first come, first served.
+    permits: Semaphore,
+    /// Woken for each stream that may have become free.
+    freed: Notify,
+}
+
+impl Client {
+    /// A sender to the host of an https URL; `None` for any other URL. It connects when the first
+    /// request comes, and ends when `stop` is cancelled.
+    pub fn new(
+        url: &Url,
+        tls: Arc<ClientConfig>,
+        settings: &Settings,
+        warm_up: WarmUp,
+        stop: CancellationToken,
+    ) -> Option<Self> {
+        Some(Self(Arc::new(Shared {
+            authority: Authority::try_from(url.authority()).ok()?,
+            endpoint: Endpoint::of(url, tls)?,
+            settings: settings.clone(),
+            warm_up,
+            stop,
+            pool: Mutex::default(),
+            permits: Semaphore::new(settings.capacity()),
+            freed: Notify::new(),
+        })))
+    }
+
+    /// The head of a POST to a path of this host.
+    pub fn post(&self, path: PathAndQuery) -> Request<()> {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(Scheme::HTTPS);
+        parts.authority = Some(self.0.authority.clone());
+        parts.path_and_query = Some(path);
+        let mut request = Request::new(());
+        *request.uri_mut() = Uri::from_parts(parts).expect("scheme, authority and path are there");
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        request
+    }
+
+    /// Sends a request and waits for its answer, to the deadline. `head` is called once for each
+    /// time the request goes out. Dropping the future resets the stream.
+    pub async fn send(
+        &self,
+        head: impl Fn() -> Request<()>,
+        body: Body,
+        deadline: Instant,
+    ) -> Result<Answer, Error> {
+        let permit = timeout_at(deadline, self.0.permits.acquire()).await;
+        let Ok(Ok(_permit)) = permit else { return Err(Error::NotSent("no_stream_free")) };
+        let mut refusals = 0;
+        loop {
+            let lease = self.lease(deadline).await?;
+            let attempt = attempt(&lease.link, head(), body.clone());
+            match timeout_at(deadline, attempt).await {
+                Ok(Ok(answer)) => {
+                    self.answered(&lease.link, answer.status);
+                    return Ok(answer);
+                }
+                Ok(Err(Fate::Closed)) => {
+                    self.pool().retire(lease.link.id);
+                    continue;
+                }
+                Ok(Err(Fate::Refused)) => {}
+                Ok(Err(Fate::Lost(reason))) => return Err(Error::Lost(reason)),
+                Err(_) => return Err(Error::Lost("timed_out")),
+            }
+            drop(lease);
+            refusals += 1;
+            if refusals > RESENDS_AT_ONCE {
+                let pause = Duration::from_millis(1 << (refusals - RESENDS_AT_ONCE).min(10));
+                sleep_until(deadline.min(Instant::now() + pause)).await;
+            }
+        }
+    }
+
+    /// Waits until a connection stands, to the deadline; tells whether one does.
+    pub async fn ready(&self, deadline: Instant) -> bool {
+        if self.pool().is_up() {
+            return true;
+        }
+        self.lease(deadline).await.is_ok()
+    }
+
+    /// Gives no further streams of the connection that brought this answer.
+    pub fn retire(&self, answer: &Answer) {
+        self.pool().retire(answer.connection);
+    }
+
+    /// Takes no new requests, waits for the answers of those in flight, at most as long as a
+    /// request may take, and ends the connections.
+    pub async fn drain(&self) {
+        self.pool().close();
+        self.0.freed.notify_waiters();
+        let all = u32::try_from(self.0.settings.capacity()).unwrap_or(u32::MAX);
+        // Running out of time leaves the rest to end with the connections.
+        let _ = timeout(self.0.settings.request_timeout(), self.0.permits.acquire_many(all)).await;
+        self.pool().end();
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.0.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn lease(&self, deadline: Instant) -> Result<Lease<'_>, Error> {
+        if let Some(lease) = self.try_lease()? {
+            return Ok(lease);
+        }
+        loop {
+            let freed = self.0.freed.notified();
+            tokio::pin!(freed);
+            // Registered before the second look, so that no stream is freed unseen in between.
+            freed.as_mut().enable();
+            if let Some(lease) = self.try_lease()? {
+                return Ok(lease);
+            }
+            tokio::select! {
+                () = &mut freed => {}
+                () = self.0.stop.cancelled() => return Err(Error::NotSent("stopped")),
+                () = sleep_until(deadline) => {
+                    let up = self.pool().is_up();
+                    return Err(Error::NotSent(if up { "no_stream_free" } else { "no_connection" }));
+                }
+            }
+        }
+    }
+
+    fn try_lease(&self) -> Result<Option<Lease<'_>>, Error> {
+        let found = self.pool().take(&self.0.settings);
+        match found {
+            Found::Stream { link, more } => {
+                if more {
+                    self.0.freed.notify_one();
+                }
+                Ok(Some(Lease { client: self, link }))
+            }
+            Found::Full { connect } => {
+                if connect {
+                    tokio::spawn(open(self.clone()));
+                }
+                Ok(None)
+            }
+            Found::Closing => Err(Error::NotSent("closing")),
+        }
+    }
+
+    fn answered(&self, link: &Link, status: StatusCode) {
+        if link.answers() == 0 {
+            self.pool().answered();
+        }
+        if link.answered(status == StatusCode::OK) {
+            self.0.freed.notify_one();
+        }
+    }
+}
+
+/// A stream in use; given back when dropped.
+struct Lease<'a> {
+    client: &'a Client,
+    link: Arc<Link>,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        self.client.pool().give(&self.link);
+        self.client.0.freed.notify_one();
+    }
+}
+
+async fn attempt(link: &Link, head: Request<()>, body: Body) -> Result<Answer, Fate> {
+    let mut sender = link.sender();
+    // An error here means that no frame of it was made.
+    let (answer, mut stream) = sender.send_request(head, false).map_err(|_| Fate::Closed)?;
+    // Where this fails the stream has ended, and its answer tells why.
+    let _ = stream.send_data(body, true);
+    let (parts, mut receive) = answer.await.map_err(|error| fate(&error))?.into_parts();
+    let mut body = BytesMut::new();
+    while let Some(chunk) = receive.data().await {
+        let chunk = match chunk {
+            Ok(chunk) => chunk,
+            // The status is known, so the request was processed; its detail is lost.
+            Err(_) => break,
+        };
+        let _ = receive.flow_control().release_capacity(chunk.len());
+        let room = ANSWER_MAX_BYTES - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body.len() == ANSWER_MAX_BYTES {
+            break;
+        }
+    }
+    let (status, headers) = (parts.status, parts.headers);
+    Ok(Answer { status, headers, body: body.freeze(), connection: link.id })
+}
+
+/// Opens a connection, however often it takes, and drives it to its end. Ends with the client's
+/// `stop`, or when the deadlines of all who waited have passed.
+async fn open(client: Client) {
+    let stop = client.0.stop.clone();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = connect_and_drive(&client) => {}
+    }
+}
+
+async fn connect_and_drive(client: &Client) {
+    let shared = &client.0;
+    let settings = &shared.settings;
+    let (link, connection) = loop {
+        let not_before = client.pool().not_before();
+        if let Some(instant) = not_before {
+            sleep_until(instant).await;
+        }
+        let connecting = timeout(settings.connect_timeout(), shared.endpoint.connect()).await;
+        let error = match connecting {
+            Ok(Ok((sender, connection))) => {
+                let id = client.pool().next_id();
+                let end = shared.stop.child_token();
+                break (Arc::new(Link::new(id, sender, shared.warm_up, end)), connection);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "timed out".to_owned(),
+        };
+        let failures = client.pool().failed(settings, Instant::now());
+        if failures == 1 {
+            tracing::warn!(host = shared.authority.as_str(), error, "cannot connect; trying on");
+        }
+        if shared.permits.available_permits() == settings.capacity() {
+            client.pool().gave_up();
+            // Whoever came since the count was read opens anew.
+            shared.freed.notify_one();
+            return;
+        }
+    };
+    client.pool().connected(link.clone());
+    shared.freed.notify_one();
+    let tell = |event| match event {
+        Event::MoreStreams => shared.freed.notify_one(),
+        Event::NoNewStreams => client.pool().retire(link.id),
+    };
+    let why = drive(&link, connection, settings, tell).await;
+    tracing::debug!(host = shared.authority.as_str(), connection = link.id, why, "ended");
+    client.pool().remove(&link, settings);
+    // Whoever waited for a stream of this one must see that another is needed.
+    shared.freed.notify_one();
+}

@@ -1,0 +1,183 @@
+//! One connection: how it comes about, what its users see of it, and the task that drives it.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::Poll;
+
+use h2::client::{self, SendRequest};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::BufWriter;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{Body, Settings, WarmUp, watchdog};
+
+/// Frames are gathered up to this size before they become a TLS record and a system call.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// Answers are small; this lets thousands of them in before we must say that there is room.
+const RECEIVE_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// The transport under HTTP/2.
+pub type Io = BufWriter<TlsStream<TcpStream>>;
+
+/// Where connections go.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    host: String,
+    port: u16,
+    name: ServerName<'static>,
+    tls: Arc<ClientConfig>,
+}
+
+impl Endpoint {
+    /// The host and port of an https URL; `None` for any other URL.
+    pub fn of(url: &Url, tls: Arc<ClientConfig>) -> Option<Self> {
+        let host = url.host_str().filter(|_| url.scheme() == "https")?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host.clone()).ok()?;
+        Some(Self { port: url.port_or_known_default()?, host, name, tls })
+    }
+
+    /// Looks the name up (each time anew), connects, and shakes hands.
+    pub async fn connect(&self) -> io::Result<(SendRequest<Body>, client::Connection<Io, Body>)> {
+        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        // Lone pushes would wait 40 ms for the peer's delayed acknowledgement.
+        tcp.set_nodelay(true)?;
+        let tls = TlsConnector::from(self.tls.clone()).connect(self.name.clone(), tcp).await?;
+        if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return Err(io::Error::other("the server does not speak HTTP/2"));
+        }
+        client::Builder::new()
+            .enable_push(false)
+            .initial_connection_window_size(RECEIVE_WINDOW_BYTES)
+            .handshake(BufWriter::with_capacity(WRITE_BUFFER_BYTES, tls))
+            .await
+            .map_err(io::Error::other)
+    }
+}
+
+/// A live connection as its users see it.
+#[derive(Debug)]
+pub struct Link {
+    /// Distinguishes it from the others of its pool.
+    pub id: u64,
+    /// Cancelled when nobody needs it any more.
+    pub end: CancellationToken,
+    sender: SendRequest<Body>,
+    peer_limit: AtomicU32,
+    warm: AtomicBool,
+    in_flight: AtomicU32,
+    answers: AtomicU64,
+}
+
+impl Link {
+    /// A link over a fresh connection.
+    pub fn new(
+        id: u64,
+        sender: SendRequest<Body>,
+        warm_up: WarmUp,
+        end: CancellationToken,
+    ) -> Self {
+        let peer_limit = u32::try_from(sender.current_max_send_streams()).unwrap_or(u32::MAX);
+        Self {
+            id,
+            end,
+            sender,
+            peer_limit: AtomicU32::new(peer_limit),
+            warm: AtomicBool::new(warm_up == WarmUp::None),
+            in_flight: AtomicU32::new(0),
+            answers: AtomicU64::new(0),
+        }
+    }
+
+    /// A handle to open one stream with.
+    pub fn sender(&self) -> SendRequest<Body> {
+        self.sender.clone()
+    }
+
+    /// How many streams may be in use right now, at most `ours`.
+    pub fn limit(&self, ours: u32) -> u32 {
+        let peers = self.peer_limit.load(Ordering::Relaxed);
+        let limit = ours.min(peers);
+        if self.is_warm() { limit } else { limit.min(1) }
+    }
+
+    /// Whether it proved itself.
+    pub fn is_warm(&self) -> bool {
+        self.warm.load(Ordering::Relaxed)
+    }
+
+    /// Streams in use.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Answers it ever brought.
+    pub fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Counts a stream taken (only under the pool's lock, so that limits hold).
+    pub fn take_stream(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a stream given back; tells how many are left.
+    pub fn give_stream(&self) -> u32 {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed) - 1
+    }
+
+    /// Counts an answer; true when `accepted` just proved the connection.
+    pub fn answered(&self, accepted: bool) -> bool {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        accepted && !self.warm.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// What a driver tells its pool while the connection lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The peer allows more streams than before.
+    MoreStreams,
+    /// The peer takes no new streams (GOAWAY); those it has may still be answered.
+    NoNewStreams,
+}
+
+/// Drives a connection to its end and tells why it ended.
+pub async fn drive(
+    link: &Link,
+    mut connection: client::Connection<Io, Body>,
+    settings: &Settings,
+    tell: impl Fn(Event),
+) -> &'static str {
+    let pings = connection.ping_pong().expect("nobody took the ping handle before");
+    let mut probe = link.sender();
+    let mut open = true;
+    let traffic = poll_fn(|cx| {
+        let ended = Pin::new(&mut connection).poll(cx);
+        let limit = u32::try_from(connection.max_concurrent_send_streams()).unwrap_or(u32::MAX);
+        if limit > link.peer_limit.swap(limit, Ordering::Relaxed) {
+            tell(Event::MoreStreams);
+        }
+        if open && matches!(probe.poll_ready(cx), Poll::Ready(Err(_))) {
+            open = false;
+            tell(Event::NoNewStreams);
+        }
+        ended
+    });
+    tokio::select! {
+        () = link.end.cancelled() => "closed by us",
+        ended = traffic => match ended {
+            Ok(()) => "closed by the peer",
+            Err(_) => "broken",
+        },
+        () = watchdog::watch(pings, link, settings) => "silent",
+    }
+}
