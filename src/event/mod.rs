@@ -10,6 +10,7 @@
 //! the type's name, never a silent change of the old one.
 
 pub mod audit;
+pub mod cap;
 pub mod dead_letter;
 pub mod dispatch;
 pub mod envelope;

@@ -3,6 +3,9 @@
 //! Source of every rule: OASIS Common Alerting Protocol 1.2 (1 July 2010). XML lives in
 //! [`crate::event::cap`]; the JSON form is this model's serde form.
 
+pub mod profile;
+pub mod ring;
+pub mod rules;
 pub mod time;
 pub mod vocabulary;
 
