@@ -1,3 +1,122 @@
-//! The command line: one file per subcommand.
+//! The command line: one file per subcommand. Results go to standard output, logs to standard
+//! error. Exit codes: 0 done, 1 failed, 2 wrong usage or bad input.
 
+pub mod agencies;
 pub mod cap;
+pub mod client;
+pub mod config;
+pub mod demo;
+pub mod devices;
+pub mod geofences;
+pub mod letters;
+pub mod publish;
+pub mod serve;
+
+use std::io::stdout;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+/// Realtime notification and emergency alerts for a whole city.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node: all roles, embedded, when nothing else is said
+    Serve(serve::Args),
+    /// Run a node with simulated providers and citizens, and play alerts
+    Demo(demo::Args),
+    /// Publish a CAP alert (XML or JSON)
+    Publish(publish::PublishArgs),
+    /// Withdraw an alert from everyone who got it
+    Cancel(publish::CancelArgs),
+    /// Show the funnel of a publication
+    Status(publish::StatusArgs),
+    /// Check CAP documents
+    #[command(subcommand)]
+    Cap(cap::Command),
+    /// Units and boundaries of the city
+    #[command(subcommand)]
+    Geofences(geofences::Command),
+    /// Agencies and their API keys
+    #[command(subcommand)]
+    Agencies(agencies::Command),
+    /// Devices in bulk
+    #[command(subcommand)]
+    Devices(devices::Command),
+    /// Records that were set aside, with their reasons
+    #[command(subcommand)]
+    DeadLetters(letters::Command),
+    /// Settings
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+impl Cli {
+    /// Runs the command; false means that it did its work and the answer is no.
+    pub fn run(self) -> Result<bool> {
+        let out = &mut stdout().lock();
+        match self.command {
+            Command::Cap(command) => cap::run(&command, out),
+            Command::Geofences(command) => geofences::run(&command, out),
+            Command::Config(command) => config::run(&command, out),
+            Command::Serve(args) => block_on(serve::run(args)),
+            Command::Demo(args) => block_on(demo::run(args)),
+            Command::Publish(args) => block_on(publish::publish(args)),
+            Command::Cancel(args) => block_on(publish::cancel(args)),
+            Command::Status(args) => block_on(publish::status(args)),
+            Command::Agencies(command) => block_on(agencies::run(command)),
+            Command::Devices(command) => block_on(devices::run(command)),
+            Command::DeadLetters(command) => block_on(letters::run(command)),
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<bool>>) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(work)
+}
+
+/// Input that cannot be used: the caller's to mend (exit code 2).
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadInput(pub String);
+
+/// The exit code of an error.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let bad = error.chain().any(|cause| {
+        cause.is::<BadInput>()
+            || cause.is::<crate::config::Error>()
+            || cause.is::<crate::telemetry::FilterError>()
+    });
+    ExitCode::from(if bad { 2 } else { 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_shows_an_example() {
+        let command = super::Cli::command();
+        command.clone().debug_assert();
+        let mut waiting: Vec<clap::Command> = command.get_subcommands().cloned().collect();
+        while let Some(command) = waiting.pop() {
+            let subcommands: Vec<_> = command.get_subcommands().cloned().collect();
+            if subcommands.is_empty() {
+                let help = command.clone().render_long_help().to_string();
+                assert!(help.contains("Example:"), "{} has no example", command.get_name());
+            }
+            waiting.extend(subcommands);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! `loa agencies`: who may publish. Works on the data directory, also while a node runs in it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::cli::BadInput;
+use crate::domain::agency::{Agency, Jurisdiction, Kind};
+use crate::domain::alert::{Category, Severity};
+use crate::domain::ids::{AgencyId, UnitCode};
+use crate::store::agencies::{Agencies, Settings};
+
+/// What to do with agencies.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Add an agency, or change what it may
+    #[command(after_help = "Example:\n  loa agencies put pc07 --name \"PCCC và CNCH\" \
+        --categories Fire,Rescue --highest-severity Severe --data-dir data")]
+    Put(PutArgs),
+    /// List agencies and their keys
+    #[command(after_help = "Example:\n  loa agencies list --data-dir data")]
+    List(DirArgs),
+    /// Make an API key; it is shown once
+    #[command(after_help = "Example:\n  loa agencies key pc07 --key-name duty-desk --data-dir data")]
+    Key(KeyArgs),
+    /// Revoke an API key at once
+    #[command(after_help = "Example:\n  loa agencies revoke pc07 --key-name duty-desk")]
+    Revoke(KeyArgs),
+}
+
+/// Where.
+#[derive(Debug, Args)]
+pub struct DirArgs {
+    /// The node's data directory
+    #[arg(long, default_value = "data", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// An agency and what it may.
+#[derive(Debug, Args)]
+pub struct PutArgs {
+    /// Its id
+    id: String,
+    /// Its name for people
+    #[arg(long)]
+    name: String,
+    /// Units it may address, comma-separated codes; absent means all
+    #[arg(long, value_delimiter = ',')]
+    units: Option<Vec<String>>,
+    /// CAP categories it may use, comma-separated; absent means all
+    #[arg(long, value_delimiter = ',')]
+    categories: Option<Vec<String>>,
+    /// The gravest CAP severity it may use
+    #[arg(long, default_value = "Extreme")]
+    highest_severity: String,
+    /// Kinds it may publish: alert, status-change, notice
+    #[arg(long, value_delimiter = ',', default_value = "alert,status-change,notice")]
+    kinds: Vec<String>,
+    /// The city's operators: may read every publication, dead letters and the node's state
+    #[arg(long)]
+    operator: bool,
+    #[command(flatten)]
+    dir: DirArgs,
+}
+
+/// A key of an agency.
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    /// The agency's id
+    id: String,
+    /// A name for the key
+    #[arg(long, default_value = "default")]
+    key_name: String,
+    /// Days until it expires; absent means never
+    #[arg(long)]
+    days: Option<u32>,
+    #[command(flatten)]
+    dir: DirArgs,
+}
+
+/// Runs the command.
+pub async fn run(command: Command) -> Result<bool> {
+    match command {
+        Command::Put(args) => put(args).await,
+        Command::List(dir) => list(dir).await,
+        Command::Key(args) => key(args).await,
+        Command::Revoke(args) => {
+            let agencies = open(&args.dir).await?;
+            let agency = id(&args.id)?;
+            let revoked = agencies.revoke(&agency, &args.key_name, Timestamp::now()).await?;
+            println!("{}", if revoked { "revoked" } else { "there is no such key" });
+            Ok(revoked)
+        }
+    }
+}
+
+async fn open(dir: &DirArgs) -> Result<Agencies> {
+    std::fs::create_dir_all(&dir.data_dir)
+        .with_context(|| format!("--data-dir {}", dir.data_dir.display()))?;
+    Ok(Agencies::open(&Settings { dir: dir.data_dir.clone() }).await?)
+}
+
+fn id(text: &str) -> Result<AgencyId> {
+    Ok(text.parse().map_err(|error| BadInput(format!("{error}")))?)
+}
+
+fn parsed<T>(texts: &[String]) -> Result<BTreeSet<T>>
+where
+    T: std::str::FromStr + Ord,
+    T::Err: std::fmt::Display,
+{
+    let parse = |text: &String| text.parse().map_err(|error| BadInput(format!("{error}")));
+    Ok(texts.iter().map(parse).collect::<Result<_, BadInput>>()?)
+}
+
+fn kind(text: &String) -> Result<Kind> {
+    let value = serde_json::Value::String(text.clone());
+    let known = serde_json::from_value(value);
+    Ok(known.map_err(|_| BadInput(format!("--kinds: `{text}` is no kind")))?)
+}
+
+async fn put(args: PutArgs) -> Result<bool> {
+    let units: Option<BTreeSet<UnitCode>> =
+        args.units.as_deref().map(parsed).transpose().context("--units")?;
+    let categories: Option<BTreeSet<Category>> =
+        args.categories.as_deref().map(parsed).transpose().context("--categories")?;
+    let highest_severity: Severity = args
+        .highest_severity
+        .parse()
+        .map_err(|error| BadInput(format!("--highest-severity: {error}")))?;
+    let kinds = args.kinds.iter().map(kind).collect::<Result<_>>()?;
+    let jurisdiction = Jurisdiction { units, categories, highest_severity, kinds };
+    let agency =
+        Agency { id: id(&args.id)?, name: args.name, jurisdiction, operator: args.operator };
+    open(&args.dir).await?.put(agency.clone()).await?;
+    if args.dir.json {
+        println!("{}", serde_json::to_string(&agency)?);
+    } else {
+        println!("agency {} stored; make it a key with: loa agencies key {}", agency.id, agency.id);
+    }
+    Ok(true)
+}
+
+async fn list(dir: DirArgs) -> Result<bool> {
+    let agencies = open(&dir).await?;
+    let all = agencies.list().await?;
+    if dir.json {
+        println!("{}", serde_json::to_string(&all)?);
+        return Ok(true);
+    }
+    for agency in all {
+        println!("{}  {}", agency.id, agency.name);
+        for key in agencies.keys(&agency.id).await? {
+            let used = key.last_used.map_or("never used".to_owned(), |at| format!("last used {at}"));
+            let state = match (key.revoked, key.expires) {
+                (Some(at), _) => format!("revoked {at}"),
+                (None, Some(at)) => format!("expires {at}"),
+                (None, None) => "does not expire".to_owned(),
+            };
+            println!("    key {}: {state}, {used}", key.name);
+        }
+    }
+    Ok(true)
+}
+
+async fn key(args: KeyArgs) -> Result<bool> {
+    let now = Timestamp::now();
+    let expires = args.days.map(|days| now + SignedDuration::from_hours(24 * i64::from(days)));
+    let agency = id(&args.id)?;
+    let key = open(&args.dir).await?.add_key(&agency, &args.key_name, now, expires).await?;
+    if args.dir.json {
+        let document = serde_json::json!({ "agency": agency, "key": key.expose() });
+        println!("{document}");
+    } else {
+        println!("{}", key.expose());
+        eprintln!("this key is shown once; only its SHA-256 is stored");
+    }
+    Ok(true)
+}

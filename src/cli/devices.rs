@@ -1,0 +1,98 @@
+//! `loa devices`: registering many at once, for moving from another system and for tests.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::BadInput;
+use crate::clock::Clock;
+use crate::domain::device::Profile;
+use crate::domain::ids::{DeviceId, SubjectId};
+use crate::store::registry::{NewDevice, Registry, Settings};
+
+/// What to do with devices.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Load devices from a file of JSON lines: {"id", "secret", "profile", "subject"?}
+    #[command(after_help = "Example:\n  loa devices load devices.ndjson --data-dir data")]
+    Load(LoadArgs),
+}
+
+/// Which file, and where to.
+#[derive(Debug, clap::Args)]
+pub struct LoadArgs {
+    /// JSON lines, one device each
+    file: PathBuf,
+    /// The node's data directory; no node may run in it
+    #[arg(long, default_value = "data", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Parts each (unit, channel) is cut into, if the registry is new
+    #[arg(long, default_value_t = 4)]
+    shards: u16,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line of the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// The device's id.
+    pub id: DeviceId,
+    /// Its secret, as the app holds it.
+    pub secret: String,
+    /// What it says of itself.
+    pub profile: Profile,
+    /// The citizen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectId>,
+}
+
+/// Runs the command.
+pub async fn run(command: Command) -> Result<bool> {
+    let Command::Load(args) = command;
+    let began = Instant::now();
+    let settings = Settings { dir: args.data_dir.clone(), shards: args.shards };
+    std::fs::create_dir_all(&args.data_dir)?;
+    let registry = Registry::open(&settings, Clock::System).await?;
+    let file = File::open(&args.file)
+        .map_err(|error| BadInput(format!("{}: {error}", args.file.display())))?;
+    let failure = Arc::new(Mutex::new(None));
+    let seen = Arc::clone(&failure);
+    let lines = BufReader::new(file).lines().enumerate();
+    let devices = lines.map_while(move |(index, line)| match device(index, line) {
+        Ok(device) => Some(device),
+        Err(error) => {
+            *seen.lock().expect("no holder of this lock panics") = Some(error);
+            None
+        }
+    });
+    let loaded = registry.bulk_load(devices).await.context("loading devices")?;
+    if let Some(error) = failure.lock().expect("no holder of this lock panics").take() {
+        return Err(error.context(format!("{loaded} devices before it were loaded")));
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    if args.json {
+        println!("{}", serde_json::json!({ "loaded": loaded, "seconds": seconds }));
+    } else {
+        println!("{loaded} devices loaded in {seconds:.1} s");
+    }
+    Ok(true)
+}
+
+fn device(index: usize, line: std::io::Result<String>) -> Result<NewDevice> {
+    let at = |error: &dyn std::fmt::Display| BadInput(format!("line {}: {error}", index + 1));
+    let text = line.map_err(|error| at(&error))?;
+    let line: Line = serde_json::from_str(&text).map_err(|error| at(&error))?;
+    let secret_hash = crate::auth::device::Secret::parse(&line.secret)
+        .map(|secret| secret.hash())
+        .ok_or_else(|| at(&"`secret` is not 43 characters of base64url"))?;
+    Ok(NewDevice { id: line.id, secret_hash, profile: line.profile, subject: line.subject })
+}
