@@ -1,5 +1,9 @@
 //! The integration tests, one binary: a module a promise or a room.
 
+mod agencies;
+mod alerts;
+mod bus;
+mod replies;
 mod support;
 
 mod ledger;
