@@ -3,8 +3,9 @@
 mod agencies;
 mod alerts;
 mod bus;
-mod replies;
-mod support;
-
+mod events;
 mod ledger;
 mod registry;
+mod replies;
+
+mod support;
