@@ -30,7 +30,7 @@ pub use version::Version;
 pub use write::write;
 
 use crate::domain::alert::Alert;
-use crate::domain::alert::rules::{self, Report};
+use crate::domain::alert::rules::Report;
 
 /// What reading a CAP document gave.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,9 +72,9 @@ fn read_into(bytes: &[u8], limits: &Limits, report: &mut Report) -> Option<(Aler
     if let Err(violation) = limits.check_tree(&root) {
         return stopped(violation, report);
     }
-    let alert = build::alert(&root, version, report)?;
-    rules::check_into(&alert, report);
-    Some((alert, version))
+    let built = build::build(&root, version, report);
+    built.check(report);
+    built.into_alert().map(|alert| (alert, version))
 }
 
 #[cfg(test)]

@@ -55,12 +55,12 @@ const ALERT: &[Slot] = &[
 /// `info`.
 const INFO: &[Slot] = &[
     maybe("language"),
-    some("category"),
+    Slot { assumed: true, ..some("category") },
     one("event"),
     any("responseType"),
-    one("urgency"),
-    one("severity"),
-    one("certainty"),
+    Slot { assumed: true, ..one("urgency") },
+    Slot { assumed: true, ..one("severity") },
+    Slot { assumed: true, ..one("certainty") },
     maybe("audience"),
     any("eventCode"),
     maybe("effective"),

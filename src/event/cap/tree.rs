@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use quick_xml::{NsReader, XmlVersion};
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
+use quick_xml::{NsReader, XmlVersion};
 
 use super::decode::place;
 use super::limits::{Limits, within};
