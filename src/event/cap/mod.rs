@@ -1,7 +1,7 @@
 //! CAP XML to and from the model, and the model's JSON form: what agencies and feeds send us.
 //!
 //! ```text
-//! bytes ─ decode ─→ text ─ tree ─→ elements (bounded, no DTD, no entities) ─ build ─→ Alert ─ rules ─→ Read
+//! bytes ─ decode → text ─ tree → elements ─ build → Alert ─ rules → Read
 //! ```
 //!
 //! Promises: no input makes it panic or cost more than its [`Limits`]; nothing is fetched and no

@@ -133,12 +133,15 @@ fn what_is_no_cap_is_refused_by_name() {
 fn each_limit_stops_the_reading() {
     let area = "<area><areaDesc>a</areaDesc><polygon>0,0 0,1 1,1 0,0</polygon></area>";
     let info = format!("<info>{area}{area}</info>");
-    let text = xml(&format!("{HEAD}{info}{info}"));
+    let signature = "<Signature xmlns=\"http://www.w3.org/2000/09/xmldsig#\"/>";
+    let text = xml(&format!("{HEAD}{info}{info}{signature}{signature}"));
     let base = Limits::default();
     for (limits, rule) in [
         (Limits { bytes: 100, ..base.clone() }, "limit_bytes"),
         (Limits { depth: 3, ..base.clone() }, "limit_depth"),
         (Limits { elements: 10, ..base.clone() }, "limit_elements"),
+        (Limits { name_bytes: 9, ..base.clone() }, "limit_name"),
+        (Limits { signatures: 1, ..base.clone() }, "limit_signatures"),
         (Limits { text_bytes: 5, ..base.clone() }, "limit_text"),
         (Limits { infos: 1, ..base.clone() }, "limit_infos"),
         (Limits { areas: 3, ..base.clone() }, "limit_areas"),

@@ -15,6 +15,12 @@ pub(super) fn text(element: Option<&Element>) -> Option<String> {
     (!text.trim().is_empty()).then(|| text.clone())
 }
 
+/// The paragraphs of a text that a feed spread over several elements.
+pub(super) fn paragraphs<'e>(elements: impl Iterator<Item = &'e Element>) -> Option<String> {
+    let paragraphs: Vec<_> = elements.filter_map(|element| text(Some(element))).collect();
+    (!paragraphs.is_empty()).then(|| paragraphs.join("\n"))
+}
+
 /// A text that must be there: absence has been reported, blanks are the rules' business.
 pub(super) fn required(element: Option<&Element>) -> Option<String> {
     Some(element?.text.clone())

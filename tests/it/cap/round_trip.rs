@@ -171,7 +171,10 @@ fn alert() -> impl Strategy<Value = Alert> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(300)
+    })]
 
     #[test]
     fn a_valid_alert_is_the_same_after_xml(alert in alert()) {
