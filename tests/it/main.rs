@@ -3,6 +3,7 @@
 mod agencies;
 mod alerts;
 mod bus;
+mod cap;
 mod events;
 mod ledger;
 mod registry;

@@ -1,7 +1,8 @@
 //! What Loa asks of agencies beyond CAP 1.2, so that an alert can be targeted, ends, and is read.
 //!
-//! Sources: the Google profile (expires and area required), the WMO guidelines (`expires` after
-//! `effective` and `onset`, headline of at most 160 characters, at most 100 vertices) and FACTS C13.
+//! Sources: the Google profile (expires and area required, short names of areas) and the WMO
+//! guidelines (`expires` after `effective` and `onset`, headline of at most 160 characters, at most
+//! 100 vertices).
 
 use super::rules::{Mode, Report, Violation};
 use super::{Alert, Area, Info, MsgType, default_language};

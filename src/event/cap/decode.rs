@@ -56,7 +56,7 @@ fn utf16(
 ) -> Result<String, Violation> {
     let text = encoding
         .decode_without_bom_handling_and_without_replacement(bytes)
-        .filter(|_| bytes.len() % 2 == 0)
+        .filter(|_| bytes.len().is_multiple_of(2))
         .ok_or_else(|| broken(format!("the bytes are not {}", encoding.name())))?;
     match declared(text.as_bytes()) {
         None if must_declare => Err(broken("UTF-16 must be declared or marked".to_owned())),

@@ -32,7 +32,11 @@ pub(super) fn check(element: &Element, version: Version, report: &mut Report) {
             *count += 1;
             if *count > 1 && !slot.many {
                 let message = format!("only one `{}` may stand here", slot.name);
-                report.broken(&child.path, "element_repeated", message);
+                if slot.joined {
+                    report.tolerable(&child.path, "element_repeated", message);
+                } else {
+                    report.broken(&child.path, "element_repeated", message);
+                }
             }
             check(child, version, report);
         }

@@ -13,6 +13,10 @@ pub struct Limits {
     pub depth: usize,
     /// Elements in all, those of signatures included. A warning for 200 counties has about 2,000.
     pub elements: usize,
+    /// Bytes of an element's name or namespace. Both are repeated for every element inside.
+    pub name_bytes: usize,
+    /// XML signatures. Each is given all the namespaces declared around it.
+    pub signatures: usize,
     /// Bytes of one element's text, but for a `derefUri`, which only `bytes` bounds. The largest
     /// real polygon, 34,066 vertices, has about 600 kB.
     pub text_bytes: usize,
@@ -33,6 +37,8 @@ impl Default for Limits {
             bytes: 1 << 20,
             depth: 32,
             elements: 20_000,
+            name_bytes: 200,
+            signatures: 8,
             text_bytes: 700_000,
             infos: 64,
             areas: 1_000,

@@ -1,7 +1,7 @@
 //! CAP XML to and from the model, and the model's JSON form: what agencies and feeds send us.
 //!
 //! ```text
-//! bytes ─ decode ─→ text ─ tree ─→ elements (bounded, no DTD, no entities) ─ build ─→ Alert ─ rules ─→ Read
+//! bytes ─ decode → text ─ tree → elements ─ build → Alert ─ rules → Read
 //! ```
 //!
 //! Promises: no input makes it panic or cost more than its [`Limits`]; nothing is fetched and no
@@ -30,7 +30,7 @@ pub use version::Version;
 pub use write::write;
 
 use crate::domain::alert::Alert;
-use crate::domain::alert::rules::{self, Report};
+use crate::domain::alert::rules::Report;
 
 /// What reading a CAP document gave.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,9 +72,9 @@ fn read_into(bytes: &[u8], limits: &Limits, report: &mut Report) -> Option<(Aler
     if let Err(violation) = limits.check_tree(&root) {
         return stopped(violation, report);
     }
-    let alert = build::alert(&root, version, report)?;
-    rules::check_into(&alert, report);
-    Some((alert, version))
+    let built = build::build(&root, version, report);
+    built.check(report);
+    built.into_alert().map(|alert| (alert, version))
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ pub(super) struct Slot {
     pub required_from: Option<Version>,
     /// A lenient reader does without it, and says what it assumed.
     pub assumed: bool,
+    /// A lenient reader takes several as the paragraphs of one.
+    pub joined: bool,
     /// It may be there more than once.
     pub many: bool,
     /// The last version that has it.
@@ -18,7 +20,14 @@ pub(super) struct Slot {
 }
 
 const fn one(name: &'static str) -> Slot {
-    Slot { name, required_from: Some(V1_0), assumed: false, many: false, until: V1_2 }
+    Slot {
+        name,
+        required_from: Some(V1_0),
+        assumed: false,
+        joined: false,
+        many: false,
+        until: V1_2,
+    }
 }
 
 const fn some(name: &'static str) -> Slot {
@@ -55,12 +64,12 @@ const ALERT: &[Slot] = &[
 /// `info`.
 const INFO: &[Slot] = &[
     maybe("language"),
-    some("category"),
+    Slot { assumed: true, ..some("category") },
     one("event"),
     any("responseType"),
-    one("urgency"),
-    one("severity"),
-    one("certainty"),
+    Slot { assumed: true, ..one("urgency") },
+    Slot { assumed: true, ..one("severity") },
+    Slot { assumed: true, ..one("certainty") },
     maybe("audience"),
     any("eventCode"),
     maybe("effective"),
@@ -68,8 +77,8 @@ const INFO: &[Slot] = &[
     maybe("expires"),
     maybe("senderName"),
     maybe("headline"),
-    maybe("description"),
-    maybe("instruction"),
+    Slot { joined: true, ..maybe("description") },
+    Slot { joined: true, ..maybe("instruction") },
     maybe("web"),
     maybe("contact"),
     any("parameter"),

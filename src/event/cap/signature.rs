@@ -1,7 +1,7 @@
 //! XML signatures, kept as they came so that they can still be verified.
 //!
-//! A signature is cut out of its document, so the namespaces declared around it are written onto it:
-//! canonicalisation, and with it the signature's own digest, depends on them.
+//! A signature is cut out of its document, so the namespaces declared around it are written onto
+//! it: canonicalisation, and with it the signature's own digest, depends on them.
 
 use std::fmt::Write;
 

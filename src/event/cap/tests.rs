@@ -92,7 +92,7 @@ fn all_broken_rules_are_named_with_their_places() {
     let body = format!(
         "{}<info><category>Flood</category><event>e</event><urgency>Now</urgency>\
          <severity>Severe</severity><certainty>Likely</certainty><expires>soon</expires>\
-         <area><areaDesc>a</areaDesc><polygon>0,0 0,1 1,1 0,0</polygon>\
+         <area><areaDesc>a</areaDesc><polygon>0,0 1,1 0,1 1,0 0,0</polygon>\
          <polygon>106.7,10.8 1,1 0,1 106.7,10.8</polygon></area></info>",
         HEAD.replace("VN-1", "VN 1")
     );
@@ -106,6 +106,8 @@ fn all_broken_rules_are_named_with_their_places() {
             ("/alert/info[1]/urgency", "term_unknown"),
             ("/alert/info[1]/expires", "time_form"),
             ("/alert/info[1]/area[1]/polygon[2]", "polygon_pair"),
+            ("/alert/identifier", "name_characters"),
+            ("/alert/info[1]/area[1]/polygon[1]", "polygon_crosses_itself"),
         ]
     );
 }
@@ -131,12 +133,15 @@ fn what_is_no_cap_is_refused_by_name() {
 fn each_limit_stops_the_reading() {
     let area = "<area><areaDesc>a</areaDesc><polygon>0,0 0,1 1,1 0,0</polygon></area>";
     let info = format!("<info>{area}{area}</info>");
-    let text = xml(&format!("{HEAD}{info}{info}"));
+    let signature = "<Signature xmlns=\"http://www.w3.org/2000/09/xmldsig#\"/>";
+    let text = xml(&format!("{HEAD}{info}{info}{signature}{signature}"));
     let base = Limits::default();
     for (limits, rule) in [
         (Limits { bytes: 100, ..base.clone() }, "limit_bytes"),
         (Limits { depth: 3, ..base.clone() }, "limit_depth"),
         (Limits { elements: 10, ..base.clone() }, "limit_elements"),
+        (Limits { name_bytes: 9, ..base.clone() }, "limit_name"),
+        (Limits { signatures: 1, ..base.clone() }, "limit_signatures"),
         (Limits { text_bytes: 5, ..base.clone() }, "limit_text"),
         (Limits { infos: 1, ..base.clone() }, "limit_infos"),
         (Limits { areas: 3, ..base.clone() }, "limit_areas"),
@@ -187,7 +192,7 @@ fn older_versions_are_read_by_their_own_rules() {
     assert_eq!(read.version, Version::V1_0);
     assert_eq!(read.alert.infos[0].parameters[0].value, "3.4 Ml");
     let names: Vec<_> = read.liberties.iter().map(|found| found.rule).collect();
-    let expected = ["time_rewritten", "language_absent", "certainty_very_likely"];
+    let expected = ["time_rewritten", "certainty_very_likely", "language_absent"];
     assert_eq!(names, [&expected[..], &["mime_type_assumed"]].concat());
     assert!(strict(&text).is_err());
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use quick_xml::{NsReader, XmlVersion};
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
+use quick_xml::{NsReader, XmlVersion};
 
 use super::decode::place;
 use super::limits::{Limits, within};
@@ -69,13 +69,23 @@ struct Parser<'t> {
     root: Option<Element>,
     version: Option<Version>,
     elements: usize,
+    signatures: usize,
 }
 
 impl<'t> Parser<'t> {
     fn new(text: &'t str, limits: &'t Limits) -> Self {
         let mut reader = NsReader::from_str(text);
         reader.config_mut().enable_all_checks(true);
-        Self { text, limits, reader, stack: Vec::new(), root: None, version: None, elements: 0 }
+        Self {
+            text,
+            limits,
+            reader,
+            stack: Vec::new(),
+            root: None,
+            version: None,
+            elements: 0,
+            signatures: 0,
+        }
     }
 
     /// One event; false at the end.
@@ -134,6 +144,9 @@ impl<'t> Parser<'t> {
             }
         };
         let name = start.local_name().as_ref().to_owned();
+        let longest = name.len().max(namespace.as_ref().map_or(0, String::len));
+        let above = self.stack.last().map_or("", |open| open.element.path.as_str());
+        within(above, "limit_name", "bytes of a name", longest, self.limits.name_bytes)?;
         if self.stack.is_empty() {
             if self.root.is_some() {
                 return Err(self.stop("not_well_formed", "there are two root elements", from));
@@ -146,6 +159,8 @@ impl<'t> Parser<'t> {
         within(&path, "limit_depth", "levels", self.stack.len() + 1, self.limits.depth)?;
         let attributes = self.attributes(start, from)?;
         let is_signature = self.stack.len() == 1 && namespace.as_deref() == Some(XMLDSIG);
+        self.signatures += usize::from(is_signature);
+        within(&path, "limit_signatures", "signatures", self.signatures, self.limits.signatures)?;
         let signature = is_signature
             .then(|| (from, signature::missing_declarations(start, self.reader.resolver())));
         let element = Element { path, name, namespace, attributes, ..Element::default() };

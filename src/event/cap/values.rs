@@ -15,6 +15,12 @@ pub(super) fn text(element: Option<&Element>) -> Option<String> {
     (!text.trim().is_empty()).then(|| text.clone())
 }
 
+/// The paragraphs of a text that a feed spread over several elements.
+pub(super) fn paragraphs<'e>(elements: impl Iterator<Item = &'e Element>) -> Option<String> {
+    let paragraphs: Vec<_> = elements.filter_map(|element| text(Some(element))).collect();
+    (!paragraphs.is_empty()).then(|| paragraphs.join("\n"))
+}
+
 /// A text that must be there: absence has been reported, blanks are the rules' business.
 pub(super) fn required(element: Option<&Element>) -> Option<String> {
     Some(element?.text.clone())
@@ -63,11 +69,10 @@ where
 
 /// CAP 1.0's "Very Likely" is to be read as Likely (CAP 1.2, certainty).
 pub(super) fn certainty(
-    element: Option<&Element>,
+    element: &Element,
     version: Version,
     report: &mut Report,
 ) -> Option<Certainty> {
-    let element = element?;
     if element.text.trim_matches(is_blank) != "Very Likely" {
         return term(Some(element), report);
     }
@@ -135,36 +140,34 @@ pub(super) fn language(element: Option<&Element>, path: &str, report: &mut Repor
     code
 }
 
-/// `addresses` or `incidents`.
-pub(super) fn list(element: Option<&Element>, report: &mut Report) -> Vec<String> {
-    let Some(element) = element else { return Vec::new() };
-    lists::split(&element.text).unwrap_or_else(|error| {
-        report.broken(&element.path, "list_quote", error.to_string());
-        Vec::new()
-    })
+/// `addresses` or `incidents`; none if the quotes do not pair.
+pub(super) fn list(element: Option<&Element>, report: &mut Report) -> Option<Vec<String>> {
+    let Some(element) = element else { return Some(Vec::new()) };
+    lists::split(&element.text)
+        .inspect_err(|error| report.broken(&element.path, "list_quote", error.to_string()))
+        .ok()
 }
 
-/// `references`: triples without blanks, parted by blanks.
+/// `references`: triples without blanks, parted by blanks; none for each that cannot be read.
 pub(super) fn references(
     element: Option<&Element>,
     version: Version,
     report: &mut Report,
-) -> Vec<Reference> {
+) -> Vec<Option<Reference>> {
     let Some(element) = element else { return Vec::new() };
-    let mut references = Vec::new();
-    for triple in element.text.split(is_blank).filter(|triple| !triple.is_empty()) {
-        let fields: Vec<_> = triple.split(',').collect();
-        let [sender, identifier, sent] = fields.as_slice() else {
-            let message = format!("`{triple}` is not sender,identifier,sent");
-            report.broken(&element.path, "reference_form", message);
-            continue;
-        };
-        if let Some(sent) = instant(sent, &element.path, version, report) {
-            let (sender, identifier) = ((*sender).to_owned(), (*identifier).to_owned());
-            references.push(Reference { sender, identifier, sent });
-        }
-    }
-    references
+    let triples = element.text.split(is_blank).filter(|triple| !triple.is_empty());
+    triples.map(|triple| reference(triple, &element.path, version, report)).collect()
+}
+
+fn reference(triple: &str, path: &str, version: Version, report: &mut Report) -> Option<Reference> {
+    let fields: Vec<_> = triple.split(',').collect();
+    let [sender, identifier, sent] = fields.as_slice() else {
+        let message = format!("`{triple}` is not sender,identifier,sent");
+        report.broken(path, "reference_form", message);
+        return None;
+    };
+    let sent = instant(sent, path, version, report)?;
+    Some(Reference { sender: (*sender).to_owned(), identifier: (*identifier).to_owned(), sent })
 }
 
 /// `eventCode`, `parameter` or `geocode`; CAP 1.0 wrote `name=value`.
@@ -197,8 +200,7 @@ pub(super) fn size(element: Option<&Element>, report: &mut Report) -> Option<u64
 }
 
 /// An altitude or a ceiling in feet.
-pub(super) fn feet(element: Option<&Element>, report: &mut Report) -> Option<f64> {
-    let element = element?;
+pub(super) fn feet(element: &Element, report: &mut Report) -> Option<f64> {
     let text = element.text.trim_matches(is_blank);
     let feet = coordinates::decimal(text, &element.path, report);
     if feet.is_none() {

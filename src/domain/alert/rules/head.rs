@@ -1,5 +1,7 @@
 //! The rules of `alert` itself (CAP 1.2, section 3.2.1).
 
+use std::collections::HashSet;
+
 use super::{Report, optional_texts, text, writable};
 use crate::domain::alert::{Alert, MsgType, Reference, Scope, Status};
 
@@ -78,7 +80,8 @@ fn references(alert: &Alert, report: &mut Report) {
         let message = format!("msgType {} needs references", alert.msg_type);
         report.broken(PATH, "references_missing", message);
     }
-    for (at, reference) in alert.references.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for reference in &alert.references {
         name(&reference.sender, PATH, report);
         name(&reference.identifier, PATH, report);
         let named = format!("{},{}", reference.sender, reference.identifier);
@@ -87,7 +90,7 @@ fn references(alert: &Alert, report: &mut Report) {
         } else if reference.sent.instant() > alert.sent.instant() {
             report.noted(PATH, "reference_later", format!("`{named}` was sent after this message"));
         }
-        if alert.references[..at].contains(reference) {
+        if !seen.insert((&reference.sender, &reference.identifier, reference.sent.instant())) {
             report.noted(PATH, "reference_repeated", format!("`{named}` is named twice"));
         }
     }

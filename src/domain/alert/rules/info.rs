@@ -1,7 +1,7 @@
 //! The rules of `info`, `resource` and `area` (CAP 1.2, sections 3.2.2 to 3.2.4).
 
 use super::{Report, optional_texts, text, writable};
-use crate::domain::alert::ring::{self, Flaw};
+use crate::domain::alert::ring::{self, Flaw, Judgement};
 use crate::domain::alert::{Area, Info, NamedValue, Resource};
 use crate::domain::geo::Ring;
 
@@ -108,15 +108,21 @@ fn area(area: &Area, path: &str, report: &mut Report) {
 }
 
 fn polygon(ring: &Ring, path: &str, report: &mut Report) {
-    match ring::flaw(ring) {
-        None => {}
-        Some(flaw @ Flaw::RepeatedPoint { .. }) => {
+    match ring::judge(ring) {
+        Judgement::Simple => {}
+        Judgement::Slip(flaw) => {
+            let message = format!("{flaw}, by less than a thousandth of its area");
+            report.noted(path, "polygon_slip", message);
+        }
+        Judgement::Flawed(flaw @ Flaw::RepeatedPoint { .. }) => {
             report.tolerable(path, "polygon_touches_itself", flaw.to_string());
         }
-        Some(flaw @ Flaw::Crossing { .. }) => {
+        Judgement::Flawed(flaw @ Flaw::Crossing { .. }) => {
             report.tolerable(path, "polygon_crosses_itself", flaw.to_string());
         }
-        Some(flaw @ Flaw::Flat) => report.broken(path, "polygon_flat", flaw.to_string()),
+        Judgement::Flawed(flaw @ Flaw::Flat) => {
+            report.broken(path, "polygon_flat", flaw.to_string());
+        }
     }
     if ring.points().windows(2).any(|pair| pair[0] == pair[1]) {
         let message = "the same pair stands twice in a row".to_owned();

@@ -7,8 +7,8 @@ fn base() -> Value {
         "identifier": "VN-1", "sender": "kttv@hcm.example.vn", "sent": "2026-10-09T05:30:00+07:00",
         "status": "Actual", "msg_type": "Alert", "scope": "Public", "note": "n",
         "infos": [{
-            "language": "vi-VN", "categories": ["Met"], "event": "Triều cường", "urgency": "Expected",
-            "severity": "Severe", "certainty": "Likely", "web": "https://hcm.example.vn",
+            "language": "vi-VN", "categories": ["Met"], "event": "Triều cường",
+            "urgency": "Expected", "severity": "Severe", "certainty": "Likely", "web": "https://hcm.example.vn",
             "effective": "2026-10-09T05:30:00+07:00", "expires": "2026-10-09T20:00:00+07:00",
             "parameters": [{"name": "a", "value": ""}],
             "resources": [{"description": "map", "mime_type": "image/png"}],
@@ -26,13 +26,69 @@ fn found(value: Value, mode: Mode) -> Vec<(String, &'static str, Severity)> {
     check(&alert, mode).into_iter().map(|v| (v.path, v.rule, v.severity)).collect()
 }
 
-/// One change a row: the JSON pointer and value, the rule it breaks, its place, and whether a
-/// lenient reader forgives it.
-#[test]
-fn each_rule_is_found_where_it_is_broken() {
-    let info = "/alert/info[1]";
-    let reference = |id: &str, sent: &str| json!([{"sender": "kttv@hcm.example.vn", "identifier": id, "sent": sent}]);
-    let earlier = "2026-10-08T00:00:00+07:00";
+/// What each mode makes of a broken rule.
+#[derive(Clone, Copy)]
+enum Verdict {
+    Refused,
+    Forgiven,
+    Noted,
+}
+
+use Verdict::{Forgiven, Noted, Refused};
+
+/// One change: the JSON pointer and value, the rule it breaks, the rule's place and the verdict.
+type Case = (&'static str, Value, &'static str, &'static str, Verdict);
+
+fn reference(identifier: &str, sent: &str) -> Value {
+    json!({"sender": "kttv@hcm.example.vn", "identifier": identifier, "sent": sent})
+}
+
+fn head_cases() -> Vec<Case> {
+    const EARLIER: &str = "2026-10-08T00:00:00+07:00";
+    let blank = json!([reference("a b", EARLIER)]);
+    let itself = json!([reference("VN-1", "2026-10-08T22:30:00-00:00")]);
+    let later = json!([reference("VN-0", "2027-01-01T00:00:00+07:00")]);
+    let twice = json!([reference("VN-0", EARLIER), reference("VN-0", EARLIER)]);
+    vec![
+        ("/identifier", "a b".into(), "name_characters", "identifier", Refused),
+        ("/identifier", "".into(), "name_blank", "identifier", Refused),
+        ("/sender", "a,b".into(), "name_characters", "sender", Refused),
+        ("/note", " ".into(), "text_blank", "note", Forgiven),
+        ("/note", "\u{1}".into(), "text_character", "note", Refused),
+        ("/scope", "Private".into(), "addresses_missing", "addresses", Refused),
+        ("/scope", "Restricted".into(), "restriction_missing", "restriction", Forgiven),
+        ("/restriction", "r".into(), "restriction_unexpected", "restriction", Forgiven),
+        ("/addresses", json!(["a\"b"]), "list_quote", "addresses", Refused),
+        ("/codes", json!([""]), "text_blank", "code[1]", Forgiven),
+        ("/msg_type", "Update".into(), "references_missing", "references", Refused),
+        ("/msg_type", "Ack".into(), "references_missing", "references", Refused),
+        ("/references", blank, "name_characters", "references", Refused),
+        ("/references", itself, "reference_self", "references", Noted),
+        ("/references", later, "reference_later", "references", Noted),
+        ("/references", twice, "reference_repeated", "references", Noted),
+    ]
+}
+
+fn info_cases() -> Vec<Case> {
+    let now = "2026-10-09T05:30:00+07:00";
+    vec![
+        ("/language", "vi_VN".into(), "language_malformed", "language", Refused),
+        ("/categories", json!([]), "category_missing", "category", Refused),
+        ("/event", "".into(), "text_blank", "event", Forgiven),
+        ("/web", "hcm.vn/a".into(), "web_not_absolute", "web", Forgiven),
+        ("/expires", now.into(), "expires_before_start", "expires", Noted),
+        ("/parameters/0/name", "".into(), "text_blank", "parameter[1]/valueName", Forgiven),
+        (
+            "/resources/0/mime_type",
+            Value::Null,
+            "mime_type_missing",
+            "resource[1]/mimeType",
+            Refused,
+        ),
+    ]
+}
+
+fn area_cases() -> Vec<Case> {
     let bowtie = json!([[[0.0, 0.0], [1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]]);
     let pinched = json!([[
         [0.0, 0.0],
@@ -43,142 +99,46 @@ fn each_rule_is_found_where_it_is_broken() {
         [1.0, 1.0],
         [0.0, 0.0]
     ]]);
-    let flat = json!([[[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 0.0]]]);
-    let area = format!("{info}/area[1]");
-    let refused = Some(Severity::Error);
-    let forgiven = Some(Severity::Warning);
-    let cases: Vec<(&str, Value, &str, String, Option<Severity>)> = vec![
-        ("/identifier", "a b".into(), "name_characters", "/alert/identifier".into(), refused),
-        ("/identifier", "".into(), "name_blank", "/alert/identifier".into(), refused),
-        ("/sender", "a,b".into(), "name_characters", "/alert/sender".into(), refused),
-        ("/note", " ".into(), "text_blank", "/alert/note".into(), forgiven),
-        ("/note", "\u{1}".into(), "text_character", "/alert/note".into(), refused),
-        ("/scope", "Private".into(), "addresses_missing", "/alert/addresses".into(), refused),
-        (
-            "/scope",
-            "Restricted".into(),
-            "restriction_missing",
-            "/alert/restriction".into(),
-            forgiven,
-        ),
-        (
-            "/restriction",
-            "r".into(),
-            "restriction_unexpected",
-            "/alert/restriction".into(),
-            forgiven,
-        ),
-        ("/addresses", json!(["a\"b"]), "list_quote", "/alert/addresses".into(), refused),
-        ("/codes", json!([""]), "text_blank", "/alert/code[1]".into(), forgiven),
-        ("/msg_type", "Update".into(), "references_missing", "/alert/references".into(), refused),
-        ("/msg_type", "Ack".into(), "references_missing", "/alert/references".into(), refused),
-        (
-            "/references",
-            reference("a b", earlier),
-            "name_characters",
-            "/alert/references".into(),
-            refused,
-        ),
-        (
-            "/references",
-            reference("VN-1", "2026-10-08T22:30:00-00:00"),
-            "reference_self",
-            "/alert/references".into(),
-            None,
-        ),
-        (
-            "/references",
-            reference("VN-0", "2027-01-01T00:00:00+07:00"),
-            "reference_later",
-            "/alert/references".into(),
-            None,
-        ),
-        (
-            "/infos/0/language",
-            "vi_VN".into(),
-            "language_malformed",
-            format!("{info}/language"),
-            refused,
-        ),
-        ("/infos/0/categories", json!([]), "category_missing", format!("{info}/category"), refused),
-        ("/infos/0/event", "".into(), "text_blank", format!("{info}/event"), forgiven),
-        ("/infos/0/web", "hcm.vn/a".into(), "web_not_absolute", format!("{info}/web"), forgiven),
-        (
-            "/infos/0/expires",
-            "2026-10-09T05:30:00+07:00".into(),
-            "expires_before_start",
-            format!("{info}/expires"),
-            None,
-        ),
-        (
-            "/infos/0/parameters/0/name",
-            "".into(),
-            "text_blank",
-            format!("{info}/parameter[1]/valueName"),
-            forgiven,
-        ),
-        (
-            "/infos/0/resources/0/mime_type",
-            Value::Null,
-            "mime_type_missing",
-            format!("{info}/resource[1]/mimeType"),
-            refused,
-        ),
-        (
-            "/infos/0/areas/0/description",
-            "".into(),
-            "text_blank",
-            format!("{area}/areaDesc"),
-            forgiven,
-        ),
-        (
-            "/infos/0/areas/0/polygons",
-            bowtie,
-            "polygon_crosses_itself",
-            format!("{area}/polygon[1]"),
-            forgiven,
-        ),
-        (
-            "/infos/0/areas/0/polygons",
-            pinched,
-            "polygon_touches_itself",
-            format!("{area}/polygon[1]"),
-            forgiven,
-        ),
-        (
-            "/infos/0/areas/0/circles/0/radius_km",
-            json!(-1.0),
-            "circle_radius",
-            format!("{area}/circle[1]"),
-            refused,
-        ),
-        (
-            "/infos/0/areas/0/altitude_ft",
-            Value::Null,
-            "ceiling_without_altitude",
-            format!("{area}/ceiling"),
-            refused,
-        ),
-        (
-            "/infos/0/areas/0/ceiling_ft",
-            json!(-1.0),
-            "ceiling_below_altitude",
-            format!("{area}/ceiling"),
-            None,
-        ),
-    ];
+    vec![
+        ("/description", "".into(), "text_blank", "areaDesc", Forgiven),
+        ("/polygons", bowtie, "polygon_crosses_itself", "polygon[1]", Forgiven),
+        ("/polygons", pinched, "polygon_touches_itself", "polygon[1]", Forgiven),
+        ("/circles/0/radius_km", json!(-1.0), "circle_radius", "circle[1]", Refused),
+        ("/altitude_ft", Value::Null, "ceiling_without_altitude", "ceiling", Refused),
+        ("/ceiling_ft", json!(-1.0), "ceiling_below_altitude", "ceiling", Noted),
+    ]
+}
+
+#[test]
+fn each_rule_is_found_where_it_is_broken() {
     assert_eq!(found(base(), Mode::Strict), []);
-    for (pointer, value, rule, path, lenient) in cases {
-        let mut alert = base();
-        set(&mut alert, pointer, value);
-        let strict = if lenient.is_some() { Severity::Error } else { Severity::Warning };
-        assert_eq!(found(alert.clone(), Mode::Strict), [(path.clone(), rule, strict)], "{pointer}");
-        let lenient = lenient.unwrap_or(Severity::Warning);
-        assert_eq!(found(alert, Mode::Lenient), [(path, rule, lenient)], "{pointer}");
+    for (pointer, path, cases) in [
+        ("", "/alert", head_cases()),
+        ("/infos/0", "/alert/info[1]", info_cases()),
+        ("/infos/0/areas/0", "/alert/info[1]/area[1]", area_cases()),
+    ] {
+        for (field, value, rule, place, verdict) in cases {
+            let mut alert = base();
+            set(&mut alert, &format!("{pointer}{field}"), value);
+            let (strict, lenient) = match verdict {
+                Refused => (Severity::Error, Severity::Error),
+                Forgiven => (Severity::Error, Severity::Warning),
+                Noted => (Severity::Warning, Severity::Warning),
+            };
+            for (mode, severity) in [(Mode::Strict, strict), (Mode::Lenient, lenient)] {
+                let expected = [(format!("{path}/{place}"), rule, severity)];
+                assert_eq!(found(alert.clone(), mode), expected, "{field}");
+            }
+        }
     }
-    let mut doubled = base();
-    set(&mut doubled, "/infos/0/areas/0/polygons", flat);
-    let rules: Vec<_> = found(doubled, Mode::Strict).into_iter().map(|found| found.1).collect();
+}
+
+#[test]
+fn a_ring_without_an_area_is_refused_and_a_doubled_pair_noted() {
+    let mut alert = base();
+    let flat = json!([[[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 0.0]]]);
+    set(&mut alert, "/infos/0/areas/0/polygons", flat);
+    let rules: Vec<_> = found(alert, Mode::Lenient).into_iter().map(|found| found.1).collect();
     assert_eq!(rules, ["polygon_flat", "polygon_pair_doubled"]);
 }
 
