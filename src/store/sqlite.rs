@@ -49,14 +49,15 @@ struct Readers {
     permits: Arc<Semaphore>,
 }
 
+/// Does the work; whether to keep what it did, and whom to answer.
+type Work = Box<dyn FnOnce(&Connection) -> (bool, Settle) + Send>;
 /// Answers the caller once it is known whether the transaction was committed.
 type Settle = Box<dyn FnOnce(Result<(), Failure>) + Send>;
 
 struct Job {
     /// Runs in a transaction of its own (long work).
     alone: bool,
-    /// Does the work; whether to keep what it did.
-    work: Box<dyn FnOnce(&Connection) -> (bool, Settle) + Send>,
+    work: Work,
 }
 
 impl Database {
@@ -200,12 +201,14 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Failure> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // 32 MiB of pages a connection; the writer checkpoints every 32 MiB of log, so that a page
-    // written again and again reaches the main file once.
+    // written again and again reaches the main file once. What is deleted is overwritten: a
+    // person who leaves leaves the file too.
     connection.execute_batch("PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;")?;
     if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-             PRAGMA wal_autocheckpoint = 8192; PRAGMA journal_size_limit = 67108864;",
+             PRAGMA secure_delete = FAST; PRAGMA wal_autocheckpoint = 8192; 
+             PRAGMA journal_size_limit = 67108864;",
         )?;
     }
     Ok(connection)

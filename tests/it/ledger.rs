@@ -221,7 +221,7 @@ async fn a_replaced_worker_is_stopped_and_forgets_nobody(home: Home) {
     let behind = Progress { cursor: Seq(49), ..progress.clone() };
     assert_eq!(ledger.save(&progress).await.expect("an answer"), Saved::Saved);
     assert_eq!(ledger.save(&behind).await.expect("an answer"), Saved::Frozen);
-    // The next worker repeats 51..=100 in smaller batches: 81..=100 may have been reached all the same.
+    // The next worker repeats 51..=100 in smaller batches; 81..=100 may have been reached.
     let smaller = Progress { intent: Seq(80), ..progress.clone() };
     assert_eq!(ledger.save(&smaller).await.expect("an answer"), Saved::Saved);
     let kept = ledger.get(&progress.dispatch.id).await.expect("a look").expect("opened");

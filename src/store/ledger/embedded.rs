@@ -130,9 +130,13 @@ impl Embedded {
     pub async fn forget(&self, before: Timestamp) -> Result<u64, Error> {
         let before_ms = sqlite::to_ms(before);
         let oldest_kept = first_id_of(before_ms);
-        let work =
-            move |connection: &Connection| dispatches::forget(connection, oldest_kept, before_ms);
-        self.database.write_alone(work, |_| ()).await
+        self.write(move |connection| dispatches::forget_fences(connection, before_ms)).await?;
+        let mut forgotten = 0;
+        // One publication at a time, so that a save never waits for more than one.
+        while self.write(move |conn| dispatches::forget_oldest(conn, oldest_kept)).await? {
+            forgotten += 1;
+        }
+        Ok(forgotten)
     }
 
     async fn write<T: Send + 'static>(

@@ -232,8 +232,8 @@ impl Ledger {
         embedded.put_targeted(id, format!("late/{key}"), targeted).await
     }
 
-    /// Counts receipts, at most [`BATCH_MAX`], and answers how many said something new. A websocket device's receipt
-    /// implies its delivery.
+    /// Counts receipts, at most [`BATCH_MAX`], and answers how many said something new. A
+    /// websocket device's receipt implies its delivery.
     pub async fn record_receipts(
         &self,
         receipts: Vec<Receipt>,
@@ -243,8 +243,8 @@ impl Ledger {
         embedded.record_receipts(receipts, accepted_at).await
     }
 
-    /// Counts websocket deliveries, at most [`BATCH_MAX`], each device once as sent and accepted, and answers how many
-    /// were new.
+    /// Counts websocket deliveries, at most [`BATCH_MAX`], each device once as sent and accepted,
+    /// and answers how many were new.
     pub async fn record_deliveries(
         &self,
         delivered: Vec<Delivered>,
@@ -277,7 +277,8 @@ impl Ledger {
     }
 
     /// Drops everything of publications accepted before an instant (by their ids, UUID version 7),
-    /// and answers how many dispatches that were.
+    /// and answers how many that were. It goes publication by publication: cut short, it has
+    /// forgotten some of them wholly.
     pub async fn forget(&self, before: Timestamp) -> Result<u64, Error> {
         let Self::Embedded(embedded) = self;
         embedded.forget(before).await

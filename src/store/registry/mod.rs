@@ -255,8 +255,8 @@ impl Registry {
         embedded.deactivate_address(num, address.clone(), not_after).await
     }
 
-    /// The next members of a range in Seq order, tombstones included; at most `limit`, itself cut
-    /// to [`PAGE_MAX`]. An empty page is the end; a short one is not.
+    /// The next members of a range in Seq order, tombstones included; at most `limit`, itself held
+    /// within 1..=[`PAGE_MAX`]. An empty page is the end; a short one is not.
     pub async fn scan(&self, range: &Range, limit: usize) -> Result<Vec<Member>, Error> {
         let Self::Embedded(embedded) = self;
         embedded.scan(range.clone(), limit).await

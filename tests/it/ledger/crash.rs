@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use futures_util::future::join_all;
 use loa::clock::Clock;
 use loa::domain::ids::{DeviceNum, Seq};
 use loa::domain::receipt::Stage;
@@ -68,9 +69,7 @@ async fn child_that_saves_until_it_is_killed() {
             }
         })
     });
-    for worker in workers.collect::<Vec<_>>() {
-        worker.await.expect("it writes until it is killed");
-    }
+    join_all(workers.collect::<Vec<_>>()).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::env;
 use std::path::Path;
 
+use futures_util::future::join_all;
 use loa::clock::Clock;
 use loa::domain::channel::Channel;
 use loa::domain::ids::{DeviceId, Seq};
@@ -34,9 +35,7 @@ async fn child_that_registers_until_it_is_killed() {
             }
         })
     });
-    for writer in writers.collect::<Vec<_>>() {
-        writer.await.expect("it writes until it is killed");
-    }
+    join_all(writers.collect::<Vec<_>>()).await;
 }
 
 #[tokio::test]

@@ -132,15 +132,26 @@ pub fn of_publication(conn: &Connection, id: PublicationId) -> Result<Vec<Progre
     select(conn, &format!("{PROGRESS} WHERE publication = ?1 ORDER BY rowid"), id.0.as_bytes())
 }
 
-/// Drops what is older than a publication id, and fences older than an instant.
-pub fn forget(conn: &Connection, before: PublicationId, before_ms: i64) -> Result<u64, Error> {
-    let before = before.0.as_bytes();
-    for table in ["targets", "marks", "tallies", "latencies"] {
-        conn.execute(&format!("DELETE FROM {table} WHERE publication < ?1"), [before])?;
+/// Drops the oldest publication if it is older than an id; whether there was one.
+pub fn forget_oldest(connection: &Connection, before: PublicationId) -> Result<bool, Error> {
+    let sql = "SELECT min(oldest) FROM (
+        SELECT min(publication) AS oldest FROM dispatches
+        UNION ALL SELECT min(publication) FROM targets
+        UNION ALL SELECT min(publication) FROM marks)";
+    let oldest: Option<[u8; 16]> = connection.query_row(sql, [], |row| row.get(0))?;
+    let Some(oldest) = oldest.filter(|oldest| oldest < before.0.as_bytes()) else {
+        return Ok(false);
+    };
+    for table in ["dispatches", "targets", "marks", "tallies", "latencies"] {
+        connection.execute(&format!("DELETE FROM {table} WHERE publication = ?1"), [oldest])?;
     }
-    conn.execute("DELETE FROM fences WHERE at < ?1", [before_ms])?;
-    let dropped = conn.execute("DELETE FROM dispatches WHERE publication < ?1", [before])?;
-    Ok(dropped as u64)
+    Ok(true)
+}
+
+/// Drops the fences put up before an instant.
+pub fn forget_fences(connection: &Connection, before_ms: i64) -> Result<(), Error> {
+    connection.execute("DELETE FROM fences WHERE at < ?1", [before_ms])?;
+    Ok(())
 }
 
 fn select(conn: &Connection, sql: &str, key: impl ToSql) -> Result<Vec<Progress>, Error> {

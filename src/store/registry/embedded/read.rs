@@ -60,14 +60,14 @@ pub fn scan(conn: &Connection, range: &Range, limit: usize) -> Result<Vec<Member
     let channel = channel_code(range.channel);
     let (after, upto) = (bound(range.after), bound(range.upto));
     let unit = range.unit.as_str();
-    let params = params![unit, channel, range.shard, after, upto, limit.min(PAGE_MAX) as i64];
+    let params = params![unit, channel, range.shard, after, upto, page(limit)];
     collect(conn, &sql, params)
 }
 
 /// The memberships after one, of every unit and channel.
 pub fn changes(conn: &Connection, after: Seq, limit: usize) -> Result<Vec<Member>, Error> {
     let sql = format!("{MEMBER} WHERE m.seq > ?1 ORDER BY m.seq LIMIT ?2");
-    collect(conn, &sql, params![bound(after), limit.min(PAGE_MAX) as i64])
+    collect(conn, &sql, params![bound(after), page(limit)])
 }
 
 /// Members by their numbers.
@@ -116,6 +116,11 @@ fn collect(conn: &Connection, sql: &str, params: impl Params) -> Result<Vec<Memb
         found.push(member(row)?);
     }
     Ok(found)
+}
+
+/// The rows of a page: one at least, since an empty page means the end.
+fn page(limit: usize) -> i64 {
+    limit.clamp(1, PAGE_MAX) as i64
 }
 
 /// A Seq as SQLite can compare it: none is beyond its largest number.
