@@ -1,5 +1,11 @@
-//! APNs, FCM and citizens that behave as documented, with faults on demand.
+//! APNs, FCM and citizens that behave as documented, with faults on demand. For the demo, drills,
+//! tests and benchmarks, over real TLS sockets; nothing of the pipeline knows it.
 
+mod apns;
+mod credentials;
 pub mod faults;
+mod fcm;
 pub mod providers;
 pub mod record;
+mod serve;
+mod wire;

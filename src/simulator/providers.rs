@@ -1,31 +1,62 @@
-//! Skeleton.
+//! Starts the simulated APNs and FCM on loopback ports, with keys of their own, and hands out the
+//! settings that lead a sender to them.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jsonwebtoken::DecodingKey;
+use serde_json::json;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::channel::{apns, fcm};
+use super::apns::Apns;
+use super::credentials::{self, Credentials};
+use super::faults::{Faults, Limits};
+use super::fcm::{Fcm, TOKEN_PATH};
+use super::record::{Delivered, Record};
+use super::serve::{Provider, Server, listen};
+use crate::channel::{self, apns, fcm, http2};
 use crate::clock::Clock;
-use crate::simulator::record::Delivered;
+use crate::config::secret::Secret;
+
+const KEY_ID: &str = "SIMULATED1";
+const TEAM_ID: &str = "LOASIMTEAM";
+const CLIENT_EMAIL: &str = "simulator@loa-simulated.iam.gserviceaccount.com";
 
 /// How the simulated providers behave from the start.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Judges the age of tokens.
+    /// Judges the age of tokens, and dates deliveries.
     pub clock: Clock,
+    /// Port of the simulated APNs on 127.0.0.1; 0: any.
+    pub apns_port: u16,
+    /// Port of the simulated FCM on 127.0.0.1; 0: any.
+    pub fcm_port: u16,
     /// MAX_CONCURRENT_STREAMS of new connections.
     pub max_concurrent_streams: u32,
     /// The simulated Firebase project.
     pub project: String,
     /// The app's bundle id.
     pub topic: String,
+    /// How long an access token for FCM is good.
+    pub token_lifetime: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             clock: Clock::System,
+            apns_port: 0,
+            fcm_port: 0,
             max_concurrent_streams: 1000,
             project: "loa-simulated".to_owned(),
             topic: "vn.loa.app".to_owned(),
+            token_lifetime: Duration::from_secs(3599),
         }
     }
 }
@@ -34,42 +65,187 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No socket.
-    #[error("cannot listen on loopback: {0}")]
+    #[error("the simulator cannot listen on 127.0.0.1: {0}")]
     Listen(#[from] std::io::Error),
     /// No keys.
-    #[error("cannot make keys: {0}")]
+    #[error("the simulator cannot make its keys: {0}")]
     Keys(String),
 }
 
-/// Both simulated providers, running.
+/// The key a sender signs with for the simulated APNs.
+#[derive(Clone, Debug)]
+pub struct ApnsKey {
+    /// PKCS #8 PEM, as Apple's .p8 files.
+    pub pem: Secret,
+    /// `kid`.
+    pub key_id: String,
+    /// `iss`.
+    pub team_id: String,
+}
+
+/// Both simulated providers, running. Dropped, they stop.
 #[derive(Debug)]
 pub struct Providers {
     /// The simulated APNs (both environments).
     pub apns_url: Url,
     /// The simulated FCM, with its token endpoint.
     pub fcm_url: Url,
-    /// The root to trust.
+    /// The root to trust, PEM.
     pub ca_pem: String,
+    /// For the APNs settings.
+    pub apns_key: ApnsKey,
+    /// For the FCM settings; its `token_uri` leads to the simulator.
+    pub fcm_service_account_json: Secret,
+    /// The app's bundle id.
+    pub topic: String,
+    /// Faults on demand.
+    pub faults: Faults,
+    /// What was delivered.
+    pub record: Record,
+    stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl Providers {
-    /// Starts both on loopback ports.
-    pub async fn start(_options: Options) -> Result<Self, Error> {
-        Err(Error::Keys("skeleton".into()))
+    /// Starts both; they listen when this returns.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let credentials = tokio::task::spawn_blocking(credentials::make)
+            .await
+            .map_err(|error| Error::Keys(error.to_string()))?
+            .map_err(|error| Error::Keys(error.to_string()))?;
+        let apns_socket = TcpListener::bind((Ipv4Addr::LOCALHOST, options.apns_port)).await?;
+        let fcm_socket = TcpListener::bind((Ipv4Addr::LOCALHOST, options.fcm_port)).await?;
+        let url = |socket: &TcpListener| -> Result<Url, Error> {
+            let port = socket.local_addr()?.port();
+            Ok(Url::parse(&format!("https://127.0.0.1:{port}")).expect("an address and a port"))
+        };
+        let (apns_url, fcm_url) = (url(&apns_socket)?, url(&fcm_socket)?);
+        let token_uri = fcm_url.join(TOKEN_PATH).expect("a path").to_string();
+        let apns = simulated_apns(&options, &credentials)?;
+        let fcm = simulated_fcm(&options, &credentials, &token_uri)?;
+        let faults = Faults::new(Limits {
+            max_concurrent_streams: options.max_concurrent_streams,
+            goaway_every: None,
+            quota_per_second: None,
+        });
+        let account = json!({
+            "type": "service_account",
+            "project_id": options.project,
+            "private_key_id": KEY_ID,
+            "private_key": credentials.google.serialize_pem(),
+            "client_email": CLIENT_EMAIL,
+            "token_uri": token_uri,
+        });
+        let pem = Secret::new(credentials.apns.serialize_pem());
+        let providers = Self {
+            apns_url,
+            fcm_url,
+            ca_pem: credentials.ca_pem.clone(),
+            apns_key: ApnsKey { pem, key_id: KEY_ID.to_owned(), team_id: TEAM_ID.to_owned() },
+            fcm_service_account_json: Secret::new(account.to_string()),
+            topic: options.topic,
+            faults,
+            record: Record::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        providers.serve(apns_socket, Provider::Apns(apns), &credentials);
+        providers.serve(fcm_socket, Provider::Fcm(fcm), &credentials);
+        Ok(providers)
     }
+
     /// Settings that make an APNs sender talk to this simulator.
     pub fn apns_settings(&self) -> apns::Settings {
-        apns::Settings::default()
+        apns::Settings {
+            production: self.apns_url.clone(),
+            sandbox: self.apns_url.clone(),
+            team_id: self.apns_key.team_id.clone(),
+            key_id: self.apns_key.key_id.clone(),
+            key: Some(self.apns_key.pem.clone()),
+            critical_entitlement: true,
+            http2: self.http2_settings(),
+            ..apns::Settings::default()
+        }
     }
+
     /// Settings that make an FCM sender talk to this simulator.
     pub fn fcm_settings(&self) -> fcm::Settings {
-        fcm::Settings::default()
+        fcm::Settings {
+            endpoint: self.fcm_url.clone(),
+            service_account: Some(self.fcm_service_account_json.clone()),
+            http2: self.http2_settings(),
+            ..fcm::Settings::default()
+        }
     }
+
+    /// Settings for both channels.
+    pub fn channel_settings(&self) -> channel::Settings {
+        channel::Settings { apns: Some(self.apns_settings()), fcm: Some(self.fcm_settings()) }
+    }
+
     /// Everything delivered from now on. When the receiver lags by `capacity`, the providers wait
     /// for it: nothing is skipped.
     pub fn deliveries(&self, capacity: usize) -> mpsc::Receiver<Delivered> {
-        mpsc::channel(capacity).1
+        self.record.subscribe(capacity)
     }
-    /// Stops both; open connections end.
-    pub async fn stop(self) {}
+
+    /// Stops both and waits for their tasks; open connections end.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn http2_settings(&self) -> http2::Settings {
+        http2::Settings { ca_pem: Some(self.ca_pem.clone()), ..http2::Settings::default() }
+    }
+
+    fn serve(&self, socket: TcpListener, provider: Provider, credentials: &Credentials) {
+        let server = Arc::new(Server {
+            provider,
+            faults: self.faults.clone(),
+            record: self.record.clone(),
+            acceptor: credentials.acceptor.clone(),
+            stop: self.stop.clone(),
+            tasks: self.tasks.clone(),
+        });
+        self.tasks.spawn(listen(socket, server));
+    }
+}
+
+impl Drop for Providers {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn simulated_apns(options: &Options, credentials: &Credentials) -> Result<Apns, Error> {
+    let public = credentials.apns.public_key_pem();
+    Ok(Apns {
+        clock: options.clock.clone(),
+        key: DecodingKey::from_ec_pem(public.as_bytes())
+            .map_err(|error| Error::Keys(error.to_string()))?,
+        key_id: KEY_ID.to_owned(),
+        team_id: TEAM_ID.to_owned(),
+        topic: options.topic.clone(),
+        remembered: Mutex::new(HashMap::new()),
+    })
+}
+
+fn simulated_fcm(
+    options: &Options,
+    credentials: &Credentials,
+    token_uri: &str,
+) -> Result<Fcm, Error> {
+    let public = credentials.google.public_key_pem();
+    Ok(Fcm {
+        clock: options.clock.clone(),
+        key: DecodingKey::from_rsa_pem(public.as_bytes())
+            .map_err(|error| Error::Keys(error.to_string()))?,
+        client_email: CLIENT_EMAIL.to_owned(),
+        token_uri: token_uri.to_owned(),
+        project: options.project.clone(),
+        token_lifetime: options.token_lifetime,
+        issued: Mutex::new(HashMap::new()),
+    })
 }

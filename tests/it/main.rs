@@ -4,6 +4,7 @@ mod agencies;
 mod alerts;
 mod bus;
 mod cap;
+mod channel;
 mod events;
 mod ledger;
 mod registry;

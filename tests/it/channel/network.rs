@@ -1,0 +1,218 @@
+//! What a network does to connections: none lost, none doubled.
+
+use loa::simulator::faults::{Rule, Service, Then, When};
+
+use super::*;
+
+const REFUSED_STREAM: u32 = 7;
+const INTERNAL_ERROR: u32 = 2;
+
+/// Every device got it exactly once, and we know it.
+fn assert_all_once(bench: &Bench, outcomes: &[Outcome]) {
+    let failed: Vec<_> =
+        outcomes.iter().filter(|outcome| **outcome != Outcome::Accepted).take(3).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    let record = &bench.providers.record;
+    assert_eq!((record.devices(), record.repeats()), (outcomes.len(), 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn goaway_every_hundred_requests_loses_and_doubles_nothing() {
+    for channel in Channel::PUSH {
+        let bench = Bench::start(channel).await;
+        bench.providers.faults.limit(|limits| limits.goaway_every = Some(100));
+        let outcomes = bench.send_all(20_000, 500).await;
+        assert_all_once(&bench, &outcomes);
+        let connections = bench.providers.faults.connections();
+        assert!(connections >= 200, "{connections}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_streams_go_out_again_at_once() {
+    let bench = Bench::start(Channel::Apns).await;
+    let rule = Rule::new(When::Every(3), Then::Reset(REFUSED_STREAM));
+    bench.providers.faults.set(Service::Apns, vec![rule]);
+    let outcomes = bench.send_all(3000, 200).await;
+    assert_all_once(&bench, &outcomes);
+    assert!(bench.providers.faults.met() >= 1500);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_told_and_never_sent_again_unasked() {
+    for then in [Then::ResetAfter(INTERNAL_ERROR), Then::CutAfter] {
+        let bench = Bench::start(Channel::Fcm).await;
+        assert_eq!(bench.send(0).await, Outcome::Accepted);
+        let expected = if then == Then::CutAfter { "connection_lost" } else { "stream_reset" };
+        bench.providers.faults.set(Service::Fcm, vec![Rule::once(then)]);
+        let outcome = bench.send(1).await;
+        assert!(matches!(outcome, Outcome::Retry { .. }), "{outcome:?}");
+        assert_eq!(reason(&outcome), expected);
+        assert_eq!(bench.providers.record.of(&token(Channel::Fcm, 1)).len(), 1);
+        assert_eq!(bench.send(2).await, Outcome::Accepted, "a new connection serves");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cut_connections_lose_nothing_silently() {
+    let bench = Bench::start(Channel::Apns).await;
+    let rules = vec![
+        Rule::new(When::Every(301), Then::CutBefore),
+        Rule::new(When::Every(173), Then::Reset(INTERNAL_ERROR)),
+    ];
+    bench.providers.faults.set(Service::Apns, rules);
+    let outcomes = bench.send_all(5000, 100).await;
+    let record = &bench.providers.record;
+    assert_eq!(record.repeats(), 0);
+    for (device, outcome) in (0..).zip(&outcomes) {
+        let got = record.of(&token(Channel::Apns, device)).len();
+        match outcome {
+            Outcome::Accepted => assert_eq!(got, 1, "{device}"),
+            Outcome::Retry { .. } => {}
+            other => panic!("{device}: {other:?}"),
+        }
+    }
+    let accepted = outcomes.iter().filter(|outcome| **outcome == Outcome::Accepted).count();
+    assert!(accepted > 2500, "{accepted}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_peers_stream_limit_holds_as_it_changes() {
+    let adjust = |settings: &mut http2::Settings| settings.connections = 1;
+    let bench = Bench::start_with(Channel::Fcm, Options::default(), adjust).await;
+    assert_all_once(&bench, &bench.send_all(200, 100).await);
+    let faults = &bench.providers.faults;
+    assert!(faults.take_peak_streams() > 1);
+
+    faults.limit(|limits| limits.max_concurrent_streams = 1);
+    // The sender knows once it answered a request that came after the change.
+    for device in 0..20 {
+        assert_eq!(bench.send(device).await, Outcome::Accepted);
+    }
+    faults.take_peak_streams();
+    let outcomes = bench.send_all(200, 100).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Accepted));
+    assert_eq!(faults.take_peak_streams(), 1);
+
+    faults.limit(|limits| limits.max_concurrent_streams = 100);
+    for device in 0..20 {
+        assert_eq!(bench.send(device).await, Outcome::Accepted);
+    }
+    let outcomes = bench.send_all(500, 100).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Accepted));
+    assert!(faults.take_peak_streams() > 1);
+    assert_eq!(faults.connections(), 2, "one to FCM and one for the access token");
+}
+
+#[tokio::test]
+async fn a_new_apns_connection_carries_one_stream_until_a_push_is_accepted() {
+    let adjust = |settings: &mut http2::Settings| settings.connections = 1;
+    let bench = Bench::start_with(Channel::Apns, Options::default(), adjust).await;
+    let refusal = loa::simulator::faults::Refusal::new(400, "BadDeviceToken");
+    let rules = vec![Rule::new(When::Always, Then::Refuse(refusal))];
+    bench.providers.faults.set(Service::Apns, rules);
+    bench.send_all(100, 50).await;
+    assert_eq!(bench.providers.faults.take_peak_streams(), 1);
+    bench.providers.faults.clear();
+    let slow = Rule::new(When::Always, Then::Slow(Duration::from_millis(20)));
+    bench.providers.faults.set(Service::Apns, vec![slow]);
+    assert_all_once(&bench, &bench.send_all(100, 50).await);
+    assert!(bench.providers.faults.take_peak_streams() > 1);
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_replaced_by_the_ping_deadline() {
+    let adjust = |settings: &mut http2::Settings| {
+        settings.connections = 1;
+        settings.ping_quiet_ms = 50;
+        settings.ping_timeout_ms = 100;
+    };
+    let bench = Bench::start_with(Channel::Apns, Options::default(), adjust).await;
+    assert_eq!(bench.send(0).await, Outcome::Accepted);
+    bench.providers.faults.set(Service::Apns, vec![Rule::once(Then::Stall)]);
+    let outcome = bench.send(1).await;
+    assert_eq!(reason(&outcome), "connection_lost", "long before the request's own time limit");
+    assert_eq!(bench.send(2).await, Outcome::Accepted);
+    assert_eq!(bench.providers.faults.connections(), 2);
+}
+
+#[tokio::test]
+async fn slow_answers_are_not_taken_for_a_dead_connection() {
+    let adjust = |settings: &mut http2::Settings| {
+        settings.ping_quiet_ms = 10;
+        settings.ping_timeout_ms = 5000;
+    };
+    let bench = Bench::start_with(Channel::Apns, Options::default(), adjust).await;
+    let slow = Rule::new(When::Always, Then::Slow(Duration::from_millis(300)));
+    bench.providers.faults.set(Service::Apns, vec![slow]);
+    assert_all_once(&bench, &bench.send_all(3, 3).await);
+    assert_eq!(bench.providers.faults.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_request_gives_up_at_its_limit_and_at_the_pushs_expiry() {
+    let adjust = |settings: &mut http2::Settings| settings.request_timeout_ms = 100;
+    let mut bench = Bench::start_with(Channel::Apns, Options::default(), adjust).await;
+    let slow = Rule::new(When::Always, Then::Slow(Duration::from_secs(600)));
+    bench.providers.faults.set(Service::Apns, vec![slow.clone()]);
+    assert_eq!(reason(&bench.send(1).await), "timed_out");
+
+    bench = Bench::start(Channel::Apns).await;
+    bench.providers.faults.set(Service::Apns, vec![slow]);
+    bench.content.expires = Timestamp::now() + Duration::from_millis(200);
+    assert_eq!(reason(&bench.send(1).await), "timed_out");
+}
+
+#[tokio::test]
+async fn a_provider_that_comes_back_is_found_again() {
+    let bench = Bench::start(Channel::Apns).await;
+    assert_eq!(bench.send(0).await, Outcome::Accepted);
+    let Bench { providers, sender, prepared, content, clock } = bench;
+    let port = providers.apns_url.port().expect("a port");
+    providers.stop().await;
+    let delivery = |seconds| Delivery {
+        id: Uuid::new_v4(),
+        now: clock.now(),
+        expires: clock.now() + Duration::from_millis(seconds),
+    };
+    let to = address(Channel::Apns, 1);
+    let outcome = sender.send(&prepared, &to, &delivery(300)).await;
+    assert!(["no_connection", "connection_lost"].contains(&reason(&outcome)), "{outcome:?}");
+    // Another key and certificate, as after a provider's change: refused, and told apart.
+    let options = Options { apns_port: port, ..Options::default() };
+    let providers = Providers::start(options).await.expect("the port is free again");
+    let outcome = sender.send(&prepared, &to, &delivery(300)).await;
+    assert_eq!(reason(&outcome), "no_connection", "an unknown root is not trusted");
+    assert_eq!(providers.record.reached(content.publication), 0);
+}
+
+#[tokio::test]
+async fn draining_waits_for_answers_and_takes_nothing_new() {
+    let bench: Shared = Arc::new(Bench::start(Channel::Apns).await);
+    assert_eq!(bench.send(0).await, Outcome::Accepted);
+    let slow = Rule::new(When::Always, Then::Slow(Duration::from_millis(100)));
+    bench.providers.faults.set(Service::Apns, vec![slow]);
+    let sending = tokio::spawn({
+        let bench = bench.clone();
+        async move { bench.send_all(20, 20).await }
+    });
+    eventually("all are in flight", || bench.providers.faults.met() == 20).await;
+    bench.sender.drain().await;
+    assert_eq!(reason(&bench.send(21).await), "closing");
+    let outcomes = sending.await.expect("no panic");
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Accepted), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_slow_phone_slows_the_provider_and_misses_nothing() {
+    let bench: Shared = Arc::new(Bench::start(Channel::Fcm).await);
+    let mut phones = bench.providers.deliveries(1);
+    let sending = tokio::spawn({
+        let bench = bench.clone();
+        async move { bench.send_all(500, 100).await }
+    });
+    for _ in 0..500 {
+        assert!(phones.recv().await.is_some());
+    }
+    assert_all_once(&bench, &sending.await.expect("no panic"));
+}
