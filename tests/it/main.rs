@@ -1,3 +1,7 @@
 //! The integration tests, one binary: a module a promise or a room.
 
+mod agencies;
+mod alerts;
+mod bus;
+mod replies;
 mod support;

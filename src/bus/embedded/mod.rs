@@ -1,81 +1,224 @@
-//! The embedded log: one SQLite file with one writer. (In progress.)
+//! The embedded log: one SQLite file, `log.db`, of one process.
+//!
+//! One writer thread takes whatever waits in its bounded queue, appends it in one transaction,
+//! synchronises the file once, and only then answers (group commit). A partition is a table named
+//! after it (`"loa.receipts/3"`), its rowid the offset, so every append goes to the end of a tree
+//! and an operator can look with any SQLite tool. Readers have connections of their own, are woken
+//! by the writer and never poll. A lock file keeps a second process out.
 
+mod consumer;
+mod fetch;
+mod layout;
+mod offset;
+mod reader;
+mod retention;
+mod schema;
+mod writer;
+
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
-use crate::bus::*;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub use consumer::{Committer, Consumer};
+pub use reader::Reader;
+
+use crate::bus::{
+    CALL_BYTES_MAX, CALL_RECORDS_MAX, Error, Lag, Position, RECORD_BYTES_MAX, Record, Result,
+    Settings, Stats, TopicId, partition,
+};
 use crate::clock::Clock;
+use fetch::Pool;
+use layout::Layout;
+use writer::{Command, Row};
 
-/// The embedded log.
-#[derive(Clone, Debug)]
-pub struct Log;
-// x
-/// Its consumer.
-#[derive(Debug)]
-pub struct Consumer;
-/// Its committer.
-#[derive(Clone, Debug)]
-pub struct Committer;
-/// Its reader.
-#[derive(Debug)]
-pub struct Reader;
+/// Calls that may wait for the writer; their bytes are bounded by [`Settings::queue_mib`].
+const QUEUE_CALLS_MAX: usize = 4096;
+/// What a group's name may be at most.
+const GROUP_CHARS_MAX: usize = 64;
 
-#[allow(unused_variables, missing_docs)]
+/// The embedded log. A cheap handle; clones share it.
+#[derive(Clone, Debug)]
+pub struct Log(Arc<Shared>);
+
+/// What every handle, consumer and reader shares.
+#[derive(Debug)]
+struct Shared {
+    layout: Arc<Layout>,
+    pool: Pool,
+    queue: mpsc::Sender<Command>,
+    /// One permit a kibibyte that may wait for the writer.
+    room: Arc<Semaphore>,
+    closed: CancellationToken,
+    /// Which topics each group reads at present.
+    live: Mutex<BTreeSet<(String, TopicId)>>,
+}
+
 impl Log {
+    /// Opens the log of a directory, and makes both where there are none.
     pub async fn open(settings: &Settings, clock: Clock) -> Result<Log> {
-        Err(Error::Closed)
+        let settings = settings.clone();
+        on_thread(move || {
+            let opened = schema::open(&settings)?;
+            let layout = Arc::new(opened.layout);
+            let pool = Pool::new(opened.path);
+            let closed = CancellationToken::new();
+            let (queue, commands) = mpsc::channel(QUEUE_CALLS_MAX);
+            writer::Writer::new(opened.connection, layout.clone(), &settings, clock).start(
+                commands,
+                opened.lock,
+                closed.clone(),
+            )?;
+            let room = Arc::new(Semaphore::new(settings.queue_mib.clamp(32, 1024) as usize * 1024));
+            let live = Mutex::default();
+            Ok(Log(Arc::new(Shared { layout, pool, queue, room, closed, live })))
+        })
+        .await
     }
+
+    /// Appends records.
     pub async fn publish(&self, topic: TopicId, records: Vec<Record>) -> Result<Vec<Position>> {
-        Err(Error::Closed)
+        let count = self.partitions(topic);
+        if count == 0 {
+            return Err(Error::UnknownPartition { topic, partition: 0 });
+        }
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bytes = check_limits(topic, &records)?;
+        let rows = records.into_iter().map(|record| Row::new(record, count)).collect();
+        let permits = u32::try_from(bytes.div_ceil(1024).max(1)).expect("bounded by the limits");
+        let room = self.0.room.clone().acquire_many_owned(permits);
+        let room = room.await.map_err(|_| Error::Closed)?;
+        self.0.ask(|reply| Command::Publish { topic, rows, room, reply }).await
     }
+
+    /// Joins a group.
     pub async fn consumer(&self, group: &str, topics: &[TopicId]) -> Result<Consumer> {
-        Err(Error::Closed)
+        check_group(group)?;
+        let topics: BTreeSet<TopicId> = topics.iter().copied().collect();
+        if let Some(&topic) = topics.iter().find(|topic| self.partitions(**topic) == 0) {
+            return Err(Error::UnknownPartition { topic, partition: 0 });
+        }
+        Consumer::join(self.0.clone(), group, topics).await
     }
+
+    /// Reads a partition from an offset on.
     pub fn reader(&self, topic: TopicId, partition: u32, from: u64) -> Result<Reader> {
-        Err(Error::Closed)
+        let bounds = self.bounds(topic, partition)?;
+        if from < bounds.start || from > bounds.end {
+            let Range { start, end } = bounds;
+            return Err(Error::OutOfRange { topic, partition, offset: from, start, end });
+        }
+        Ok(Reader::new(self.0.clone(), Position { topic, partition, offset: from }))
     }
+
+    /// What a partition holds.
     pub fn bounds(&self, topic: TopicId, partition: u32) -> Result<Range<u64>> {
-        Err(Error::Closed)
+        Ok(self.0.layout.partition(topic, partition)?.bounds())
     }
+
+    /// How many partitions a topic has.
     pub fn partitions(&self, topic: TopicId) -> u32 {
-        0
+        self.0.layout.count(topic)
     }
+
+    /// The log's random name.
     pub fn epoch(&self) -> &str {
-        ""
+        &self.0.layout.epoch
     }
+
+    /// How far a group is behind.
     pub async fn lag(&self, group: &str) -> Result<Vec<Lag>> {
-        Err(Error::Closed)
+        check_group(group)?;
+        let group = group.to_owned();
+        let offsets = self.0.pool.read(move |connection| schema::offsets(connection, &group));
+        let mut lags = Vec::new();
+        for next in offsets.await? {
+            // A group may have read a topic of another version.
+            if let Ok(partition) = self.0.layout.partition(next.topic, next.partition) {
+                lags.push(Lag { next, end: partition.bounds().end });
+            }
+        }
+        lags.sort_unstable_by_key(|lag| lag.next);
+        Ok(lags)
     }
+
+    /// Deletes what retention allows.
     pub async fn trim(&self) -> Result<u64> {
-        Err(Error::Closed)
+        self.0.ask(|reply| Command::Trim { reply }).await
     }
+
+    /// What was done since it was opened.
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        self.0.layout.stats()
     }
+
+    /// Commits what is queued and lets go of the file.
     pub async fn close(self) -> Result<()> {
-        Err(Error::Closed)
+        self.0.room.close();
+        let closed = self.0.ask(|reply| Command::Close { reply }).await;
+        self.0.pool.close();
+        closed
     }
 }
-#[allow(unused_variables, missing_docs)]
-impl Consumer {
-    pub async fn next_batch(&mut self, max: usize) -> Result<Vec<Delivery>> {
-        Err(Error::Closed)
-    }
-    pub fn committer(&self) -> Committer {
-        Committer
-    }
-}
-#[allow(unused_variables, missing_docs)]
-impl Committer {
-    pub async fn commit(&self, next: Position) -> Result<()> {
-        Err(Error::Closed)
+
+impl Shared {
+    /// Queues a command and waits for its answer.
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(command(reply)).await.map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
     }
 }
-#[allow(unused_variables, missing_docs)]
-impl Reader {
-    pub async fn next_batch(&mut self, max: usize) -> Result<Vec<Delivery>> {
-        Err(Error::Closed)
+
+/// Checks one call's records, and answers their bytes.
+fn check_limits(topic: TopicId, records: &[Record]) -> Result<usize> {
+    if records.len() > CALL_RECORDS_MAX {
+        let (given, limit) = (records.len(), CALL_RECORDS_MAX);
+        return Err(Error::CallTooLarge { topic, what: "records", given, limit });
     }
-    pub fn offset(&self) -> u64 {
-        0
+    let mut total = 0;
+    for record in records {
+        let bytes = record.size();
+        if bytes > RECORD_BYTES_MAX {
+            return Err(Error::RecordTooLarge { topic, bytes, limit: RECORD_BYTES_MAX });
+        }
+        total += bytes;
     }
+    if total > CALL_BYTES_MAX {
+        let limit = CALL_BYTES_MAX;
+        return Err(Error::CallTooLarge { topic, what: "bytes", given: total, limit });
+    }
+    Ok(total)
+}
+
+fn check_group(group: &str) -> Result<()> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    if group.is_empty() || group.len() > GROUP_CHARS_MAX || !group.chars().all(fits) {
+        return Err(Error::GroupName(group.chars().take(GROUP_CHARS_MAX).collect()));
+    }
+    Ok(())
+}
+
+impl Row {
+    /// What the writer stores of a record; worked out in the caller's task, not in the writer's.
+    fn new(record: Record, partitions: u32) -> Self {
+        let headers = serde_json::to_string(&record.headers).expect("pairs of strings are JSON");
+        let partition = partition::of_key(&record.key, partitions);
+        Self { partition, key: record.key, headers, payload: record.payload }
+    }
+}
+
+/// Runs file work off the async threads.
+async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    // The task is never aborted, so it ends early only by a panic in the work or with the runtime.
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?
 }

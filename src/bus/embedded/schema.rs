@@ -1,0 +1,165 @@
+//! The file: how `log.db` is made, opened and read at start.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+
+use super::layout::{Layout, Partition, Topic, table};
+use super::offset::Offset;
+use crate::bus::{Error, Position, Result, Settings, TopicId};
+
+/// The version of the tables below.
+const SCHEMA: i64 = 1;
+/// Statements kept prepared: an append a partition of every topic, and a few more.
+const STATEMENTS_KEPT: usize = 256;
+/// How long a connection waits for another that works in the file: checkpoints only.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS log (epoch TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS partitions (
+        topic TEXT NOT NULL, partition INTEGER NOT NULL,
+        start INTEGER NOT NULL, -- the oldest offset kept
+        PRIMARY KEY (topic, partition)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS groups (
+        name TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL,
+        next INTEGER NOT NULL,  -- the offset to read next
+        at_ms INTEGER NOT NULL, -- when it last joined or committed
+        PRIMARY KEY (name, topic, partition)
+    ) WITHOUT ROWID;";
+
+/// A log as opened.
+pub(super) struct Opened {
+    pub connection: Connection,
+    pub layout: Layout,
+    pub path: PathBuf,
+    /// Held as long as the log is open.
+    pub lock: File,
+}
+
+/// Opens the log of a directory, and makes both where there are none.
+pub(super) fn open(settings: &Settings) -> Result<Opened> {
+    let dir = &settings.dir;
+    let storage = |error: std::io::Error| Error::Storage(format!("{}: {error}", dir.display()));
+    std::fs::create_dir_all(dir).map_err(storage)?;
+    let lock = File::create(dir.join("log.lock")).map_err(storage)?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => Error::InUse { dir: dir.display().to_string() },
+        TryLockError::Error(error) => storage(error),
+    })?;
+    let path = dir.join("log.db");
+    let mut connection = connect(&path)?;
+    let layout = prepare(&mut connection)?;
+    Ok(Opened { connection, layout, path, lock })
+}
+
+/// A connection that synchronises the file at each commit.
+pub(super) fn connect(path: &Path) -> Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    // The writer checkpoints by itself, after it has answered, never within a commit.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &mut Connection) -> Result<Layout> {
+    let tx = connection.transaction()?;
+    let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version != 0 && version != SCHEMA {
+        return Err(Error::Damaged(format!("schema version {version} instead of {SCHEMA}")));
+    }
+    tx.execute_batch(TABLES)?;
+    tx.pragma_update(None, "user_version", SCHEMA)?;
+    let known = tx.query_row("SELECT epoch FROM log", [], |row| row.get(0)).optional()?;
+    let epoch = match known {
+        Some(epoch) => epoch,
+        None => {
+            let epoch = uuid::Uuid::new_v4().simple().to_string();
+            tx.execute("INSERT INTO log (epoch) VALUES (?)", [&epoch])?;
+            epoch
+        }
+    };
+    let mut topics = BTreeMap::new();
+    for topic in TopicId::all() {
+        topics.insert(topic, prepare_topic(&tx, topic)?);
+    }
+    tx.commit()?;
+    let zero = || AtomicU64::new(0);
+    Ok(Layout { epoch, topics, commits: zero(), records: zero(), deleted: zero() })
+}
+
+/// A topic keeps the number of partitions it was made with; see [`crate::bus::Definition`].
+fn prepare_topic(connection: &Connection, topic: TopicId) -> Result<Topic> {
+    let definition = topic.definition();
+    let name = topic.name();
+    let count = "SELECT count(*) FROM partitions WHERE topic = ?";
+    let made: u32 = connection.query_row(count, [&name], |row| row.get(0))?;
+    if made == 0 {
+        for partition in 0..definition.partitions {
+            let insert = "INSERT INTO partitions (topic, partition, start) VALUES (?, ?, 0)";
+            connection.execute(insert, params![name, partition])?;
+            connection.execute_batch(&format!(
+                "CREATE TABLE {} (
+                    \"offset\" INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, key TEXT NOT NULL,
+                    headers TEXT NOT NULL, payload BLOB NOT NULL
+                )",
+                table(topic, partition)
+            ))?;
+        }
+    }
+    let partitions = (0..if made == 0 { definition.partitions } else { made })
+        .map(|partition| {
+            let bounds = bounds(connection, topic, partition)?;
+            Ok(Partition::new(topic, partition, bounds))
+        })
+        .collect::<Result<_>>()?;
+    Ok(Topic::new(definition.retention(), partitions))
+}
+
+fn bounds(connection: &Connection, topic: TopicId, partition: u32) -> Result<Range<u64>> {
+    let start = "SELECT start FROM partitions WHERE topic = ? AND partition = ?";
+    let values = params![topic.name(), partition];
+    let Offset(start) = connection.query_row(start, values, |row| row.get(0))?;
+    let last = format!("SELECT max(\"offset\") FROM {}", table(topic, partition));
+    let last: Option<Offset> = connection.query_row(&last, [], |row| row.get(0))?;
+    Ok(start..last.map_or(start, |Offset(last)| last + 1))
+}
+
+/// Where a group goes on in each partition it ever read.
+pub(super) fn offsets(connection: &Connection, group: &str) -> Result<Vec<Position>> {
+    let select = "SELECT topic, partition, next FROM groups WHERE name = ?";
+    let mut statement = connection.prepare_cached(select)?;
+    let rows = statement.query_map([group], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get(2)?))
+    })?;
+    let mut offsets = Vec::new();
+    for row in rows {
+        let (topic, partition, Offset(offset)) = row?;
+        // A topic of another version has no readers here.
+        if let Ok(topic) = topic.parse() {
+            offsets.push(Position { topic, partition, offset });
+        }
+    }
+    Ok(offsets)
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Error::StorageFull(error.to_string()),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Error::Damaged(error.to_string())
+            }
+            _ => Error::Storage(error.to_string()),
+        }
+    }
+}

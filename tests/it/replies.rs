@@ -1,0 +1,1 @@
+//! What every replies store promises.
