@@ -5,3 +5,6 @@ mod alerts;
 mod bus;
 mod replies;
 mod support;
+
+mod ledger;
+mod registry;

@@ -263,7 +263,7 @@ mod tests {
                 Place { unit: unit("x-1"), cell: None },
             ],
             languages: vec!["vi".into(), "zh-Hant-TW".into()],
-            muted: [Interest::News, Interest::Status, Interest::Alert(Category::Cbrne)].into(),
+            muted: [Interest::News, Interest::Status, Interest::Alert(Category::CBRNE)].into(),
             quiet_hours: Some(QuietHours { from_minute: 1439, to_minute: 0 }),
             location_consent: Some(LocationConsent {
                 text_version: "2026-07".into(),
