@@ -1,1 +1,203 @@
-//! Citizens: HTTP, websocket and event-stream sessions.
+//! The gateway: the citizens' HTTP face, their websockets and event streams, and what is public.
+//!
+//! It reads `publications.<lane>` and the registry, and writes receipts to the log and deliveries
+//! to the ledger; it knows no other stage. Its promises: no silent gap (5), nothing late and
+//! nothing false (4), late joiners are warned (6), bad input is refused by name (8), and a slow
+//! reader costs nobody but itself.
+//!
+//! ```text
+//! log ─ hub::tail ─→ book ─→ hub ─→ viewer (is it for them?) ─→ outbox ─→ websocket │ event stream
+//! ```
+
+pub mod book;
+pub mod close;
+pub mod deliveries;
+pub mod devices;
+pub mod entry;
+pub mod frame;
+pub mod hub;
+pub mod inbox;
+pub mod me;
+pub mod opening;
+pub mod outbox;
+pub mod places;
+pub mod position;
+pub mod public;
+pub mod receipts;
+pub mod session;
+pub mod settings;
+pub mod sse;
+pub mod view;
+pub mod viewer;
+pub mod wire;
+pub mod ws;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use axum::middleware::from_fn_with_state;
+use utoipa_axum::routes;
+
+use crate::auth::citizen::Doorkeeper;
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::gateway::deliveries::{Deliveries, Recorder};
+use crate::gateway::hub::Hub;
+use crate::gateway::hub::tail::{self, Tail};
+use crate::gateway::settings::Settings;
+use crate::geofence::City;
+use crate::http::Router;
+use crate::http::idempotency::idempotent;
+use crate::http::limits::{AddressRate, AddressSlots};
+use crate::lifecycle::Lifecycle;
+use crate::store::alerts::Alerts;
+use crate::store::ledger::Ledger;
+use crate::store::registry::Registry;
+use crate::store::replies::Replies;
+
+/// What a gateway is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The log.
+    pub bus: Bus,
+    /// Who wants to be warned where.
+    pub registry: Registry,
+    /// What was accepted.
+    pub alerts: Alerts,
+    /// What became of it.
+    pub ledger: Ledger,
+    /// What was answered to repeated requests.
+    pub replies: Replies,
+    /// The units.
+    pub city: Arc<City>,
+    /// Checks who a citizen is.
+    pub doorkeeper: Doorkeeper,
+    /// The node's own key, shared by all gateways: derives the secrets of repeated registrations.
+    pub node_key: Arc<[u8]>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A gateway. Clones share it; it is the state of its routes.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    parts: Parts,
+    hub: Hub,
+    deliveries: Deliveries,
+    slots: Arc<AddressSlots>,
+    rate: Arc<AddressRate>,
+    trusted: Arc<[IpAddr]>,
+    life: Lifecycle,
+}
+
+/// The tasks of a gateway, not yet running.
+#[derive(Debug)]
+pub struct Services {
+    tail: Tail,
+    recorder: Recorder,
+}
+
+impl Gateway {
+    /// A gateway over its parts; nothing runs before [`Gateway::start`].
+    pub async fn open(
+        parts: Parts,
+        settings: &Settings,
+        trusted_proxies: &[IpAddr],
+        life: &Lifecycle,
+    ) -> Result<(Self, Services), tail::Error> {
+        let (hub, tail) =
+            tail::open(&parts.bus, &parts.alerts, settings, parts.clock.clone()).await?;
+        let (deliveries, recorder) = deliveries::open(parts.ledger.clone());
+        say_descriptor_limit(settings.streams_max);
+        let gateway = Self {
+            hub,
+            deliveries,
+            slots: AddressSlots::new(settings.streams_max, settings.streams_per_address),
+            rate: Arc::new(AddressRate::new(
+                settings.new_streams_per_second,
+                settings.new_streams_burst,
+            )),
+            trusted: trusted_proxies.to_vec().into(),
+            life: life.clone(),
+            parts,
+        };
+        Ok((gateway, Services { tail, recorder }))
+    }
+
+    /// Starts the gateway's services.
+    pub fn start(&self, services: Services) {
+        let Services { tail, recorder } = services;
+        let stop = self.life.token().clone();
+        let ready = self.life.part("gateway");
+        self.life.service("gateway tail", tail.run(stop.clone(), ready));
+        self.life.service("gateway deliveries", recorder.run(stop.clone()));
+        self.life.service("gateway places", places::follow(self.clone(), stop));
+    }
+
+    /// The streams.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The citizens' and public routes.
+    pub fn router(&self) -> Router {
+        let replies = self.parts.replies.clone();
+        let once = Router::new()
+            .routes(routes!(devices::claim))
+            .routes(routes!(devices::release))
+            .routes(routes!(receipts::post))
+            .routes(routes!(sse::ticket))
+            .layer(from_fn_with_state(replies, idempotent));
+        Router::new()
+            .merge(once)
+            // Honours Idempotency-Key itself: a device's secret is not kept with the answer.
+            .routes(routes!(devices::register))
+            .routes(routes!(devices::read, devices::replace, devices::remove))
+            .routes(routes!(me::read, me::erase))
+            .routes(routes!(inbox::read))
+            .routes(routes!(ws::stream))
+            .routes(routes!(sse::events))
+            .routes(routes!(public::active))
+            .routes(routes!(public::feed))
+            .routes(routes!(public::cap))
+            .routes(routes!(public::units))
+            .with_state(self.clone())
+    }
+}
+
+impl FromRef<Gateway> for Doorkeeper {
+    fn from_ref(gateway: &Gateway) -> Self {
+        gateway.parts.doorkeeper.clone()
+    }
+}
+
+/// Each stream needs a descriptor: says so at the start, not in the first emergency.
+fn say_descriptor_limit(streams_max: usize) {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    match descriptor_limit(&limits) {
+        Some(limit) if limit < streams_max as u64 + 512 => tracing::warn!(
+            descriptors = limit,
+            streams = streams_max,
+            "fewer descriptors than streams: raise the limit of open files or lower streams_max"
+        ),
+        Some(limit) => tracing::info!(descriptors = limit, streams = streams_max, "stream limits"),
+        None => tracing::info!(streams = streams_max, "the descriptor limit is not known here"),
+    }
+}
+
+/// The soft limit of open files in the form of Linux's `/proc/self/limits`.
+fn descriptor_limit(limits: &str) -> Option<u64> {
+    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_descriptor_limit_is_read() {
+        let limits = "Max processes   1 2 processes\nMax open files   20000  524288  files\n";
+        assert_eq!(super::descriptor_limit(limits), Some(20_000));
+        assert_eq!(super::descriptor_limit(""), None);
+    }
+}

@@ -1,0 +1,193 @@
+//! The hub's feed: every partition of every publications topic, read without a group, from far
+//! enough back to fill the book. Emergency entries go before personal and routine ones that wait.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::{self, Bus, Delivery, Reader, TopicId};
+use crate::clock::Clock;
+use crate::domain::lane::Lane;
+use crate::domain::publication::Publication;
+use crate::event;
+use crate::gateway::book::{Book, Shape};
+use crate::gateway::hub::Hub;
+use crate::gateway::position::Slot;
+use crate::gateway::settings::Settings;
+use crate::lifecycle::Readiness;
+use crate::store::alerts::{self, Alerts};
+
+/// Records of one read.
+const BATCH_MAX: usize = 256;
+/// Batches of a lane that wait to be published to the streams.
+const WAITING_MAX: usize = 4;
+
+/// Why the feed ended. The node stops with it: a gateway that misses publications must not look
+/// alive.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log failed.
+    #[error("reading publications: {0}")]
+    Bus(#[from] bus::Error),
+    /// The store of publications failed.
+    #[error("reading what is live: {0}")]
+    Alerts(#[from] alerts::Error),
+}
+
+/// The feed of one hub, opened and not yet running.
+#[derive(Debug)]
+pub struct Tail {
+    hub: Hub,
+    alerts: Alerts,
+    sources: Vec<Source>,
+    /// Records there were at the start and are not published yet: until then the book is not full.
+    behind: u64,
+}
+
+#[derive(Debug)]
+struct Source {
+    lane: Lane,
+    index: usize,
+    reader: Reader,
+    /// Records up to here were there at the start.
+    end_at_start: u64,
+}
+
+struct Batch {
+    index: usize,
+    end_at_start: u64,
+    deliveries: Vec<Delivery>,
+}
+
+/// Opens the log's tails and makes the hub over them.
+pub async fn open(
+    bus: &Bus,
+    alerts: &Alerts,
+    settings: &Settings,
+    clock: Clock,
+) -> Result<(Hub, Tail), Error> {
+    let partitions = Lane::ALL.map(|lane| bus.partitions(TopicId::Publications(lane)));
+    let shape = Shape {
+        epoch: bus.epoch().to_owned(),
+        partitions,
+        ring_max: settings.ring_publications,
+        live_max: settings.live_publications,
+    };
+    let (mut start, mut sources, mut behind) = (Vec::new(), Vec::new(), 0);
+    for lane in Lane::ALL {
+        let topic = TopicId::Publications(lane);
+        for partition in 0..bus.partitions(topic) {
+            let bounds = bus.bounds(topic, partition).await?;
+            let from = bounds.start.max(bounds.end.saturating_sub(shape.ring_max as u64));
+            let reader = bus.reader(topic, partition, from).await?;
+            let index = shape.index(lane, partition);
+            sources.push(Source { lane, index, reader, end_at_start: bounds.end });
+            start.push(from);
+            behind += bounds.end - from;
+        }
+    }
+    let mut book = Book::new(shape, start);
+    for publication in alerts.live(clock.now()) {
+        book.seed(publication, false);
+    }
+    let hub = Hub::new(book, settings.clone(), clock);
+    Ok((hub.clone(), Tail { hub, alerts: alerts.clone(), sources, behind }))
+}
+
+impl Tail {
+    /// Publishes what is read until the token is cancelled. Ready once all that was on the log at
+    /// the start is in the book.
+    pub async fn run(self, stop: CancellationToken, ready: Readiness) -> Result<(), Error> {
+        let Tail { hub, alerts, sources, mut behind } = self;
+        ready.set(behind == 0);
+        let (mut readers, mut lanes) = (JoinSet::new(), Vec::new());
+        let mut inputs = Vec::new();
+        for _ in Lane::ALL {
+            let (input, output) = mpsc::channel(WAITING_MAX);
+            inputs.push(input);
+            lanes.push(output);
+        }
+        for source in sources {
+            let lane = Lane::ALL.iter().position(|lane| *lane == source.lane);
+            let input = inputs[lane.expect("every lane is in the list of all")].clone();
+            readers.spawn(read(source, input));
+        }
+        drop(inputs);
+        let [emergency, personal, routine] = &mut lanes[..] else {
+            unreachable!("one output was made for each of three lanes");
+        };
+        loop {
+            let batch = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                Some(batch) = emergency.recv() => batch,
+                Some(failed) = readers.join_next() => match failed {
+                    Ok(Err(error)) => return Err(error.into()),
+                    // A reader ends only with an error, or when nobody listens any more.
+                    Ok(Ok(())) | Err(_) => return Err(bus::Error::Closed.into()),
+                },
+                Some(batch) = personal.recv() => batch,
+                Some(batch) = routine.recv() => batch,
+            };
+            for delivery in batch.deliveries {
+                let offset = delivery.position.offset;
+                let slot = Slot { index: batch.index, offset };
+                publish(&hub, &alerts, slot, &delivery).await?;
+                if behind > 0 && offset < batch.end_at_start {
+                    behind -= 1;
+                    ready.set(behind == 0);
+                }
+            }
+        }
+    }
+}
+
+async fn read(mut source: Source, lane: mpsc::Sender<Batch>) -> Result<(), bus::Error> {
+    loop {
+        let deliveries = source.reader.next_batch(BATCH_MAX).await?;
+        let (index, end_at_start) = (source.index, source.end_at_start);
+        if lane.send(Batch { index, end_at_start, deliveries }).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn publish(
+    hub: &Hub,
+    alerts: &Alerts,
+    slot: Slot,
+    delivery: &Delivery,
+) -> Result<(), Error> {
+    match event::publication::decode(&delivery.headers, &delivery.payload) {
+        Ok(publication) => {
+            seed_chain(hub, alerts, &publication).await?;
+            hub.publish(slot, Arc::new(publication)).await;
+        }
+        // The router puts it among the dead letters; for a gateway it is nothing to send.
+        Err(error) => {
+            let position = delivery.position;
+            tracing::warn!(
+                topic = %position.topic, partition = position.partition,
+                offset = position.offset, error = %error, "not a publication, skipped"
+            );
+            hub.skip(slot);
+        }
+    }
+    Ok(())
+}
+
+/// An update or cancel of something older than the book: its chain is looked up, so that those who
+/// were warned of it are known.
+async fn seed_chain(hub: &Hub, alerts: &Alerts, publication: &Publication) -> Result<(), Error> {
+    if hub.unknown(publication).is_empty() {
+        return Ok(());
+    }
+    for stored in alerts.chain(publication.chain).await? {
+        if stored.publication.id < publication.id {
+            hub.seed(Arc::clone(&stored.publication), stored.superseded_by.is_some());
+        }
+    }
+    Ok(())
+}

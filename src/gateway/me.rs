@@ -1,0 +1,128 @@
+//! What we hold of whoever asks, given out and erased on demand (Luật 91/2025/QH15).
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::auth::citizen::{AsCitizen, Citizen};
+use crate::domain::device::Device;
+use crate::gateway::Gateway;
+use crate::gateway::devices::DeviceView;
+use crate::gateway::places::registry_problem;
+use crate::http::problem::{Document, Problem};
+
+/// Everything held of a device or citizen.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Export {
+    /// The citizen's pseudonym; we hold no other name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    /// The devices.
+    devices: Vec<DeviceExport>,
+}
+
+/// Everything held of one device.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DeviceExport {
+    /// What it said of itself.
+    device: DeviceView,
+    /// Since when its push address is known.
+    #[schema(value_type = String, format = "date-time")]
+    address_since: Timestamp,
+    /// Its places with their times, past ones as long as they are kept.
+    stays: Vec<StayView>,
+}
+
+/// One stay at a place.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Stay)]
+pub(super) struct StayView {
+    /// The unit.
+    unit: String,
+    /// The coarse cell, if one was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cell: Option<String>,
+    /// Since when.
+    #[schema(value_type = String, format = "date-time")]
+    joined_at: Timestamp,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    left_at: Option<Timestamp>,
+}
+
+/// Export all that is held of me
+#[utoipa::path(
+    get,
+    path = "/v1/me",
+    tag = "me",
+    responses(
+        (status = 200, description = "All of it", body = Export),
+        (status = 401, description = "Wrong credentials", body = Document)
+    ),
+    security(("device" = []), ("citizen" = []))
+)]
+pub(super) async fn read(
+    State(gateway): State<Gateway>,
+    AsCitizen(citizen): AsCitizen,
+) -> Result<axum::Json<Export>, Problem> {
+    let (subject, devices) = match citizen {
+        Citizen::Device(device) => (device.subject.clone(), vec![device]),
+        Citizen::Subject(subject) => {
+            let devices = gateway.parts.registry.of_subject(&subject).await;
+            (Some(subject), devices.map_err(registry_problem)?)
+        }
+    };
+    let mut exports = Vec::with_capacity(devices.len());
+    for device in &devices {
+        exports.push(export(&gateway, device).await?);
+    }
+    let subject = subject.map(|subject| subject.to_string());
+    Ok(axum::Json(Export { subject, devices: exports }))
+}
+
+async fn export(gateway: &Gateway, device: &Device) -> Result<DeviceExport, Problem> {
+    let stays = gateway.stays(device).await?;
+    let stays = stays.into_iter().map(|stay| StayView {
+        unit: stay.place.unit.to_string(),
+        cell: stay.place.cell.map(|cell| cell.to_string()),
+        joined_at: stay.joined_at,
+        left_at: stay.left_at,
+    });
+    Ok(DeviceExport {
+        device: DeviceView::of(device),
+        address_since: device.address_since,
+        stays: stays.collect(),
+    })
+}
+
+/// Erase all that is held of me
+///
+/// A device erases itself; a citizen erases all their devices.
+#[utoipa::path(
+    delete,
+    path = "/v1/me",
+    tag = "me",
+    responses(
+        (status = 204, description = "Erased; open streams are closed"),
+        (status = 401, description = "Wrong credentials", body = Document)
+    ),
+    security(("device" = []), ("citizen" = []))
+)]
+pub(super) async fn erase(
+    State(gateway): State<Gateway>,
+    AsCitizen(citizen): AsCitizen,
+) -> Result<StatusCode, Problem> {
+    match citizen {
+        Citizen::Device(device) => gateway.erase(&device).await,
+        Citizen::Subject(subject) => {
+            let devices = gateway.parts.registry.of_subject(&subject).await;
+            for device in devices.map_err(registry_problem)? {
+                gateway.erase(&device).await?;
+            }
+            Ok(StatusCode::NO_CONTENT)
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Who is behind a connection, and whether a publication is for them. Pure: the rules of promises
+//! 2, 4, 5 and 6 for streams, apart from sockets.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::audience::{Audience, Fit};
+use crate::domain::channel::Channel;
+use crate::domain::device::{Device, Permission, Place};
+use crate::domain::ids::{PublicationId, SubjectId, UnitCode};
+use crate::domain::publication::Action;
+use crate::gateway::entry::Entry;
+use crate::gateway::frame::Variant;
+use crate::gateway::outbox::{Delivers, Outgoing};
+use crate::gateway::position::Position;
+use crate::gateway::view::{self, Languages};
+
+/// Publications a connection is remembered to have got; older ones are dropped by the client
+/// itself, by their id.
+const GOT_MAX: usize = 1_024;
+/// A place that was taken so shortly before the client's position may not have been caught up
+/// with: the place is stored first and its live publications are sent after.
+const CATCH_UP: SignedDuration = SignedDuration::from_secs(2);
+/// Viet Nam is at UTC+7 and has had no other time since 1975.
+const LOCAL_OFFSET_MINUTES: i64 = 7 * 60;
+
+/// One stay of a device at a place, present or past.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stay {
+    /// Where.
+    pub place: Place,
+    /// Since when.
+    pub joined_at: Timestamp,
+    /// Until when; absent while it lasts.
+    pub left_at: Option<Timestamp>,
+}
+
+/// The person or device behind a connection.
+#[derive(Debug)]
+pub struct Viewer {
+    device: Option<Arc<Device>>,
+    subject: Option<SubjectId>,
+    stays: Vec<Stay>,
+    languages: Option<Vec<String>>,
+    resumed: Option<Position>,
+    got: Got,
+}
+
+/// What a connection was sent, bounded.
+#[derive(Debug, Default)]
+struct Got {
+    ids: HashSet<PublicationId>,
+    order: VecDeque<PublicationId>,
+}
+
+/// That a publication is to be shown, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Show {
+    /// In which variant.
+    pub variant: Variant,
+    /// The unit that owns the delivery; absent for a subject's, or an all-clear elsewhere.
+    pub unit: Option<UnitCode>,
+}
+
+impl Viewer {
+    /// A device with its stays, or a person without one.
+    pub fn new(
+        device: Option<Arc<Device>>,
+        subject: Option<SubjectId>,
+        stays: Vec<Stay>,
+        languages: Option<Vec<String>>,
+    ) -> Self {
+        Self { device, subject, stays, languages, resumed: None, got: Got::default() }
+    }
+
+    /// The device, if there is one.
+    pub fn device(&self) -> Option<&Arc<Device>> {
+        self.device.as_ref()
+    }
+
+    /// The citizen, if one logged in.
+    pub fn subject(&self) -> Option<&SubjectId> {
+        self.subject.as_ref()
+    }
+
+    /// Units of all stays, past ones too: an all-clear follows who has moved away.
+    pub fn units(&self) -> HashSet<UnitCode> {
+        self.stays.iter().map(|stay| stay.place.unit.clone()).collect()
+    }
+
+    /// It resumes: what lies before the position it has already. If the position cannot be
+    /// resumed from, only its time tells what it may have got, and what is live is sent again.
+    pub fn resume(&mut self, position: Position, recovered: bool) {
+        let next = if recovered { position.next } else { Vec::new() };
+        self.resumed = Some(Position { next, ..position });
+    }
+
+    /// The device changed.
+    pub fn change(&mut self, device: Arc<Device>, stays: Vec<Stay>) {
+        self.subject = device.subject.clone();
+        (self.device, self.stays) = (Some(device), stays);
+    }
+
+    /// Whether a publication may concern it at all: cheap, to narrow what is judged.
+    pub fn may_concern(&self, entry: &Entry) -> bool {
+        match &entry.publication.audience {
+            Audience::Area(_) => self.device.is_some(),
+            Audience::Subject { subject } => self.subject.as_ref() == Some(subject),
+        }
+    }
+
+    /// Takes a publication if it is to be shown: afterwards it counts as sent.
+    pub fn take(&mut self, entry: &Entry, now: Timestamp) -> Option<Outgoing> {
+        let show = self.judge(entry, now)?;
+        Some(self.sent(entry, show))
+    }
+
+    /// As [`Viewer::take`] for what is sent out of its order: without a position, since the
+    /// client's own is further.
+    pub fn take_late(&mut self, entry: &Entry, now: Timestamp) -> Option<Outgoing> {
+        let mut show = self.judge(entry, now)?;
+        show.variant.positioned = false;
+        Some(self.sent(entry, show))
+    }
+
+    fn sent(&mut self, entry: &Entry, show: Show) -> Outgoing {
+        self.got.add(entry.id());
+        let delivers = Delivers {
+            publication: entry.id(),
+            unit: show.unit,
+            accepted_at: entry.publication.accepted_at,
+        };
+        Outgoing { frame: entry.frame(show.variant), delivers: Some(delivers) }
+    }
+
+    /// Whether, and how, a publication is to be shown.
+    pub fn judge(&self, entry: &Entry, now: Timestamp) -> Option<Show> {
+        if !entry.for_citizens || !entry.is_live(now) || self.got.has(&entry.id()) {
+            return None;
+        }
+        let profile = self.device.as_ref().map(|device| &device.profile);
+        if entry.exercise && !profile.is_some_and(|profile| profile.exercises) {
+            return None;
+        }
+        let resumed = self.resumed.as_ref().filter(|from| !from.next.is_empty());
+        let before = resumed.is_some_and(|from| self.was_sent_before(entry, from));
+        let (unit, coarse) = self.addressed(entry)?;
+        if before && !self.joined_late(entry) {
+            return None; // it has it, by its own word
+        }
+        let permission = profile.map_or(Permission::Loud, |profile| {
+            let interests = &entry.interests;
+            profile.permission(entry.publication.lane, entry.severity, interests, minute(now))
+        });
+        let silent = match permission {
+            Permission::Muted => return None,
+            Permission::Silent => true,
+            Permission::Loud => false,
+        };
+        let variant =
+            Variant { languages: self.languages_for(entry), coarse, silent, positioned: !before };
+        Some(Show { variant, unit })
+    }
+
+    /// Whether it is for this viewer: the owning unit, and whether that is coarse.
+    fn addressed(&self, entry: &Entry) -> Option<(Option<UnitCode>, bool)> {
+        if let Audience::Subject { subject } = &entry.publication.audience {
+            return (self.subject.as_ref() == Some(subject)).then_some((None, false));
+        }
+        let places = self.device.as_ref().map(|device| device.profile.places.as_slice())?;
+        let owner = entry.area()?.owner(places);
+        let owned = owner.map(|(place, fit)| (Some(place.unit.clone()), fit == Fit::Coarse));
+        let told_at = entry.publication.accepted_at;
+        let warned = || entry.withdraws.iter().any(|earlier| self.may_have(earlier, told_at));
+        match entry.action {
+            Action::Alert => owned,
+            // Newly targeted, or told of what it replaces.
+            Action::Update => owned.or_else(|| warned().then_some((None, false))),
+            Action::Cancel => warned().then(|| owned.unwrap_or((None, false))),
+        }
+    }
+
+    /// Whether it got a publication, or may have: by this connection, before the position it
+    /// resumed from, or as a push before `told_at`, when a later one took its place.
+    fn may_have(&self, entry: &Entry, told_at: Timestamp) -> bool {
+        if self.got.has(&entry.id()) {
+            return true;
+        }
+        if !entry.for_citizens {
+            return false;
+        }
+        let Some(device) = &self.device else { return false };
+        if entry.exercise && !device.profile.exercises {
+            return false;
+        }
+        let pushed = device.profile.address.channel() != Channel::Websocket;
+        let until = if pushed {
+            told_at
+        } else {
+            match &self.resumed {
+                Some(resumed) if self.was_sent_before(entry, resumed) => resumed.at,
+                _ => return false,
+            }
+        };
+        let Some(area) = entry.area() else { return false };
+        let accepted = entry.publication.accepted_at;
+        self.stays.iter().any(|stay| {
+            let there = stay.joined_at <= until && stay.left_at.is_none_or(|left| left > accepted);
+            there && area.fit(&stay.place).is_some()
+        })
+    }
+
+    fn was_sent_before(&self, entry: &Entry, resumed: &Position) -> bool {
+        match entry.slot {
+            Some(slot) if !resumed.next.is_empty() => resumed.is_past(slot),
+            _ => entry.publication.accepted_at <= resumed.at,
+        }
+    }
+
+    /// Whether the owning place was taken after the publication, and after (or so shortly before)
+    /// the position that the client cannot have been caught up with it.
+    fn joined_late(&self, entry: &Entry) -> bool {
+        let (Some(resumed), Some(device)) = (&self.resumed, &self.device) else { return false };
+        let Some(area) = entry.area() else { return false };
+        let Some((owner, _)) = area.owner(&device.profile.places) else { return false };
+        let present = self.stays.iter().filter(|stay| stay.left_at.is_none());
+        let since = present.filter(|stay| stay.place == *owner).map(|stay| stay.joined_at).max();
+        since.is_some_and(|since| {
+            since > entry.publication.accepted_at && since > resumed.at - CATCH_UP
+        })
+    }
+
+    fn languages_for(&self, entry: &Entry) -> Languages {
+        let wanted = match (&self.languages, &self.device) {
+            (Some(languages), _) => languages,
+            (None, Some(device)) => &device.profile.languages,
+            (None, None) => return Languages::ALL,
+        };
+        Languages::chosen(view::languages(&entry.publication), wanted)
+    }
+}
+
+/// Minutes after local midnight.
+fn minute(now: Timestamp) -> u16 {
+    let minutes = now.as_second().div_euclid(60) + LOCAL_OFFSET_MINUTES;
+    minutes.rem_euclid(24 * 60) as u16
+}
+
+impl Got {
+    fn has(&self, id: &PublicationId) -> bool {
+        self.ids.contains(id)
+    }
+
+    fn add(&mut self, id: PublicationId) {
+        if self.ids.insert(id) {
+            self.order.push_back(id);
+        }
+        if self.order.len() > GOT_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
