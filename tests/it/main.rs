@@ -11,3 +11,4 @@ mod registry;
 mod replies;
 
 mod support;
+mod tidy;
