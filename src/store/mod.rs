@@ -1,5 +1,45 @@
-//! The stores: one folder per question.
+//! The stores: one folder per question, each an enum over its implementations.
+//!
+//! Who is to be warned is `registry`; what was accepted, `alerts`; what became of it, `ledger`;
+//! who may publish, `agencies`; what was answered to a repeated request, `replies`. A store says
+//! in its module's prose what is atomic and what is durable, and one contract suite in `tests/it`
+//! holds every implementation to it.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
 
 pub mod agencies;
 pub mod alerts;
 pub mod replies;
+
+mod sqlite;
+
+/// The storage below a store failed: the disk is full, the file is damaged, the server is away.
+/// Nothing of the request was done. Trying again may help; if it goes on, page an operator.
+#[derive(Clone, Debug)]
+pub struct Failure(Arc<dyn StdError + Send + Sync>);
+
+impl Failure {
+    /// A failure with its cause.
+    pub fn new(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(Arc::from(cause.into()))
+    }
+
+    /// The cause, if it is of this type.
+    fn cause<E: StdError + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "storage failed: {}", self.0)
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}

@@ -1,0 +1,290 @@
+//! SQLite below the embedded stores: one file, one writer thread, a few readers.
+//!
+//! The writer takes whatever waits in its queue, runs it in one transaction and answers everybody
+//! after the one flush (group commit), so a hundred callers at once cost little more than one.
+//! Each piece of work has a savepoint of its own: one that fails leaves nothing behind and does
+//! not disturb its neighbours. The file is in WAL mode with `synchronous = FULL`: what was
+//! answered survives a kill and a power cut. Readers see what was committed when they began.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::store::Failure;
+
+/// Pieces of work that may wait for the writer; who comes later waits outside.
+const QUEUE_MAX: usize = 4096;
+/// Pieces of work in one transaction: bounds how long the first of them waits for its answer.
+const GROUP_MAX: usize = 1024;
+/// Connections that read at once.
+const READERS_MAX: usize = 4;
+/// Prepared statements a connection keeps.
+const STATEMENTS_MAX: usize = 64;
+/// How long to wait for another process (an operator's tool) that holds the file.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// A file; clones share it. The last one to go waits for the writer to finish what was queued.
+#[derive(Clone)]
+pub struct Database {
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
+}
+
+struct Writer {
+    /// `None` only while it is being dropped.
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+}
+
+/// Answers the caller once it is known whether the transaction was committed.
+type Settle = Box<dyn FnOnce(Result<(), Failure>) + Send>;
+
+struct Job {
+    /// Runs in a transaction of its own (long work).
+    alone: bool,
+    /// Does the work; whether to keep what it did.
+    work: Box<dyn FnOnce(&Connection) -> (bool, Settle) + Send>,
+}
+
+impl Database {
+    /// Opens or creates a file, brings it to the newest of `migrations` (the file's `user_version`
+    /// says how many of them it has had) and runs `prepare` before anybody else may use it.
+    /// Blocking.
+    pub fn open<T, E: From<Failure>>(
+        path: &Path,
+        migrations: &[&str],
+        prepare: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
+        let mut connection = connect(path, OpenFlags::default())?;
+        migrate(&mut connection, migrations)?;
+        let prepared = prepare(&connection)?;
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let thread = thread::Builder::new()
+            .name("loa-sqlite".into())
+            .spawn(move || write_until_closed(&connection, queue))
+            .map_err(Failure::new)?;
+        let readers = Readers {
+            path: path.to_owned(),
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(READERS_MAX)),
+        };
+        let writer = Writer { jobs: Some(jobs), thread: Some(thread) };
+        Ok((Self { writer: Arc::new(writer), readers: Arc::new(readers) }, prepared))
+    }
+
+    /// Does work in the writer's next transaction and answers when it is durable. `after` runs on
+    /// the writer's thread between the commit and the answer, in the order of the work.
+    pub async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        after: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Failure> + Send + 'static,
+    {
+        self.submit(false, work, after).await
+    }
+
+    /// As [`Database::write`], in a transaction of its own; others wait meanwhile.
+    pub async fn write_alone<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        after: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Failure> + Send + 'static,
+    {
+        self.submit(true, work, after).await
+    }
+
+    async fn submit<T, E>(
+        &self,
+        alone: bool,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        after: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Failure> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        // A caller that went away is no reason to fail: what it asked for is done all the same.
+        let work = move |connection: &Connection| -> (bool, Settle) {
+            match work(connection) {
+                Ok(value) => {
+                    let settle = move |committed: Result<(), Failure>| {
+                        let _ = reply.send(committed.map_err(E::from).map(|()| {
+                            after(&value);
+                            value
+                        }));
+                    };
+                    (true, Box::new(settle))
+                }
+                Err(error) => (false, Box::new(move |_| drop(reply.send(Err(error))))),
+            }
+        };
+        let jobs = self.writer.jobs.as_ref().expect("taken only when the last handle drops");
+        let gone = || Failure::new("the writer stopped before it answered");
+        jobs.send(Job { alone, work: Box::new(work) }).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Reads on a connection of the pool, away from the runtime's workers.
+    pub async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Failure> + Send + 'static,
+    {
+        let permits = Arc::clone(&self.readers.permits);
+        let permit = permits.acquire_owned().await.map_err(Failure::new)?;
+        let readers = Arc::clone(&self.readers);
+        let task = tokio::task::spawn_blocking(move || {
+            // The permit goes with the work: a caller that goes away does not free it early.
+            let _permit = permit;
+            let connection = readers.take()?;
+            let answer = work(&connection);
+            readers.give_back(connection);
+            answer
+        });
+        task.await.map_err(Failure::new)?
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Database").field(&self.readers.path).finish()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // It panics only if SQLite's rollback does; its callers have been told already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Readers {
+    fn take(&self) -> Result<Connection, Failure> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY), Ok)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Failure> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // 32 MiB of pages a connection; the writer checkpoints every 32 MiB of log, so that a page
+    // written again and again reaches the main file once.
+    connection.execute_batch("PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;")?;
+    if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             PRAGMA wal_autocheckpoint = 8192; PRAGMA journal_size_limit = 67108864;",
+        )?;
+    }
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Failure> {
+    let had: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let had = usize::try_from(had).map_err(Failure::new)?;
+    if had > migrations.len() {
+        return Err(Failure::new(format!(
+            "the file has version {had}, this program knows {}",
+            migrations.len()
+        )));
+    }
+    let transaction = connection.transaction()?;
+    for migration in &migrations[had..] {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", migrations.len() as i64)?;
+    Ok(transaction.commit()?)
+}
+
+fn write_until_closed(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
+    let mut next = None;
+    while let Some(first) = next.take().or_else(|| queue.blocking_recv()) {
+        let mut settles = Vec::new();
+        let outcome = connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
+            let alone = first.alone;
+            settles.push(run(connection, first)?);
+            while !alone && settles.len() < GROUP_MAX {
+                match queue.try_recv() {
+                    Ok(job) if job.alone => {
+                        next = Some(job);
+                        break;
+                    }
+                    Ok(job) => settles.push(run(connection, job)?),
+                    Err(_) => break,
+                }
+            }
+            connection.execute_batch("COMMIT")
+        });
+        let outcome = outcome.map_err(Failure::from);
+        if outcome.is_err() && !connection.is_autocommit() {
+            // A failed commit leaves the transaction open; a failed rollback closes it too.
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        for settle in settles.into_iter().flatten() {
+            settle(outcome.clone());
+        }
+    }
+}
+
+/// Runs one piece of work in a savepoint. A panic in it is undone like a failure; its caller is
+/// told by the loss of the reply.
+fn run(connection: &Connection, job: Job) -> rusqlite::Result<Option<Settle>> {
+    connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+    let done = catch_unwind(AssertUnwindSafe(|| (job.work)(connection)));
+    if !matches!(done, Ok((true, _))) {
+        connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+    }
+    connection.prepare_cached("RELEASE job")?.execute([])?;
+    Ok(done.ok().map(|(_, settle)| settle))
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::new(error)
+    }
+}
+
+/// An instant as it is stored: milliseconds since the epoch.
+pub fn to_ms(instant: Timestamp) -> i64 {
+    instant.as_millisecond()
+}
+
+/// A stored instant.
+pub fn from_ms(ms: i64) -> Result<Timestamp, Failure> {
+    Timestamp::from_millisecond(ms).map_err(Failure::new)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+use super::*;
+
+const MIGRATIONS: &[&str] = &["CREATE TABLE notes(text TEXT NOT NULL UNIQUE)"];
+
+fn open(dir: &tempfile::TempDir) -> Database {
+    let path = dir.path().join("notes.db");
+    Database::open::<_, Failure>(&path, MIGRATIONS, |_| Ok(())).expect("it opens").0
+}
+
+fn insert(text: &'static str) -> impl FnOnce(&Connection) -> Result<usize, Failure> + Send {
+    move |connection| Ok(connection.execute("INSERT INTO notes VALUES (?1)", [text])?)
+}
+
+async fn notes(database: &Database) -> Vec<String> {
+    let read = |connection: &Connection| -> Result<Vec<String>, Failure> {
+        let mut statement = connection.prepare("SELECT text FROM notes ORDER BY text")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    };
+    database.read(read).await.expect("it reads")
+}
+
+#[tokio::test]
+async fn a_failing_piece_of_work_does_not_disturb_its_neighbours() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let database = open(&dir);
+    let half = |connection: &Connection| -> Result<(), Failure> {
+        insert("half")(connection)?;
+        Err(Failure::new("refused"))
+    };
+    let panics = |connection: &Connection| -> Result<(), Failure> {
+        insert("panicked")(connection)?;
+        panic!("a bug in the work");
+    };
+    let (first, refused, panicked, last) = tokio::join!(
+        database.write(insert("first"), |_| ()),
+        database.write(half, |()| ()),
+        database.write(panics, |()| ()),
+        database.write(insert("last"), |_| ()),
+    );
+    assert!(first.is_ok() && last.is_ok());
+    assert!(refused.expect_err("refused").to_string().contains("refused"));
+    assert!(panicked.is_err());
+    assert_eq!(notes(&database).await, ["first", "last"]);
+}
+
+#[tokio::test]
+async fn work_is_done_in_order_and_seen_after_its_answer() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let database = open(&dir);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = |text: &'static str| {
+        let seen = Arc::clone(&seen);
+        move |_: &usize| seen.lock().expect("no panic").push(text)
+    };
+    let (a, b, c) = tokio::join!(
+        database.write(insert("a"), note("a")),
+        database.write_alone(insert("b"), note("b")),
+        database.write(insert("c"), note("c")),
+    );
+    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    assert_eq!(*seen.lock().expect("no panic"), ["a", "b", "c"]);
+    assert_eq!(notes(&database).await, ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn what_was_queued_is_written_though_its_caller_went_away() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let database = open(&dir);
+    {
+        let mut write = Box::pin(database.write(insert("orphan"), |_| ()));
+        let polled = futures_util::poll!(write.as_mut());
+        drop((polled, write));
+    }
+    drop(database);
+    assert_eq!(notes(&open(&dir)).await, ["orphan"]);
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_program_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    drop(open(&dir));
+    let path = dir.path().join("notes.db");
+    let older = Database::open::<_, Failure>(&path, &[], |_| Ok(()));
+    assert!(older.expect_err("it is newer").to_string().contains("version 1"));
+}
