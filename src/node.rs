@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 
@@ -28,9 +27,14 @@ use crate::store::alerts::{self, Alerts};
 use crate::store::ledger::{self, Ledger};
 use crate::store::registry::{self, Registry};
 use crate::store::replies::{self, Replies};
+use crate::auth::bearer::Verifier;
+use crate::auth::citizen::Doorkeeper;
+use crate::auth::ticket::Tickets;
+use crate::gateway::Gateway;
 use crate::{fanout, gateway, http, metrics, receipt, route};
 
 mod housekeeping;
+mod key;
 mod openapi;
 
 /// A running node.
@@ -65,7 +69,7 @@ pub struct Parts {
     /// Answers to repeated requests.
     pub replies: Replies,
     /// Units and boundaries.
-    pub city: Arc<ArcSwap<City>>,
+    pub city: Arc<City>,
     /// Kinds of status change.
     pub kinds: Arc<StatusKinds>,
 }
@@ -160,9 +164,9 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
         alerts: Alerts::open(&alerts::Settings { dir: dir.clone() }).await?,
         agencies: Agencies::open(&agencies::Settings { dir: dir.clone() }).await?,
         registry: Registry::open(&registry, clock.clone()).await?,
-        ledger: Ledger::start(&ledger::Settings { dir: dir.clone() }).await?,
+        ledger: Ledger::start(&ledger::Settings { dir: dir.clone() }, clock.clone()).await?,
         replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
-        city: Arc::new(ArcSwap::from_pointee(city)),
+        city: Arc::new(city),
         kinds: Arc::new(kinds),
         clock,
     })
@@ -186,7 +190,7 @@ fn senders(config: &Config, clock: &Clock, tasks: &Lifecycle) -> Result<Senders>
 
 /// One line that says what runs here, and one for each thing an operator should know.
 fn announce(config: &Config, parts: &Parts, address: SocketAddr, senders: &Senders) {
-    let city = parts.city.load();
+    let city = &parts.city;
     let roles: Vec<_> = config.node.roles.iter().map(|role| format!("{role:?}")).collect();
     let channels: Vec<_> = senders.keys().map(|channel| channel.as_str()).collect();
     tracing::info!(
@@ -236,7 +240,11 @@ async fn roles(
         fanout::start(fanout_parts(config, parts, senders), tasks).await?;
     }
     if on(Role::Gateway) {
-        faces = faces.merge(gateway::start(&config.gateway, gateway_parts(config, parts)?, tasks).await?);
+        let trusted = &config.http.trusted_proxies;
+        let parts = gateway_parts(config, parts)?;
+        let (gateway, services) = Gateway::open(parts, &config.gateway, trusted, tasks).await?;
+        gateway.start(services);
+        faces = faces.merge(gateway.router());
     }
     if on(Role::Console) {
         let console = Console {
@@ -245,7 +253,7 @@ async fn roles(
             agencies: parts.agencies.clone(),
             senders: senders.values().cloned().collect(),
             tasks: tasks.clone(),
-            boundaries: parts.city.load().boundaries(),
+            boundaries: parts.city.boundaries(),
             metrics: recorder()?,
             simulated,
         };
@@ -309,4 +317,31 @@ fn fanout_parts(config: &Config, parts: &Parts, senders: &Senders) -> fanout::Pa
         kinds: Arc::clone(&parts.kinds),
         senders: senders.clone(),
     }
+}
+
+fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
+    let key = key::of(&config.node.data_dir).context("the node's key")?;
+    let verifier = match &config.auth.citizens {
+        Some(provider) => Some(Arc::new(
+            Verifier::new(provider, &key::derived(&key, "subject")).context("auth.citizens")?,
+        )),
+        None => None,
+    };
+    let tickets = Tickets::new(&key::derived(&key, "ticket"));
+    Ok(gateway::Parts {
+        bus: parts.bus.clone(),
+        registry: parts.registry.clone(),
+        alerts: parts.alerts.clone(),
+        ledger: parts.ledger.clone(),
+        replies: parts.replies.clone(),
+        city: Arc::clone(&parts.city),
+        doorkeeper: Doorkeeper::new(
+            parts.registry.clone(),
+            verifier,
+            tickets,
+            parts.clock.clone(),
+        ),
+        node_key: key::derived(&key, "device").into(),
+        clock: parts.clock.clone(),
+    })
 }

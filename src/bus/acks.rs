@@ -65,3 +65,50 @@ impl Acks {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(offset: u64) -> Position {
+        Position { topic: TopicId::Receipts, partition: 3, offset }
+    }
+
+    #[test]
+    fn repeats_and_strangers_change_nothing() {
+        let acks = Acks::new();
+        acks.begin(at(5));
+        acks.begin(at(5));
+        acks.begin(at(4));
+        assert_eq!((acks.waiting(), acks.done(at(4)), acks.done(at(9))), (1, None, None));
+        assert_eq!(acks.done(Position { partition: 1, ..at(5) }), None);
+        assert_eq!((acks.done(at(5)), acks.done(at(5))), (Some(at(6)), None));
+    }
+
+    proptest! {
+        /// After each `done`, what was committed last is just after the longest run of done
+        /// records from the beginning, whatever the order and the gaps.
+        #[test]
+        fn only_the_contiguous_beginning_is_committed(
+            gaps in prop::collection::vec(1_u64..4, 1..60),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 0..80),
+        ) {
+            let acks = Acks::new();
+            let mut offset = 0;
+            let offsets: Vec<u64> = gaps.iter().map(|gap| { offset += gap; offset }).collect();
+            offsets.iter().for_each(|offset| acks.begin(at(*offset)));
+            let (mut done, mut committed) = (vec![false; offsets.len()], None);
+            for index in order {
+                let index = index.index(offsets.len());
+                done[index] = true;
+                committed = acks.done(at(offsets[index])).or(committed);
+                let run = done.iter().take_while(|done| **done).count();
+                let expected = run.checked_sub(1).map(|last| at(offsets[last] + 1));
+                prop_assert_eq!(committed, expected);
+                prop_assert_eq!(acks.waiting(), offsets.len() - run);
+            }
+        }
+    }
+}

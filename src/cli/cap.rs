@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::domain::alert::profile;
@@ -27,6 +27,19 @@ pub struct Check {
     /// Print one JSON document.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to do with CAP documents.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Check CAP files against every rule
+    Check(Check),
+}
+
+/// Runs the command.
+pub fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<bool> {
+    let Command::Check(args) = command;
+    check(args, out)
 }
 
 /// What was found in one file.

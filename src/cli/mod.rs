@@ -5,9 +5,7 @@ pub mod agencies;
 pub mod cap;
 pub mod client;
 pub mod config;
-pub mod demo;
 pub mod devices;
-pub mod geofences;
 pub mod letters;
 pub mod publish;
 pub mod serve;
@@ -30,8 +28,6 @@ pub struct Cli {
 enum Command {
     /// Run a node: all roles, embedded, when nothing else is said
     Serve(serve::Args),
-    /// Run a node with simulated providers and citizens, and play alerts
-    Demo(demo::Args),
     /// Publish a CAP alert (XML or JSON)
     Publish(publish::PublishArgs),
     /// Withdraw an alert from everyone who got it
@@ -41,9 +37,6 @@ enum Command {
     /// Check CAP documents
     #[command(subcommand)]
     Cap(cap::Command),
-    /// Units and boundaries of the city
-    #[command(subcommand)]
-    Geofences(geofences::Command),
     /// Agencies and their API keys
     #[command(subcommand)]
     Agencies(agencies::Command),
@@ -64,10 +57,8 @@ impl Cli {
         let out = &mut stdout().lock();
         match self.command {
             Command::Cap(command) => cap::run(&command, out),
-            Command::Geofences(command) => geofences::run(&command, out),
             Command::Config(command) => config::run(&command, out),
             Command::Serve(args) => block_on(serve::run(args)),
-            Command::Demo(args) => block_on(demo::run(args)),
             Command::Publish(args) => block_on(publish::publish(args)),
             Command::Cancel(args) => block_on(publish::cancel(args)),
             Command::Status(args) => block_on(publish::status(args)),

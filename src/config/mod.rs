@@ -39,7 +39,7 @@ pub struct Config {
     pub fanout: fanout::Settings,
     /// Websockets and event streams.
     #[serde(default)]
-    pub gateway: gateway::Settings,
+    pub gateway: gateway::settings::Settings,
     /// Push providers.
     #[serde(default)]
     pub channel: channel::Settings,

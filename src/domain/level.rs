@@ -55,13 +55,21 @@ struct Row {
     severity: Severity,
 }
 
-#[rustfmt::skip]
+const fn row(
+    level: Level,
+    [vi, en]: [&'static str; 2],
+    [colour, hex]: [&'static str; 2],
+    severity: Severity,
+) -> Row {
+    Row { level, vi, en, colour, hex, severity }
+}
+
 const TABLE: [Row; 5] = [
-    Row { level: Level::Low, vi: "thấp", en: "low", colour: "light blue", hex: "#9BD3F0", severity: Severity::Minor },
-    Row { level: Level::Medium, vi: "trung bình", en: "medium", colour: "light yellow", hex: "#FFF2A8", severity: Severity::Moderate },
-    Row { level: Level::Large, vi: "lớn", en: "large", colour: "orange", hex: "#F58A1F", severity: Severity::Severe },
-    Row { level: Level::VeryLarge, vi: "rất lớn", en: "very large", colour: "red", hex: "#D7191C", severity: Severity::Extreme },
-    Row { level: Level::Catastrophe, vi: "thảm họa", en: "catastrophe", colour: "purple", hex: "#7B2D8E", severity: Severity::Extreme },
+    row(Level::Low, ["thấp", "low"], ["light blue", "#9BD3F0"], Severity::Minor),
+    row(Level::Medium, ["trung bình", "medium"], ["light yellow", "#FFF2A8"], Severity::Moderate),
+    row(Level::Large, ["lớn", "large"], ["orange", "#F58A1F"], Severity::Severe),
+    row(Level::VeryLarge, ["rất lớn", "very large"], ["red", "#D7191C"], Severity::Extreme),
+    row(Level::Catastrophe, ["thảm họa", "catastrophe"], ["purple", "#7B2D8E"], Severity::Extreme),
 ];
 
 impl Level {

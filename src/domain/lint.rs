@@ -5,10 +5,10 @@
 //! | rule | grade | source |
 //! | --- | --- | --- |
 //! | `language_vi`, `language_en` | error, warning | both languages; many read only one |
-//! | `action`, `response_type` | error, warning, of hot alerts | 47 CFR 10.420: a recommended action |
+//! | `action`, `response_type` | error, warning, of hot alerts | 47 CFR 10.420: say the action |
 //! | `expires`, `expires_past`, `too_short` | error | CAP leaves it to us; GOV.UK: 5 minutes |
 //! | `too_long` | warning | phones may show it again after 24 hours |
-//! | `headline`, `headline_length`, `headline_url` | warning | CAP 1.2: at best under 160 characters |
+//! | `headline`, `headline_length`, `headline_url` | warning | CAP 1.2: under 160 characters |
 //! | `shouting` | warning | capitals alone are slow to read, and screen readers spell them |
 //! | `payload_bytes` | warning | APNs and FCM take 4,096 bytes; the rest is cut |
 //! | `nfc`, `zero_width` | warning | the same words must be the same bytes |

@@ -22,7 +22,8 @@ pub struct StatusChange {
     pub changed_at: Timestamp,
     /// Rises by one with each step of this reference; a lower one than seen is a repeat.
     pub step: u64,
-    /// A remark for the citizen, at most 2,000 characters; fetched by its owner and never put into a push.
+    /// A remark for the citizen, at most 2,000 characters; fetched by its owner and never put into
+    /// a push.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
 }

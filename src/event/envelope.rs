@@ -68,7 +68,7 @@ pub enum Error {
         rule: String,
     },
     /// The right event in a version this node cannot read: an older or newer node wrote it.
-    #[error("header `{type_header}` is `{given}`, this node reads `{expected}`", type_header = header::TYPE)]
+    #[error("header `{}` is `{given}`, this node reads `{expected}`", header::TYPE)]
     Version {
         /// The version in the record.
         given: String,

@@ -87,11 +87,8 @@ async fn send_one(
     if publication.is_expired(now) {
         return (push, Sent::Answered(Outcome::Expired));
     }
-    let delivery = Delivery {
-        id: push_id(publication.id, push.device.id),
-        expires: publication.expires,
-        now,
-    };
+    let delivery =
+        Delivery { id: push_id(publication.id, push.device.id), expires: publication.expires, now };
     let address = &push.device.profile.address;
     let outcome = road.sender.send(&push.prepared, address, &delivery).await;
     (push, Sent::Answered(outcome))

@@ -11,10 +11,12 @@
 //! Limits: `batch` members at a time, `retries_max` waiting members per dispatch (then it takes no
 //! new ones: the provider pays, not our memory), `dispatches` at once per channel and lane.
 
+mod account;
 pub mod batch;
 pub mod content;
 pub mod gate;
 pub mod pace;
+mod plan;
 pub mod recipients;
 pub mod run;
 pub mod superseded;
@@ -153,12 +155,8 @@ pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
     for (channel, sender) in parts.senders {
         let pace = pace::Pace::default();
         for lane in Lane::ALL {
-            let road = worker::Road {
-                channel,
-                lane,
-                sender: Arc::clone(&sender),
-                pace: pace.clone(),
-            };
+            let road =
+                worker::Road { channel, lane, sender: Arc::clone(&sender), pace: pace.clone() };
             worker::start(Arc::clone(&shared), road, tasks).await?;
         }
     }

@@ -14,6 +14,8 @@ pub mod close;
 pub mod deliveries;
 pub mod devices;
 pub mod entry;
+#[cfg(test)]
+mod fixture;
 pub mod frame;
 pub mod hub;
 pub mod inbox;

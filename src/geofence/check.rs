@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use geo::{BooleanOps, Intersects, MultiPolygon, Polygon, Rect, Validation, unary_union};
+use geo::{BooleanOps, Intersects, MultiPolygon, Polygon, Rect, unary_union};
 use serde::Serialize;
 
 use crate::domain::ids::UnitCode;
 use crate::geofence::boundaries::{self, Boundary};
 use crate::geofence::city::{builtin_units, units_of};
 use crate::geofence::clip::{grown, to_box};
-use crate::geofence::shape::area_m2;
+use crate::geofence::shape::{area_m2, self_crossing};
 use crate::geofence::{BUILTIN_CITY, Error, Unit};
 
 /// An overlap of two units up to this is the rounding of their shared border; above it people
@@ -42,7 +42,7 @@ pub struct Report {
     pub invalid: Vec<Invalid>,
     /// Pairs of units that overlap by more than rounding.
     pub overlaps: Vec<Overlap>,
-    /// All overlaps together, the tolerated included, in square kilometres.
+    /// The ground that more than one unit claims, the tolerated included, in square kilometres.
     pub overlap_km2: f64,
     /// Holes enclosed by units, in square kilometres, the largest first.
     pub gaps_km2: Vec<f64>,
@@ -174,10 +174,12 @@ fn check_codes(features: &[Boundary], units: &[Unit], report: &mut Report) {
 
 fn check_validity(features: &[Boundary], report: &mut Report) {
     for feature in features {
-        if let Err(reason) = feature.geometry.check_validation() {
-            let code = feature.code.clone();
-            report.invalid.push(Invalid { code, reason: reason.to_string() });
-        }
+        let reason = match self_crossing(&feature.geometry) {
+            Some(at) => format!("its border crosses itself at {:.5},{:.5}", at.lat(), at.lon()),
+            None if area_m2(&feature.geometry) <= 0.0 => "it encloses no area".to_owned(),
+            None => continue,
+        };
+        report.invalid.push(Invalid { code: feature.code.clone(), reason });
     }
 }
 
@@ -207,6 +209,7 @@ fn check_topology(features: &[Boundary], units: &[Unit], report: &mut Report) {
         .iter()
         .map(|feature| geo::BoundingRect::bounding_rect(&feature.geometry))
         .collect();
+    let mut contested = Vec::new();
     for (index, a) in features.iter().enumerate() {
         for (offset, b) in features[index + 1..].iter().enumerate() {
             let (Some(a_box), Some(b_box)) = (boxes[index], boxes[index + 1 + offset]) else {
@@ -216,14 +219,16 @@ fn check_topology(features: &[Boundary], units: &[Unit], report: &mut Report) {
                 continue;
             }
             let common = to_box(&a.geometry, grown(b_box, 0.01));
-            let km2 = area_m2(&common.intersection(&to_box(&b.geometry, grown(a_box, 0.01)))) / 1e6;
-            report.overlap_km2 += km2;
+            let shared = common.intersection(&to_box(&b.geometry, grown(a_box, 0.01)));
+            let km2 = area_m2(&shared) / 1e6;
+            contested.push(shared);
             if km2 > OVERLAP_MAX_KM2 {
                 let side = |feature: &Boundary| (feature.code.clone(), name(&feature.code));
                 report.overlaps.push(Overlap { units: [side(a), side(b)], km2 });
             }
         }
     }
+    report.overlap_km2 = area_m2(&unary_union(&contested)) / 1e6;
     report.overlaps.sort_by(|a, b| b.km2.total_cmp(&a.km2));
     let all: Vec<&MultiPolygon> = features.iter().map(|feature| &feature.geometry).collect();
     let holes = unary_union(all).into_iter().flat_map(|polygon| polygon.into_inner().1);

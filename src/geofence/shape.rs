@@ -2,7 +2,7 @@
 
 use geo::algorithm::bool_ops::{BooleanOps, FillRule};
 use geo::algorithm::line_intersection::{LineIntersection, line_intersection};
-use geo::{Bearing, Coord, Destination, Distance, Geodesic, GeodesicArea, Line, LineString};
+use geo::{Area, Bearing, Coord, Destination, Distance, Geodesic, GeodesicArea, Line, LineString};
 use geo::{LinesIter, MultiPolygon, Point, Polygon, Rect};
 use rstar::{RTree, RTreeObject};
 
@@ -18,6 +18,8 @@ const RADIUS_MAX_KM: f64 = 20_040.0;
 const LOCAL_M: f64 = 500_000.0;
 /// Beyond this distance directions from the centre mean nothing: the city lies at its antipode.
 const ANTIPODE_M: f64 = 19_500_000.0;
+/// Less than this (0.01 m²) is a line, not an area.
+const AREA_MIN_DEGREES2: f64 = 1e-12;
 /// Points taken on the border of the city's box to learn its distance from a far centre.
 const BOX_SAMPLES: u32 = 16;
 
@@ -82,29 +84,25 @@ pub(crate) fn of_ring(ring: &Ring) -> Result<(MultiPolygon, Option<LatLon>), Str
                     antimeridian must be given as two"
             .to_owned());
     }
-    let polygon = Polygon::new(LineString::new(coords), Vec::new());
-    let crossing = self_crossing(polygon.exterior());
-    let area = match crossing {
-        Some(_) => {
-            let none = MultiPolygon::new(Vec::new());
-            polygon.union_with_fill_rule(&none, FillRule::NonZero)
-        }
-        None => MultiPolygon::new(vec![polygon]),
-    };
-    if area_m2(&area) <= 0.0 {
+    let mut area = MultiPolygon::new(vec![Polygon::new(LineString::new(coords), Vec::new())]);
+    let crossing = self_crossing(&area);
+    if crossing.is_some() {
+        area = area.union_with_fill_rule(&MultiPolygon::new(Vec::new()), FillRule::NonZero);
+    }
+    if area.unsigned_area() < AREA_MIN_DEGREES2 {
         return Err("the polygon encloses no area".to_owned());
     }
-    Ok((area, crossing.map(point)))
+    Ok((area, crossing))
 }
 
-/// Where two edges of a ring properly cross; touching is allowed.
-fn self_crossing(ring: &LineString) -> Option<Coord> {
-    let edges = RTree::bulk_load(ring.lines().collect::<Vec<Line>>());
-    ring.lines().find_map(|line| {
+/// Where two edges of an area properly cross; touching is allowed.
+pub(crate) fn self_crossing(area: &MultiPolygon) -> Option<LatLon> {
+    let edges = RTree::bulk_load(area.lines_iter().collect::<Vec<Line>>());
+    area.lines_iter().find_map(|line| {
         edges.locate_in_envelope_intersecting(&line.envelope()).find_map(|other| {
             match line_intersection(line, *other) {
                 Some(LineIntersection::SinglePoint { intersection, is_proper: true }) => {
-                    Some(intersection)
+                    Some(point(intersection))
                 }
                 _ => None,
             }
@@ -187,5 +185,33 @@ impl View {
         let inside = (sw.x..=ne.x).contains(&centre.x()) && (sw.y..=ne.y).contains(&centre.y());
         view.nearest_m = if inside { 0.0 } else { (view.nearest_m - gap_m).max(0.0) };
         view
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_circles_area_is_true_to_a_thousandth() {
+        let city = Rect::new((106.0, 8.0), (108.0, 12.0));
+        for radius_km in [0.001, 0.4, 5.0, 60.0] {
+            let centre = LatLon::new(10.78, 106.70).expect("a point");
+            let near = of_circle(&Circle { centre, radius_km }, city).expect("a good radius");
+            let Near::Area(area) = near else { panic!("{radius_km} km lie in the city") };
+            let wanted = std::f64::consts::PI * radius_km * radius_km * 1e6;
+            let got = area_m2(&area);
+            assert!((got / wanted - 1.0).abs() < 0.001, "{radius_km} km: {got} m²");
+        }
+    }
+
+    #[test]
+    fn areas_and_widths_are_in_metres() {
+        let strip = MultiPolygon::new(vec![Polygon::new(
+            LineString::from(vec![(106.0, 10.0), (107.0, 10.0), (107.0, 10.001), (106.0, 10.001)]),
+            Vec::new(),
+        )]);
+        let area = area_m2(&strip);
+        assert!((width_m(&strip, area) - 110.6).abs() < 1.0, "{}", width_m(&strip, area));
     }
 }

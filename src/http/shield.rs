@@ -111,11 +111,15 @@ mod tests {
 
     use super::*;
 
+    async fn panics() -> &'static str {
+        panic!("a secret of ours")
+    }
+
     fn face() -> Router {
-        let settings = Settings { body_bytes_max: 8, ..Settings::default() };
+        let settings = Settings { body_bytes_max: 8, request_seconds: 1, ..Settings::default() };
         let router = Router::new()
             .route("/ok", get(|| async { "fine" }))
-            .route("/panic", get(|| async { panic!("a secret of ours") }))
+            .route("/panic", get(panics))
             .route("/slow", get(|| async { std::future::pending::<()>().await }))
             .route("/echo", post(|body: String| async { body }));
         around(router, &settings)
@@ -131,7 +135,7 @@ mod tests {
         (status, kind, String::from_utf8(body.into()).expect("utf-8"))
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn every_refusal_is_a_problem() {
         let cases = [
             ("GET", "/nowhere", "", 404, "not_found"),

@@ -22,15 +22,14 @@ impl Ingest {
         match target {
             Some(target) => self.matched(&Target::from(target)),
             None => {
-                let city = self.city.load();
-                self.matched(&Target::of_units(city.units().iter().map(|unit| &unit.code)))
+                let codes = self.city.units().iter().map(|unit| &unit.code);
+                self.matched(&Target::of_units(codes))
             }
         }
     }
 
     fn matched(&self, target: &Target) -> Result<AreaAudience, Problem> {
-        let city = self.city.load();
-        let matched = city.match_target(target, &self.matching).map_err(target_problem)?;
+        let matched = self.city.match_target(target, &self.matching).map_err(target_problem)?;
         if matched.audience.units.is_empty() {
             let message = "the target touches no unit of the city";
             let error = FieldError::new("area", "audience_not_empty", message);

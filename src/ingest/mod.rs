@@ -19,8 +19,6 @@ pub mod status;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::domain::status_kinds::StatusKinds;
@@ -47,7 +45,7 @@ pub struct Ingest {
     /// For the funnel of a publication.
     pub ledger: Ledger,
     /// Units and boundaries.
-    pub city: Arc<ArcSwap<City>>,
+    pub city: Arc<City>,
     /// How targets are matched to units.
     pub matching: MatchSettings,
     /// Kinds of status change.

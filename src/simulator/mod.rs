@@ -3,6 +3,7 @@
 
 mod apns;
 mod credentials;
+pub mod citizens;
 pub mod faults;
 mod fcm;
 pub mod providers;

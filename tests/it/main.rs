@@ -6,6 +6,7 @@ mod bus;
 mod cap;
 mod channel;
 mod events;
+mod geofences;
 mod ledger;
 mod registry;
 mod replies;

@@ -26,6 +26,8 @@ const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const ASSERTION_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 /// So long before its end a token is renewed, or at four fifths of a shorter life.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(5);
+/// While the present token is still good, the one who renews it waits no longer than this.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(2);
 /// After a failed renewal nobody asks again for this long, unless the server says otherwise.
 const FAILURE_WAIT: Duration = Duration::from_secs(5);
 /// A token that FCM refuses is replaced at once, but not more often than this.
@@ -142,7 +144,8 @@ impl Tokens {
             Some(token) if now < token.renew_at => Ok(token),
             Some(token) => {
                 let Ok(_guard) = self.renewing.try_lock() else { return Ok(token) };
-                Ok(self.renew(deadline).await.unwrap_or(token))
+                let soon = deadline.min(Instant::now() + RENEWAL_PATIENCE);
+                Ok(self.renew(soon).await.unwrap_or(token))
             }
             None => {
                 let waiting = timeout_at(deadline, self.renewing.lock()).await;

@@ -196,10 +196,8 @@ impl Client {
     }
 
     fn answered(&self, link: &Link, status: StatusCode) {
-        if link.answers() == 0 {
-            self.pool().answered();
-        }
         if link.answered(status == StatusCode::OK) {
+            self.pool().proven();
             self.0.freed.notify_one();
         }
     }
@@ -272,8 +270,10 @@ async fn connect_and_drive(client: &Client) {
             Err(_) => "timed out".to_owned(),
         };
         let failures = client.pool().failed(settings, Instant::now());
-        if failures == 1 {
-            tracing::warn!(host = shared.authority.as_str(), error, "cannot connect; trying on");
+        // Once, and then ever more seldom.
+        if failures.is_power_of_two() {
+            let host = shared.authority.as_str();
+            tracing::warn!(host, failures, error, "cannot connect; trying on");
         }
         if shared.permits.available_permits() == settings.capacity() {
             client.pool().gave_up();

@@ -72,7 +72,8 @@ pub struct Link {
     pub end: CancellationToken,
     sender: SendRequest<Body>,
     peer_limit: AtomicU32,
-    warm: AtomicBool,
+    warm_up: WarmUp,
+    proven: AtomicBool,
     in_flight: AtomicU32,
     answers: AtomicU64,
 }
@@ -91,7 +92,8 @@ impl Link {
             end,
             sender,
             peer_limit: AtomicU32::new(peer_limit),
-            warm: AtomicBool::new(warm_up == WarmUp::None),
+            warm_up,
+            proven: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             answers: AtomicU64::new(0),
         }
@@ -109,9 +111,14 @@ impl Link {
         if self.is_warm() { limit } else { limit.min(1) }
     }
 
-    /// Whether it proved itself.
+    /// Whether all its streams may be used.
     pub fn is_warm(&self) -> bool {
-        self.warm.load(Ordering::Relaxed)
+        self.warm_up == WarmUp::None || self.is_proven()
+    }
+
+    /// Whether a request was ever answered with 200 on it.
+    pub fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
     }
 
     /// Streams in use.
@@ -137,7 +144,7 @@ impl Link {
     /// Counts an answer; true when `accepted` just proved the connection.
     pub fn answered(&self, accepted: bool) -> bool {
         self.answers.fetch_add(1, Ordering::Relaxed);
-        accepted && !self.warm.swap(true, Ordering::Relaxed)
+        accepted && !self.proven.swap(true, Ordering::Relaxed)
     }
 }
 

@@ -5,7 +5,8 @@
 //! - A request the server did not process (GOAWAY past the last stream, REFUSED_STREAM) goes out
 //!   again at once on another connection; a request whose answer was lost never does.
 //! - Never more streams on a connection than the peer allows at that moment.
-//! - A connection that falls silent is replaced within twice `ping_quiet_ms` plus `ping_timeout_ms`.
+//! - A connection that falls silent under load is replaced within twice `ping_quiet_ms` plus
+//!   `ping_timeout_ms`.
 //! - Nothing queues without end: whoever sends waits for a stream, to the request's deadline.
 
 mod body;

@@ -93,8 +93,8 @@ impl Pool {
         self.not_before
     }
 
-    /// Counts a failed connect, or a connection that ended without one answer, and sets the time
-    /// of the next attempt: doubling, with jitter, so that not everybody comes back at once.
+    /// Counts a failed connect, or a connection that ended before it proved itself, and sets the
+    /// time of the next attempt: doubling, with jitter, so that not everybody comes back at once.
     pub fn failed(&mut self, settings: &Settings, now: Instant) -> u32 {
         self.failures = self.failures.saturating_add(1);
         let doubled = settings.backoff_min_ms.saturating_mul(1 << (self.failures - 1).min(20));
@@ -104,8 +104,8 @@ impl Pool {
         self.failures
     }
 
-    /// A connection brought an answer: the host is well.
-    pub fn answered(&mut self) {
+    /// A connection proved itself: the host is well, and so are we.
+    pub fn proven(&mut self) {
         self.failures = 0;
         self.not_before = None;
     }
@@ -132,7 +132,7 @@ impl Pool {
     /// Forgets a connection that ended.
     pub fn remove(&mut self, link: &Link, settings: &Settings) {
         self.entries.retain(|entry| entry.link.id != link.id);
-        if link.answers() == 0 {
+        if !link.is_proven() {
             self.failed(settings, Instant::now());
         }
     }
@@ -167,7 +167,7 @@ mod tests {
             let wait = (pool.not_before().unwrap() - now).as_millis() as u64;
             assert!((longest / 2..=longest).contains(&wait), "{wait} of {longest}");
         }
-        pool.answered();
+        pool.proven();
         assert_eq!(pool.not_before(), None);
     }
 

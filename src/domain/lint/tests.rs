@@ -48,7 +48,12 @@ fn every_rule_is_found_where_it_is_broken_and_nothing_else_is() {
         ("/infos/0/headline", Value::Null, "infos[0].headline", "headline"),
         ("/infos/0/headline", json!(long), "infos[0].headline", "headline_length"),
         ("/infos/0/headline", json!("Xem WWW.a.vn"), "infos[0].headline", "headline_url"),
-        ("/infos/0/description", json!("BÃO SỐ 10 ĐỔ BỘ"), "infos[0].description", "shouting"),
+        (
+            "/infos/0/description",
+            json!("BÃO SỐ 10 ĐỔ BỘ CẦN GIỜ"),
+            "infos[0].description",
+            "shouting",
+        ),
         ("/infos/0/description", json!(huge), "infos", "payload_bytes"),
         ("/infos/0/event", json!("Ba\u{303}o"), "infos[0].event", "nfc"),
         ("/infos/0/contact", json!("a\u{200B}b"), "infos[0].contact", "zero_width"),

@@ -15,6 +15,7 @@ pub use key::ApiKey;
 
 use crate::domain::agency::Agency;
 use crate::domain::ids::AgencyId;
+use crate::store::Failure;
 
 /// The most keys of one agency, revoked ones included.
 pub const KEYS_MAX: usize = 64;
@@ -44,18 +45,9 @@ pub enum Error {
     /// The agency has as many keys as it may.
     #[error("agency {0} already has {KEYS_MAX} keys")]
     TooManyKeys(AgencyId),
-    /// The store was closed, or its writer died.
-    #[error("the agencies store is closed")]
-    Closed,
-    /// The disk is full; nothing was stored.
-    #[error("no space is left for the agencies store: {0}")]
-    StorageFull(String),
-    /// The disk or the file failed.
-    #[error("the agencies store failed: {0}")]
-    Storage(String),
-    /// A row holds what this version cannot read.
-    #[error("the agencies store is damaged: {0}")]
-    Damaged(String),
+    /// The storage failed.
+    #[error("agencies: {0}")]
+    Storage(#[from] Failure),
 }
 
 /// Where the store lives.

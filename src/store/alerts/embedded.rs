@@ -1,55 +1,245 @@
-//! The alerts store in one SQLite file. (In progress.)
+//! The alerts store in one SQLite file, `alerts.db`.
+//!
+//! Publications are rows of JSON beside the columns they are looked up by; an identity is a unique
+//! index, so a reservation is one insert. What is live is kept in memory as well.
 
-use super::*;
+mod live;
+mod rows;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Accepted, Accepting, Error, Identity, PAGE_MAX, Result, Settings, Stored};
+use crate::domain::ids::{ChainId, PublicationId, SubjectId};
+use crate::domain::publication::Publication;
+use crate::store::Failure;
+use crate::store::sqlite::{Database, to_ms};
+use live::Live;
+
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE publications (
+        id BLOB PRIMARY KEY,
+        chain BLOB NOT NULL,
+        identity_kind TEXT NOT NULL,  -- alert, notice, status-change
+        identity_owner TEXT NOT NULL, -- the sender or the agency
+        identity_name TEXT NOT NULL,
+        identity_rank INTEGER NOT NULL, -- the instant sent in ms, the step, or 0
+        digest BLOB NOT NULL,
+        subject TEXT,                 -- absent for an area
+        expires_ms INTEGER NOT NULL,
+        superseded_by BLOB,
+        position TEXT,                -- absent until it is on the log
+        raw BLOB,
+        body TEXT NOT NULL,           -- the publication as JSON
+        UNIQUE (identity_kind, identity_owner, identity_name, identity_rank)
+    );
+    CREATE INDEX publications_chain ON publications (chain, id);
+    CREATE INDEX publications_area ON publications (id) WHERE subject IS NULL;
+    CREATE INDEX publications_subject ON publications (subject, id) WHERE subject IS NOT NULL;
+    CREATE INDEX publications_unlogged ON publications (id) WHERE position IS NULL;
+    CREATE INDEX publications_expiry ON publications (expires_ms);
+"];
 
 /// The store.
 #[derive(Clone, Debug)]
-pub struct Store;
+pub struct Store {
+    database: Database,
+    live: Arc<Live>,
+}
 
-#[allow(unused_variables, missing_docs)]
 impl Store {
+    /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        Err(Error::Closed)
+        let dir = settings.dir.clone();
+        let open = move || {
+            std::fs::create_dir_all(&dir).map_err(Failure::new)?;
+            let (database, live) = Database::open(&dir.join("alerts.db"), &MIGRATIONS, Live::load)?;
+            Ok(Store { database, live: Arc::new(live) })
+        };
+        tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
     }
+
+    /// Reserves and stores publications.
     pub async fn accept_all(&self, accepting: Vec<Accepting>) -> Result<Vec<Accepted>> {
-        Err(Error::Closed)
+        if accepting.len() > PAGE_MAX {
+            return Err(Error::TooMany(accepting.len()));
+        }
+        let accepting = Arc::new(accepting);
+        let (given, live) = (accepting.clone(), self.live.clone());
+        let work = move |connection: &Connection| {
+            given.iter().map(|accepting| accept(connection, accepting)).collect::<Result<_>>()
+        };
+        let after = move |accepted: &Vec<Accepted>| {
+            for (accepting, accepted) in accepting.iter().zip(accepted) {
+                if matches!(accepted, Accepted::New) {
+                    live.insert(Arc::new(rows::as_accepted(accepting)));
+                }
+            }
+        };
+        self.database.write(work, after).await
     }
+
+    /// Remembers where publications are on the log.
     pub async fn mark_all_logged(&self, logged: Vec<(PublicationId, String)>) -> Result<()> {
-        Err(Error::Closed)
+        let logged = Arc::new(logged);
+        let (given, live) = (logged.clone(), self.live.clone());
+        let work = move |connection: &Connection| {
+            let update = "UPDATE publications SET position = coalesce(position, ?) WHERE id = ?";
+            let mut update = connection.prepare_cached(update).map_err(Failure::from)?;
+            for (id, position) in given.iter() {
+                let known = update.execute(params![position, id.0.as_bytes()]);
+                if known.map_err(Failure::from)? == 0 {
+                    return Err(Error::Unknown(*id));
+                }
+            }
+            Ok(())
+        };
+        let after = move |(): &()| {
+            logged.iter().for_each(|(id, position)| live.logged(*id, position));
+        };
+        self.database.write(work, after).await
     }
+
+    /// What was accepted and not logged.
     pub async fn unlogged(&self) -> Result<Vec<Publication>> {
-        Err(Error::Closed)
+        let stored = self.list("position IS NULL ORDER BY id", Vec::new(), PAGE_MAX).await?;
+        Ok(stored.iter().map(|stored| (*stored.publication).clone()).collect())
     }
+
+    /// A publication by its id.
     pub async fn get(&self, id: PublicationId) -> Result<Option<Arc<Stored>>> {
-        Err(Error::Closed)
+        if let Some(stored) = self.live.get(id) {
+            return Ok(Some(stored));
+        }
+        let found = self.list("id = ?", vec![rows::blob(id.0)], 1).await?;
+        Ok(found.into_iter().next())
     }
-    pub async fn by_identity(&self, s: &str, i: &str, t: Timestamp) -> Result<Option<Arc<Stored>>> {
-        Err(Error::Closed)
+
+    /// The alert that a CAP reference names.
+    pub async fn by_identity(
+        &self,
+        sender: &str,
+        identifier: &str,
+        sent: Timestamp,
+    ) -> Result<Option<Arc<Stored>>> {
+        let (sender, identifier) = (sender.to_owned(), identifier.to_owned());
+        let key = rows::Key::of(&Identity::Alert { sender, identifier, sent })?;
+        let found = self.list(rows::BY_KEY, key.values(), 1).await?;
+        Ok(found.into_iter().next())
     }
-    pub async fn by_identifier(&self, s: &str, i: &str) -> Result<Vec<Arc<Stored>>> {
-        Err(Error::Closed)
+
+    /// The alerts with a sender and identifier.
+    pub async fn by_identifier(&self, sender: &str, identifier: &str) -> Result<Vec<Arc<Stored>>> {
+        let values = vec![sender.to_owned().into(), identifier.to_owned().into()];
+        let filter = "identity_kind = 'alert' AND identity_owner = ? AND identity_name = ?
+            ORDER BY id";
+        self.list(filter, values, PAGE_MAX).await
     }
+
+    /// A chain's publications.
     pub async fn chain(&self, chain: ChainId) -> Result<Vec<Arc<Stored>>> {
-        Err(Error::Closed)
+        self.list("chain = ? ORDER BY id", vec![rows::blob(chain.0)], PAGE_MAX).await
     }
+
+    /// Remembers what was replaced or withdrawn.
     pub async fn supersede(&self, ids: &[PublicationId], by: PublicationId) -> Result<()> {
-        Err(Error::Closed)
+        let ids: Arc<[PublicationId]> = ids.into();
+        let (given, live) = (ids.clone(), self.live.clone());
+        let work = move |connection: &Connection| {
+            let update = "UPDATE publications SET superseded_by = ?
+                WHERE id = ? AND superseded_by IS NULL AND id <> ?1";
+            let mut update = connection.prepare_cached(update).map_err(Failure::from)?;
+            for id in given.iter() {
+                let values = params![by.0.as_bytes(), id.0.as_bytes()];
+                update.execute(values).map_err(Failure::from)?;
+            }
+            Ok(())
+        };
+        let after = move |(): &()| {
+            ids.iter().filter(|id| **id != by).for_each(|id| live.remove(*id));
+        };
+        self.database.write(work, after).await
     }
+
+    /// What says something now.
     pub fn live(&self, now: Timestamp) -> Vec<Arc<Publication>> {
-        Vec::new()
+        self.live.list(now)
     }
-    pub async fn recent(&self, b: Option<PublicationId>, l: usize) -> Result<Vec<Arc<Stored>>> {
-        Err(Error::Closed)
+
+    /// Area publications, newest first.
+    pub async fn recent(
+        &self,
+        before: Option<PublicationId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Stored>>> {
+        let filter = "subject IS NULL AND id < ? ORDER BY id DESC";
+        self.list(filter, vec![rows::before(before)], limit).await
     }
+
+    /// A citizen's publications, newest first.
     pub async fn for_subject(
         &self,
-        s: &SubjectId,
-        b: Option<PublicationId>,
-        l: usize,
+        subject: &SubjectId,
+        before: Option<PublicationId>,
+        limit: usize,
     ) -> Result<Vec<Arc<Stored>>> {
-        Err(Error::Closed)
+        let values = vec![subject.as_str().to_owned().into(), rows::before(before)];
+        self.list("subject = ? AND id < ? ORDER BY id DESC", values, limit).await
     }
+
+    /// Deletes what is long over.
     pub async fn forget(&self, expired_before: Timestamp) -> Result<u64> {
-        Err(Error::Closed)
+        let live = self.live.clone();
+        let work = move |connection: &Connection| {
+            let delete = "DELETE FROM publications WHERE id IN (
+                SELECT id FROM publications WHERE expires_ms < ? AND position IS NOT NULL LIMIT ?)";
+            let values = params![to_ms(expired_before), PAGE_MAX as i64];
+            let deleted = connection.execute(delete, values).map_err(Failure::from)?;
+            Ok(deleted as u64)
+        };
+        self.database.write(work, move |_| live.forget(expired_before)).await
     }
+
+    /// Reads the publications that a filter finds.
+    async fn list(
+        &self,
+        filter: &'static str,
+        values: Vec<rusqlite::types::Value>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Stored>>> {
+        let limit = limit.min(PAGE_MAX);
+        let work =
+            move |connection: &Connection| Ok(rows::select(connection, filter, values, limit)?);
+        self.database.read(work).await
+    }
+}
+
+/// One reservation, within the writer's transaction.
+fn accept(connection: &Connection, accepting: &Accepting) -> Result<Accepted> {
+    let key = rows::Key::of(&accepting.identity)?;
+    if let Some(stored) = rows::select(connection, rows::BY_KEY, key.values(), 1)?.pop() {
+        let digest = format!("SELECT digest FROM publications WHERE {}", rows::BY_KEY);
+        let digest: [u8; 32] = connection
+            .prepare_cached(&digest)
+            .and_then(|mut digest| {
+                digest.query_row(rusqlite::params_from_iter(key.values()), |row| row.get(0))
+            })
+            .map_err(Failure::from)?;
+        return Ok(if digest == accepting.digest {
+            Accepted::Same(stored)
+        } else {
+            Accepted::Conflict(stored.publication.id)
+        });
+    }
+    let id = accepting.publication.id;
+    let taken = connection
+        .prepare_cached("SELECT 1 FROM publications WHERE id = ?")
+        .and_then(|mut taken| taken.query_row([id.0.as_bytes()], |_| Ok(())).optional());
+    if taken.map_err(Failure::from)?.is_some() {
+        return Err(Error::IdTaken(id));
+    }
+    rows::insert(connection, accepting, &key)?;
+    Ok(Accepted::New)
 }

@@ -20,6 +20,7 @@ pub use identity::Identity;
 
 use crate::domain::ids::{ChainId, PublicationId, SubjectId};
 use crate::domain::publication::Publication;
+use crate::store::Failure;
 
 /// The most publications a listing answers at once, and [`Alerts::accept_all`] takes.
 pub const PAGE_MAX: usize = 1000;
@@ -39,18 +40,9 @@ pub enum Error {
     /// More publications in one call than [`PAGE_MAX`].
     #[error("{0} publications in one call are over the limit of {PAGE_MAX}")]
     TooMany(usize),
-    /// The store was closed, or its writer died.
-    #[error("the alerts store is closed")]
-    Closed,
-    /// The disk is full; nothing was stored.
-    #[error("no space is left for the alerts store: {0}")]
-    StorageFull(String),
-    /// The disk or the file failed.
-    #[error("the alerts store failed: {0}")]
-    Storage(String),
-    /// A row holds what this version cannot read.
-    #[error("the alerts store is damaged: {0}")]
-    Damaged(String),
+    /// The storage failed.
+    #[error("alerts: {0}")]
+    Storage(#[from] Failure),
 }
 
 /// Where the store lives.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock::Clock;
+use crate::store::Failure;
 
 /// The most bytes of a reply's body that is kept; every answer of ours is far below.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -42,18 +43,9 @@ pub enum Error {
         /// Its headers.
         headers: usize,
     },
-    /// The store was closed, or its writer died.
-    #[error("the replies store is closed")]
-    Closed,
-    /// The disk is full; nothing was stored.
-    #[error("no space is left for the replies store: {0}")]
-    StorageFull(String),
-    /// The disk or the file failed.
-    #[error("the replies store failed: {0}")]
-    Storage(String),
-    /// A row holds what this version cannot read.
-    #[error("the replies store is damaged: {0}")]
-    Damaged(String),
+    /// The storage failed.
+    #[error("replies: {0}")]
+    Storage(#[from] Failure),
 }
 
 /// Where the store lives, and how long it remembers.

@@ -158,12 +158,16 @@ async fn a_dropped_wait_loses_nothing() {
     let bed = Bed::new();
     let bus = bed.open().await;
     let mut consumer = bus.consumer("route", &[URGENT]).await.expect("joined");
+    let mut taken = Vec::new();
     for n in 0..50 {
         // Polled once and dropped, at every stage of a read that happens to be reached.
-        assert!(consumer.next_batch(10).now_or_never().is_none_or(|batch| batch.is_ok()));
+        if let Some(batch) = consumer.next_batch(10).now_or_never() {
+            taken.extend(batch.expect("read"));
+        }
         bus.publish(URGENT, records("a", n..n + 1)).await.expect("published");
     }
-    let taken = take(&mut consumer, 50).await;
+    let missing = 50 - taken.len();
+    taken.extend(take(&mut consumer, missing).await);
     assert_eq!(taken.iter().map(number).collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
 }
 
@@ -272,9 +276,11 @@ async fn a_forgotten_group_cannot_hold_the_log_for_ever() {
     drop(bus.consumer("forgotten", &[URGENT]).await.expect("joined"));
     let pinned = i64::from(bed.settings().pinned_hours_max);
     bed.pass_hours(pinned - 1);
-    assert_eq!(bus.trim().await.expect("trimmed"), 0);
+    bus.trim().await.expect("trimmed");
+    assert_eq!(bus.bounds(URGENT, at.partition).await.expect("known"), 0..10);
     bed.pass_hours(2);
-    assert_eq!(bus.trim().await.expect("trimmed"), 10);
+    bus.trim().await.expect("trimmed");
+    assert_eq!(bus.bounds(URGENT, at.partition).await.expect("known"), 10..10);
     bus.publish(URGENT, records("a", 10..11)).await.expect("published");
     let mut back = bus.consumer("forgotten", &[URGENT]).await.expect("joined");
     let taken = take(&mut back, 1).await;
@@ -289,7 +295,7 @@ async fn a_waiting_reader_is_told_when_retention_overtakes_it() {
     let mut reader = bus.reader(URGENT, at.partition, 0).await.expect("in range");
     tail(&mut reader, 1).await;
     bed.pass_hours(24 * 4);
-    assert_eq!(bus.trim().await.expect("trimmed"), 10);
+    bus.trim().await.expect("trimmed");
     let told = tokio::time::timeout(PATIENCE, reader.next_batch(1)).await.expect("told");
     assert!(matches!(told, Err(Error::OutOfRange { offset: 1, start: 10, .. })), "{told:?}");
 }

@@ -18,7 +18,9 @@ async fn two_hundred_publishers_share_commits() {
         let bus = bus.clone();
         tokio::spawn(async move {
             for n in 0..10 {
-                bus.publish(NEWS, records(&publisher.to_string(), n..n + 1)).await.expect("published");
+                bus.publish(NEWS, records(&publisher.to_string(), n..n + 1))
+                    .await
+                    .expect("published");
             }
         })
     });

@@ -1,0 +1,152 @@
+//! What became of a batch, and of a dispatch that is over: counts, cursor, retries, dead addresses.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::ids::DeviceNum;
+use crate::domain::outcome::{Outcome, RetryScope};
+use crate::domain::retry::next_attempt;
+use crate::fanout::Error;
+use crate::fanout::batch::{self, Push, Sent};
+use crate::fanout::plan::Plan;
+use crate::fanout::run::{Ended, Run};
+use crate::metrics;
+use crate::store::ledger::{State, Waiting};
+
+/// A misconfigured channel is asked again this often: an operator has to act first.
+const MISCONFIGURED_RETRY: Duration = Duration::from_secs(60);
+
+impl Run<'_> {
+    pub(super) async fn execute(&mut self, mut plan: Plan) -> Result<(), Error> {
+        let pushes = std::mem::take(&mut plan.pushes);
+        let publication = Arc::clone(&self.outgoing.publication);
+        let answers = batch::send(self.shared, self.road, &publication, pushes).await;
+        let mut outcomes: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (push, sent) in answers {
+            *outcomes.entry(sent.name()).or_default() += 1;
+            self.apply(&push, sent).await?;
+        }
+        for (outcome, count) in outcomes {
+            metrics::attempts(self.road.channel, self.road.lane, outcome, count);
+        }
+        self.count(&plan);
+        Ok(())
+    }
+
+    pub(super) fn count(&mut self, plan: &Plan) {
+        let counts = &mut self.progress.counts;
+        counts.targeted += plan.examined;
+        counts.skipped += plan.skipped;
+        counts.repeated += plan.repeated;
+        if let Some(last) = plan.last {
+            self.progress.cursor = last;
+        }
+    }
+
+    async fn apply(&mut self, push: &Push, sent: Sent) -> Result<(), Error> {
+        let now = self.shared.clock.now();
+        if push.attempt > 1 {
+            self.progress.retries.retain(|waiting| waiting.seq != push.seq);
+        }
+        let counts = &mut self.progress.counts;
+        if push.attempt == 1 && sent != Sent::Superseded {
+            counts.sent += 1;
+        }
+        let reached = sent == Sent::Answered(Outcome::Accepted);
+        match sent {
+            Sent::Superseded => counts.superseded += 1,
+            Sent::Answered(Outcome::Expired) => counts.expired += 1,
+            Sent::Answered(Outcome::Accepted) => {
+                counts.accepted += 1;
+                let accepted_at = self.outgoing.publication.accepted_at;
+                let ms = now.as_millisecond() - accepted_at.as_millisecond();
+                self.progress.accepted_ms.record(ms.max(0) as u64);
+            }
+            Sent::Answered(Outcome::Rejected { reason }) => {
+                *counts.failed.entry(reason.to_owned()).or_default() += 1;
+            }
+            Sent::Answered(Outcome::DeadAddress { reason, since }) => {
+                counts.dead += 1;
+                tracing::debug!(reason, channel = %self.road.channel, "address is dead");
+                let device: DeviceNum = push.device.num;
+                let address = &push.device.profile.address;
+                self.shared.registry.deactivate_address(device, address, since).await?;
+            }
+            Sent::Answered(Outcome::Retry { after, scope, reason }) => {
+                self.retry(push, (after, scope, reason), now);
+            }
+            Sent::Answered(Outcome::Misconfigured { reason }) => {
+                tracing::error!(
+                    channel = %self.road.channel,
+                    reason,
+                    "the provider refuses our credentials or configuration: an operator must act"
+                );
+                self.retry(push, (Some(MISCONFIGURED_RETRY), RetryScope::Channel, reason), now);
+            }
+        }
+        if !reached {
+            self.progress.unreached.insert(push.seq.0);
+        }
+        Ok(())
+    }
+
+    fn retry(
+        &mut self,
+        push: &Push,
+        (after, scope, reason): (Option<Duration>, RetryScope, &'static str),
+        now: Timestamp,
+    ) {
+        let expires = self.outgoing.publication.expires;
+        let Some(due) = next_attempt(now, expires, push.attempt, after, rand::random()) else {
+            self.progress.counts.expired += 1;
+            return;
+        };
+        if scope == RetryScope::Channel && after.is_some() {
+            self.road.pace.pause_until(due);
+        }
+        self.progress.retries.push(Waiting {
+            seq: push.seq,
+            attempt: push.attempt,
+            not_before: due,
+            reason: reason.into(),
+        });
+    }
+
+    /// Stops for good: nothing more is sent. The state is stored first, since a cancel may wait
+    /// for it; then whoever was not reached is counted.
+    pub(super) async fn settle(&mut self, state: State) -> Result<Ended, Error> {
+        let waiting = std::mem::take(&mut self.progress.retries).len() as u64;
+        self.progress.state = state;
+        self.add_unsent(state, waiting);
+        self.save().await?;
+        let mut after = self.progress.cursor;
+        let limit = self.shared.settings.batch;
+        let mut unsent = 0;
+        loop {
+            let candidates = self.fetch(after, limit).await?;
+            let Some(last) = candidates.last() else { break };
+            after = last.seq;
+            for candidate in &candidates {
+                self.progress.counts.targeted += 1;
+                match self.push(candidate, 1).await? {
+                    Some(_) => unsent += 1,
+                    None => self.progress.counts.skipped += 1,
+                }
+            }
+        }
+        self.add_unsent(state, unsent);
+        self.save().await?;
+        Ok(Ended::Finished)
+    }
+
+    fn add_unsent(&mut self, state: State, count: u64) {
+        let counts = &mut self.progress.counts;
+        match state {
+            State::Expired => counts.expired += count,
+            _ => counts.superseded += count,
+        }
+    }
+}
