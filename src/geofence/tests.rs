@@ -319,5 +319,5 @@ fn units_that_share_ground_are_named() {
     let both = format!("{},{}", feature("a", 106.0), feature("b", 106.09));
     let text = format!(r#"{{"type":"FeatureCollection","features":[{both}]}}"#);
     let errors = check::check(&text).expect("GeoJSON").errors();
-    assert_eq!(errors, ["Xã a (a) and Xã b (b) overlap by 12.12 km²"]);
+    assert_eq!(errors, ["Xã a (a) and Xã b (b) overlap by 12.13 km²"]);
 }
