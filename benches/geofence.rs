@@ -42,7 +42,7 @@ fn matching(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("geofence/match");
     for (name, target) in [
         ("one unit", ring(10.965, 106.661, 0.008)),
-        ("ten units", ring(10.78, 106.68, 0.022)),
+        ("ten units", ring(10.78, 106.68, 0.013)),
         ("85 % of the city", ring(10.97, 106.75, 0.47)),
     ] {
         let units = city.match_target(&target, &settings).expect("a good target").units.len();

@@ -20,10 +20,13 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::secret;
 use crate::domain::channel::{Channel, PushAddress};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Outcome, RetryScope};
 use crate::domain::push::PushContent;
 
 pub use health::Health;
+
+/// A push that never went out, for want of a connection or a stream, is tried again after this.
+const UNSENT_WAIT: Duration = Duration::from_secs(1);
 
 /// Both providers' settings; a provider without settings is not there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -81,6 +84,17 @@ pub enum Sender {
 fn time_left(delivery: &Delivery) -> Option<Duration> {
     let left = Duration::try_from(delivery.expires.duration_since(delivery.now)).ok()?;
     (!left.is_zero()).then_some(left)
+}
+
+/// What a push without an answer becomes. Where none was sent it may go out soon; where the answer
+/// was lost the provider may be in trouble, and gets `patience`.
+fn unanswered(error: http2::Error, patience: Duration) -> Outcome {
+    let scope = if error.concerns_all() { RetryScope::Channel } else { RetryScope::Device };
+    let after = match error {
+        http2::Error::NotSent(_) => UNSENT_WAIT,
+        http2::Error::Lost(_) => patience,
+    };
+    Outcome::Retry { after: Some(after), scope, reason: error.reason() }
 }
 
 /// A push rendered for one provider; the bytes are shared by all who get it.

@@ -257,3 +257,64 @@ fn print_report(report: &Report, json: bool, out: &mut impl Write) -> anyhow::Re
     )?;
     Ok(errors.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn say(words: &[&str]) -> anyhow::Result<(bool, String)> {
+        let empty = tempfile::tempdir()?;
+        let dir = ["--data-dir", empty.path().to_str().unwrap_or_default()];
+        let line = Line::try_parse_from(["loa"].iter().chain(words).chain(&dir))?;
+        let mut out = Vec::new();
+        let good = run(&line.args, Timestamp::UNIX_EPOCH, &mut out)?;
+        Ok((good, String::from_utf8(out)?))
+    }
+
+    fn match_text(text: &str) -> anyhow::Result<(bool, String)> {
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), text)?;
+        say(&["match", file.path().to_str().unwrap_or_default(), "--json"])
+    }
+
+    #[test]
+    fn match_prints_the_promised_document_for_json_and_geojson_alike() {
+        let json =
+            r#"{"polygons": [[[10.75,106.65],[10.85,106.65],[10.85,106.75],[10.75,106.65]]]}"#;
+        let geojson = r#"{"type":"Polygon",
+            "coordinates":[[[106.65,10.75],[106.65,10.85],[106.75,10.85],[106.65,10.75]]]}"#;
+        let (good, out) = match_text(json).expect("a good target");
+        assert!(good);
+        assert_eq!(match_text(geojson).expect("the same target").1, out);
+        let document: Value = serde_json::from_str(&out).expect("one JSON document");
+        assert_eq!(document["boundaries"], "approximate");
+        let unit = &document["units"][0];
+        assert!(unit["code"].is_string() && unit["name"].is_string() && unit["share"].is_f64());
+    }
+
+    #[test]
+    fn swapped_coordinates_are_bad_input() {
+        let swapped = r#"{"circles": [{"centre": [106.7, 10.8], "radius_km": 1}]}"#;
+        let error = format!("{:#}", match_text(swapped).expect_err("latitude 106.7"));
+        assert!(error.contains("latitude comes first"), "{error}");
+        let error = say(&["locate", "106.7,10.8"]).expect_err("latitude 106.7").to_string();
+        assert!(error.contains("latitude comes first"), "{error}");
+    }
+
+    #[test]
+    fn list_and_locate_answer_from_the_built_in_city() {
+        let (good, out) = say(&["list", "con dao"]).expect("a list");
+        assert!(good && out.contains("26732") && out.contains("approximate"), "{out}");
+        let (good, out) = say(&["locate", "8.6908,106.6089"]).expect("a point");
+        assert!(good && out.contains("Côn Đảo"), "{out}");
+        assert!(!say(&["locate", "21.03,105.85"]).expect("a point").0);
+    }
+}

@@ -5,7 +5,9 @@ pub mod agencies;
 pub mod cap;
 pub mod client;
 pub mod config;
+pub mod demo;
 pub mod devices;
+pub mod geofences;
 pub mod letters;
 pub mod publish;
 pub mod serve;
@@ -15,6 +17,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
 
 /// Realtime notification and emergency alerts for a whole city.
 #[derive(Debug, Parser)]
@@ -28,6 +31,8 @@ pub struct Cli {
 enum Command {
     /// Run a node: all roles, embedded, when nothing else is said
     Serve(serve::Args),
+    /// Run a node with simulated providers and citizens, and play alerts
+    Demo(demo::Args),
     /// Publish a CAP alert (XML or JSON)
     Publish(publish::PublishArgs),
     /// Withdraw an alert from everyone who got it
@@ -37,6 +42,8 @@ enum Command {
     /// Check CAP documents
     #[command(subcommand)]
     Cap(cap::Command),
+    /// Units and boundaries of the city
+    Geofences(geofences::Args),
     /// Agencies and their API keys
     #[command(subcommand)]
     Agencies(agencies::Command),
@@ -58,6 +65,8 @@ impl Cli {
         match self.command {
             Command::Cap(command) => cap::run(&command, out),
             Command::Config(command) => config::run(&command, out),
+            Command::Geofences(args) => geofences::run(&args, Timestamp::now(), out),
+            Command::Demo(args) => block_on(demo::run(args)),
             Command::Serve(args) => block_on(serve::run(args)),
             Command::Publish(args) => block_on(publish::publish(args)),
             Command::Cancel(args) => block_on(publish::cancel(args)),

@@ -155,9 +155,6 @@ mod tests {
             Close::Slow.reason(1_000, 0.5),
             r#"{"code":"slow","reconnect":true,"after_ms":1500}"#
         );
-        assert_eq!(
-            Close::BadHello.reason(1_000, 0.5),
-            r#"{"code":"bad_hello","reconnect":false}"#
-        );
+        assert_eq!(Close::BadHello.reason(1_000, 0.5), r#"{"code":"bad_hello","reconnect":false}"#);
     }
 }

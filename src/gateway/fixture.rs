@@ -90,7 +90,13 @@ pub fn alert(number: u128, second: i64, units: &[&str]) -> Publication {
 }
 
 /// One that follows another of its chain.
-pub fn later(kind: MsgType, number: u128, second: i64, of: &Publication, units: &[&str]) -> Publication {
+pub fn later(
+    kind: MsgType,
+    number: u128,
+    second: i64,
+    of: &Publication,
+    units: &[&str],
+) -> Publication {
     let mut publication = alert(number, second, units);
     publication.chain = of.chain;
     publication.supersedes = vec![of.id];

@@ -127,7 +127,10 @@ impl Reader<'_> {
 
     /// The newest of both kinds before an id, and whether nothing is older. Of two lists only the
     /// part that both cover may be given out, or the next page would miss something.
-    async fn read(&self, before: Option<PublicationId>) -> Result<(Vec<Arc<Stored>>, bool), Problem> {
+    async fn read(
+        &self,
+        before: Option<PublicationId>,
+    ) -> Result<(Vec<Arc<Stored>>, bool), Problem> {
         let alerts = &self.gateway.parts.alerts;
         let internal = |error| Problem::internal(&error);
         let mut area = match &self.device {
@@ -160,8 +163,7 @@ impl Reader<'_> {
                 let severity = publication.severity();
                 // Noon: quiet hours only silence, and an inbox makes no sound.
                 let allowed = profile.permission(publication.lane, severity, &interests, 720);
-                if allowed == Permission::Muted
-                    || (publication.is_exercise() && !profile.exercises)
+                if allowed == Permission::Muted || (publication.is_exercise() && !profile.exercises)
                 {
                     return None;
                 }
@@ -184,7 +186,9 @@ impl Reader<'_> {
             return None;
         }
         match &publication.audience {
-            Audience::Subject { subject } => (self.subject.as_ref() == Some(subject)).then_some(false),
+            Audience::Subject { subject } => {
+                (self.subject.as_ref() == Some(subject)).then_some(false)
+            }
             Audience::Area(area) => {
                 // An all-clear is only for those who were there before it.
                 let told = |stay: &Stay| {

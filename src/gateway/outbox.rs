@@ -164,7 +164,7 @@ mod tests {
         by_count.push(outgoing("a"));
         by_count.push(outgoing("b"));
         assert_eq!(by_count.next().await.expect_err("full"), Close::Slow);
-        let by_bytes = Outbox::new(10, 60);
+        let by_bytes = Outbox::new(10, 59);
         by_bytes.push(outgoing("a"));
         by_bytes.push(outgoing("b"));
         assert_eq!(by_bytes.closing().await, Close::Slow);

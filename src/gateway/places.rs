@@ -100,9 +100,8 @@ pub fn check(profile: &Profile) -> Result<(), Problem> {
     if broken.is_empty() {
         return Ok(());
     }
-    let errors = broken.iter().map(|violation| {
-        FieldError::new(&violation.field, "profile", violation.rule)
-    });
+    let errors =
+        broken.iter().map(|violation| FieldError::new(&violation.field, "profile", violation.rule));
     Err(Problem::fields(Code::Invalid, errors.collect()))
 }
 
@@ -118,9 +117,9 @@ pub fn registry_problem(error: registry::Error) -> Problem {
             Problem::new(Code::Conflict, format!("a citizen may have at most {limit} devices"))
         }
         registry::Error::Invalid { violations, .. } => {
-            let errors = violations.iter().map(|violation| {
-                FieldError::new(&violation.field, "profile", violation.rule)
-            });
+            let errors = violations
+                .iter()
+                .map(|violation| FieldError::new(&violation.field, "profile", violation.rule));
             Problem::fields(Code::Invalid, errors.collect())
         }
         registry::Error::Settings(_) | registry::Error::Storage(_) => Problem::internal(&error),

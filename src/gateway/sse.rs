@@ -162,9 +162,10 @@ struct Feed {
 
 impl Feed {
     fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
-        stream::unfold(self, |mut feed| async move {
-            feed.next().await.map(|bytes| (Ok(bytes), feed))
-        })
+        stream::unfold(
+            self,
+            |mut feed| async move { feed.next().await.map(|bytes| (Ok(bytes), feed)) },
+        )
     }
 
     async fn next(&mut self) -> Option<Bytes> {

@@ -138,7 +138,8 @@ impl Languages {
     /// Those that a person reads, by primary subtag; all of them if the person reads none.
     pub fn chosen<'a>(offered: impl Iterator<Item = &'a str>, wanted: &[String]) -> Self {
         let bits = offered.take(32).enumerate().fold(0u32, |bits, (index, language)| {
-            let reads = wanted.iter().any(|tag| primary(tag).eq_ignore_ascii_case(primary(language)));
+            let reads =
+                wanted.iter().any(|tag| primary(tag).eq_ignore_ascii_case(primary(language)));
             bits | u32::from(reads) << index
         });
         if bits == 0 { Self::ALL } else { Self(bits) }

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::gateway::places::PlaceInput;
 use crate::domain::ids::PublicationId;
 use crate::domain::receipt::Stage;
+use crate::gateway::places::PlaceInput;
 use crate::gateway::view::View;
 use crate::http::problem::Document;
 

@@ -284,3 +284,40 @@ fn shares_grow_with_the_target_and_add_up() {
         Ok(())
     });
 }
+
+#[test]
+fn an_import_is_checked_installed_and_loaded_or_nothing_changes() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("mine.geojson");
+    let text = include_str!("../../geofences/hcmc/approximate.geojson");
+    std::fs::write(&file, text).expect("writable");
+    let (manifest, _) =
+        import::import(&file, dir.path(), jiff::Timestamp::UNIX_EPOCH).expect("clean");
+    assert_eq!((manifest.source.as_str(), manifest.units), ("mine.geojson", 168));
+    let city = City::load(dir.path()).expect("what was installed loads");
+    assert_eq!(city.boundaries(), Boundaries::Imported);
+
+    let twice = text.replace("\"code\":\"25750\"", "\"code\":\"25747\"");
+    std::fs::write(&file, twice).expect("writable");
+    let error = import::import(&file, dir.path(), jiff::Timestamp::UNIX_EPOCH)
+        .expect_err("a unit is missing")
+        .to_string();
+    assert!(error.contains("1 units missing: 25750; 1 codes given twice: 25747"), "{error}");
+    assert_eq!(import::manifest(dir.path()).expect("readable"), Some(manifest));
+}
+
+#[test]
+fn units_that_share_ground_are_named() {
+    let feature = |code: &str, west: f64| {
+        let east = west + 0.1;
+        format!(
+            r#"{{"type":"Feature","properties":{{"code":"{code}","name":"Xã {code}","kind":"Xã",
+            "area_km2":121}},"geometry":{{"type":"Polygon","coordinates":[[[{west},10],[{east},10],
+            [{east},10.1],[{west},10.1],[{west},10]]]}}}}"#
+        )
+    };
+    let both = format!("{},{}", feature("a", 106.0), feature("b", 106.09));
+    let text = format!(r#"{{"type":"FeatureCollection","features":[{both}]}}"#);
+    let errors = check::check(&text).expect("GeoJSON").errors();
+    assert_eq!(errors, ["Xã a (a) and Xã b (b) overlap by 12.13 km²"]);
+}

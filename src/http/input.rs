@@ -1,7 +1,5 @@
 //! Extractors whose refusals are problems that name the field: `Json`, `Query`, `Path`.
 
-use std::error::Error as _;
-
 use axum::extract::rejection::{BytesRejection, JsonRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
@@ -87,39 +85,32 @@ fn is_json(kind: &str) -> bool {
 }
 
 fn json_problem(refusal: &JsonRejection) -> Problem {
-    let cause = innermost(refusal);
-    let Some(cause) = cause.downcast_ref::<serde_json::Error>() else {
-        return Problem::new(Code::BadJson, refusal.body_text());
+    let rule = match refusal {
+        JsonRejection::JsonSyntaxError(_) => "syntax",
+        _ => "shape",
     };
-    let rule = match cause.classify() {
-        serde_json::error::Category::Data => "shape",
-        _ => "syntax",
+    // axum keeps the path of the value only in the message of a type it does not export:
+    // `<path>: <what is wrong> at line <line> column <column>`.
+    let text = innermost(refusal).to_string();
+    let (path, message) = match text.split_once(": ") {
+        Some((path, message)) if is_path(path) => (path, message),
+        _ => ("body", text.as_str()),
     };
-    let path = path_of(refusal, cause).unwrap_or_else(|| "body".to_owned());
-    Problem::fields(Code::BadJson, vec![FieldError::new(path, rule, cause)])
+    Problem::fields(Code::BadJson, vec![FieldError::new(path, rule, message)])
 }
 
-fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.[]-?".contains(c))
+}
+
+fn innermost<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;
     }
     inner
-}
-
-/// axum keeps the path of the value only in the message of a type it does not export:
-/// `<path>: <cause>`.
-fn path_of(refusal: &JsonRejection, cause: &serde_json::Error) -> Option<String> {
-    let suffix = format!(": {cause}");
-    let mut error = refusal.source();
-    while let Some(current) = error {
-        if let Some(path) = current.to_string().strip_suffix(&suffix) {
-            return Some(path.trim_start_matches(['.', '?']).to_owned())
-                .filter(|path| !path.is_empty());
-        }
-        error = current.source();
-    }
-    None
 }
 
 fn parameter(place: &str, refusal: &(dyn std::error::Error + 'static)) -> Problem {

@@ -194,7 +194,7 @@ pub fn within_jurisdiction(
 /// A failing alerts store, as an answer.
 pub fn store_problem(error: alerts::Error) -> Problem {
     match error {
-        alerts::Error::StorageFull(_) | alerts::Error::Closed => {
+        alerts::Error::Storage(_) => {
             tracing::error!(error = %error, "the alerts store takes nothing");
             Problem::new(Code::Unavailable, "nothing can be stored just now").retry_after(5)
         }

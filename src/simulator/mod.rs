@@ -1,6 +1,7 @@
 //! APNs, FCM and citizens that behave as documented, with faults on demand. For the demo, drills,
 //! tests and benchmarks, over real TLS sockets; nothing of the pipeline knows it.
 
+pub mod alerts;
 mod apns;
 mod credentials;
 pub mod citizens;

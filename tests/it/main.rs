@@ -8,6 +8,7 @@ mod channel;
 mod events;
 mod geofences;
 mod ledger;
+mod path;
 mod registry;
 mod replies;
 

@@ -16,11 +16,11 @@ use super::token::{Signer, Token};
 use super::{Payload, Settings};
 use crate::channel::health::Monitor;
 use crate::channel::http2::{self, Answer, Body, WarmUp};
-use crate::channel::{Delivery, Error, Health, retry_after, time_left};
+use crate::channel::{Delivery, Error, Health, retry_after, time_left, unanswered};
 use crate::clock::Clock;
 use crate::config::secret::Secret;
 use crate::domain::channel::{ApnsEnvironment, Channel};
-use crate::domain::outcome::{Outcome, RetryScope};
+use crate::domain::outcome::Outcome;
 use crate::domain::push::{Loudness, PushContent};
 
 const APNS_ID: HeaderName = HeaderName::from_static("apns-id");
@@ -31,8 +31,8 @@ const APNS_EXPIRATION: HeaderName = HeaderName::from_static("apns-expiration");
 const APNS_COLLAPSE_ID: HeaderName = HeaderName::from_static("apns-collapse-id");
 /// Length of Apple's team and key ids.
 const ID_CHARS: usize = 10;
-/// A push whose answer was lost, or that got no connection, is tried again after this.
-const TRANSPORT_WAIT: Duration = Duration::from_secs(1);
+/// A push whose answer was lost is tried again after this.
+const LOST_WAIT: Duration = Duration::from_secs(1);
 
 /// Where one push goes. It has no Debug form: a token is never logged.
 #[derive(Clone, Copy)]
@@ -175,11 +175,7 @@ impl Client {
                 }
                 outcome(&reply)
             }
-            Err(error) => Outcome::Retry {
-                after: Some(TRANSPORT_WAIT),
-                scope: RetryScope::Device,
-                reason: error.reason(),
-            },
+            Err(error) => unanswered(error, LOST_WAIT),
         }
     }
 

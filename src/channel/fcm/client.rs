@@ -15,16 +15,16 @@ use super::settings::NotificationChannels;
 use super::{Payload, Settings, payload};
 use crate::channel::health::Monitor;
 use crate::channel::http2::{self, Answer, Body, WarmUp};
-use crate::channel::{Delivery, Error, Health, retry_after, time_left};
+use crate::channel::{Delivery, Error, Health, retry_after, time_left, unanswered};
 use crate::clock::Clock;
 use crate::config::secret::Secret;
 use crate::domain::channel::{Channel, FcmAddressKind};
 use crate::domain::outcome::{Outcome, RetryScope};
 use crate::domain::push::PushContent;
 
-/// A push whose answer was lost, or that got no connection, is tried again after this: Google asks
-/// for 10 seconds after faults of its own, and a lost answer often is one.
-const TRANSPORT_WAIT: Duration = Duration::from_secs(10);
+/// A push whose answer was lost is tried again after this: Google asks for 10 seconds after faults
+/// of its own, and a lost answer often is one.
+const LOST_WAIT: Duration = Duration::from_secs(10);
 /// Google asks for so much patience with a request.
 const REQUEST_TIMEOUT_MIN_MS: u64 = 10_000;
 
@@ -158,11 +158,7 @@ impl Client {
         }
         match answer {
             Ok(answer) => outcome(&self.read(&answer)),
-            Err(error) => Outcome::Retry {
-                after: Some(TRANSPORT_WAIT),
-                scope: RetryScope::Device,
-                reason: error.reason(),
-            },
+            Err(error) => unanswered(error, LOST_WAIT),
         }
     }
 

@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::connection::{Endpoint, Event, Link, drive};
-use super::error::{Fate, fate};
+use super::error::{Fate, NO_CONNECTION, fate};
 use super::pool::{Found, Pool};
 use super::{Body, Error, Settings, WarmUp};
 
 /// Longest answer read; providers' answers have a few hundred bytes.
-pub const ANSWER_MAX_BYTES: usize = 64 * 1024;
+const ANSWER_MAX_BYTES: usize = 64 * 1024;
 /// So often a refused request goes out again at once; then with a pause that grows to a second, so
 /// that a server that refuses everything is not hammered.
 const RESENDS_AT_ONCE: u32 = 8;
@@ -31,7 +31,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// All headers.
     pub headers: HeaderMap,
-    /// The body, cut at [`ANSWER_MAX_BYTES`].
+    /// The body, cut at 64 KiB.
     pub body: Bytes,
     connection: u64,
 }
@@ -170,7 +170,7 @@ impl Client {
                 () = self.0.stop.cancelled() => return Err(Error::NotSent("stopped")),
                 () = sleep_until(deadline) => {
                     let up = self.pool().is_up();
-                    return Err(Error::NotSent(if up { "no_stream_free" } else { "no_connection" }));
+                    return Err(Error::NotSent(if up { "no_stream_free" } else { NO_CONNECTION }));
                 }
             }
         }

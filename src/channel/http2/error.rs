@@ -1,5 +1,8 @@
 //! Why a request got no answer, told apart by whether the server may have acted on it.
 
+/// Until the deadline no connection stood.
+pub const NO_CONNECTION: &str = "no_connection";
+
 /// Why a request got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -12,6 +15,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether no request to this host would have fared better.
+    pub fn concerns_all(self) -> bool {
+        self == Self::NotSent(NO_CONNECTION)
+    }
+
     /// The short reason, as metrics and ledger name it.
     pub fn reason(self) -> &'static str {
         match self {

@@ -67,10 +67,15 @@ impl Index {
     pub(super) fn concerned(&self, shard: usize, entry: &Entry) -> Vec<Arc<Conn>> {
         let shard = self.lock(shard);
         let ids: HashSet<u64> = match &entry.publication.audience {
-            Audience::Subject { subject } => shard.by_subject.get(subject).cloned().unwrap_or_default(),
-            Audience::Area(_) => {
-                entry.units().filter_map(|unit| shard.by_unit.get(unit)).flatten().copied().collect()
+            Audience::Subject { subject } => {
+                shard.by_subject.get(subject).cloned().unwrap_or_default()
             }
+            Audience::Area(_) => entry
+                .units()
+                .filter_map(|unit| shard.by_unit.get(unit))
+                .flatten()
+                .copied()
+                .collect(),
         };
         ids.iter().filter_map(|id| shard.conns.get(id)).map(|l| Arc::clone(&l.conn)).collect()
     }

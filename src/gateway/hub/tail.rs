@@ -154,12 +154,7 @@ async fn read(mut source: Source, lane: mpsc::Sender<Batch>) -> Result<(), bus::
     }
 }
 
-async fn publish(
-    hub: &Hub,
-    alerts: &Alerts,
-    slot: Slot,
-    delivery: &Delivery,
-) -> Result<(), Error> {
+async fn publish(hub: &Hub, alerts: &Alerts, slot: Slot, delivery: &Delivery) -> Result<(), Error> {
     match event::publication::decode(&delivery.headers, &delivery.payload) {
         Ok(publication) => {
             seed_chain(hub, alerts, &publication).await?;

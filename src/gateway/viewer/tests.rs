@@ -4,7 +4,7 @@ use crate::domain::audience::Coverage;
 use crate::domain::channel::{FcmAddressKind, PushAddress};
 use crate::domain::device::{Interest, QuietHours};
 use crate::domain::publication::{Content, Publication};
-use crate::gateway::fixture::{alert, at, device, later, place, stays, status, viewer};
+use crate::gateway::fixture::{alert, at, device, later, place, status, stays, viewer};
 use crate::gateway::position::Slot;
 
 fn entry(offset: u64, publication: &Publication, withdraws: &[Arc<Entry>]) -> Arc<Entry> {
@@ -65,8 +65,7 @@ fn a_phone_gets_the_cancel_of_what_may_have_come_as_a_push() {
     let second = entry(1, &cancel, &[entry(0, &original, &[])]);
     let phone = |since: i64, left: Option<i64>| {
         let mut device = device(&["1"]);
-        device.profile.address =
-            PushAddress::Fcm { kind: FcmAddressKind::Fid, value: "f".into() };
+        device.profile.address = PushAddress::Fcm { kind: FcmAddressKind::Fid, value: "f".into() };
         let mut stays = stays(&device, since);
         stays[0].left_at = left.map(at);
         Viewer::new(Some(Arc::new(device)), None, stays, None).judge(&second, at(70)).is_some()

@@ -1,3 +1,6 @@
 //! What the integration tests share.
 
 pub mod road;
+
+pub mod http;
+pub mod node;

@@ -1,0 +1,26 @@
+//! The whole path: publish, route, fan out, receive, count.
+
+use loa::simulator::citizens::Mix;
+
+use crate::support::node::{AlertXml, CENTRE, TestNode};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_alert_reaches_every_phone_in_its_area_once() {
+    let test = TestNode::start().await;
+    let mix = Mix { apns: 500, fcm: 500, ..Mix::default() };
+    let population = test.populate(2_000, mix).await;
+    let id = test.publish(AlertXml::hot("path-1", CENTRE).render()).await;
+    let funnel = test.funnel_where(id, |funnel| funnel.open_dispatches == 0).await;
+    let stored = test.node.parts.alerts.get(id).await.expect("a store").expect("stored");
+    let loa::domain::audience::Audience::Area(area) = &stored.publication.audience else {
+        panic!("an alert has an area");
+    };
+    let inside = (0..population.size())
+        .filter(|index| area.owner(&population.device(*index).profile.places).is_some())
+        .count() as u64;
+    assert!(inside > 200, "{inside}");
+    assert_eq!(funnel.total.accepted, inside, "{:?}", funnel.total);
+    assert_eq!(test.providers.record.total(), inside);
+    assert_eq!(funnel.total.repeated, 0);
+    test.stop().await;
+}
