@@ -13,3 +13,4 @@ mod registry;
 mod replies;
 
 mod support;
+mod tidy;

@@ -1,0 +1,49 @@
+# make demo · make test · make bench · make check
+# Everything works from an empty clone; what is missing on the machine is installed or named by
+# deploy/setup.sh.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# rustup's folder, for shells that do not look there.
+export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+# The tests' websocket client.
+export LOA_CLIENTS := $(abspath $(TARGET))/clients
+# As in `make demo ARGS="--citizens 5000 --once"`.
+ARGS ?=
+# Every benchmark of benches/; `summary` reads what they left and comes last.
+BENCHES := $(filter-out summary,$(basename $(notdir $(wildcard benches/*.rs))))
+
+.PHONY: help demo test bench check clean
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+
+demo: ## a node with 20,000 simulated citizens, alerts, and the funnel live (ARGS="--once --json")
+	@deploy/setup.sh build
+	cargo build --locked --profile demo --bin loa
+	$(TARGET)/demo/loa demo $(ARGS)
+
+test: ## every test, with all it needs
+	@deploy/setup.sh test
+	cargo test --locked $(ARGS)
+
+bench: ## what the README quotes: one table, and target/bench/summary.json (ARGS="matching")
+	@deploy/setup.sh build
+	cargo bench --locked $(if $(ARGS),$(ARGS:%=--bench %),$(BENCHES:%=--bench %))
+	cargo bench --locked --bench summary
+
+check: ## format, lints, documentation, house rules, dependencies
+	@deploy/setup.sh build
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	cargo test --locked --test it tidy::
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
+	elif cargo audit --version >/dev/null 2>&1; then cargo audit; \
+	else echo "check: DEPENDENCIES NOT CHECKED AGAINST ADVISORIES AND LICENCES: neither" \
+	  "cargo-deny nor cargo-audit is here (cargo install --locked cargo-deny)" >&2; fi
+
+clean: ## drop what was built
+	cargo clean

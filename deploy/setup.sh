@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# What Loa needs on a machine: `deploy/setup.sh build` to build and run it, `deploy/setup.sh test`
+# to run the tests as well. Installs what is missing where apt-get exists (Debian, Ubuntu) and says
+# so; elsewhere it names what is missing and stops. It never installs a Rust toolchain.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { say "$@"; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# The oldest Rust that builds this package, as Cargo.toml states it.
+rust_wanted() { sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml; }
+
+need_rust() {
+  # rustup puts cargo where a fresh shell, or one of CI, may not look.
+  has cargo || PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+  has cargo || fail "Rust is missing. Install it with rustup (https://rustup.rs), then run this" \
+    "again; Loa needs $(rust_wanted) or newer."
+  local have wanted
+  have=$(rustc --version | awk '{print $2}')
+  wanted=$(rust_wanted)
+  [ "$(printf '%s\n%s\n' "$wanted" "${have%%-*}" | sort -V | head -n 1)" = "$wanted" ] ||
+    fail "Rust $have is too old: Loa needs $wanted. Update it with: rustup update stable"
+}
+
+# Node's own binary is `node`; the websocket client of the tests needs 18 or newer.
+node_is_new() { has node && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ]; }
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@" || sudo "$@"; fi
+}
+
+# Packages of Debian for what is not there, one a line.
+missing() {
+  has cc || has gcc || echo gcc
+  # A compiler without the C library's headers compiles nothing.
+  if { has cc || has gcc; } && ! echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1; then
+    echo libc6-dev
+  fi
+  has cc || has gcc || echo libc6-dev
+  has make || echo make
+  if [ "$1" = test ]; then
+    has curl || echo curl
+    node_is_new || echo nodejs
+    has npm || echo npm
+  fi
+}
+
+need_packages() {
+  local list
+  mapfile -t list < <(missing "$1")
+  [ "${#list[@]}" -gt 0 ] || return 0
+  if ! has apt-get; then
+    fail "missing here: ${list[*]} (the names of Debian's packages)." \
+      "Install them with your system's package manager, then run this again."
+  fi
+  if [ "$(id -u)" -ne 0 ] && ! has sudo; then
+    fail "missing here: ${list[*]}. Run as root: apt-get install ${list[*]}"
+  fi
+  say "installing with apt-get: ${list[*]}"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${list[@]}" >&2
+  mapfile -t list < <(missing "$1")
+  [ "${#list[@]}" -eq 0 ] || fail "still missing after apt-get: ${list[*]}"
+}
+
+# The websocket client of the tests, from the lock file, never committed.
+need_clients() {
+  local dir="${CARGO_TARGET_DIR:-target}/clients"
+  mkdir -p "$dir"
+  if [ -d "$dir/node_modules/ws" ] && cmp -s tests/it/clients/package-lock.json "$dir/installed"
+  then
+    return 0
+  fi
+  say "installing the npm package ws into $dir"
+  cp tests/it/clients/package.json tests/it/clients/package-lock.json "$dir/"
+  npm ci --prefix "$dir" --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+  cp tests/it/clients/package-lock.json "$dir/installed"
+}
+
+case "${1:-}" in
+  build | test) ;;
+  *) fail "usage: deploy/setup.sh build|test" ;;
+esac
+need_packages "$1"
+need_rust
+if [ "$1" = test ]; then need_clients; fi
