@@ -4,6 +4,7 @@ mod agencies;
 mod alerts;
 mod bus;
 mod replies;
+mod geofences;
 mod support;
 
 mod ledger;

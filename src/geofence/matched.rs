@@ -1,0 +1,78 @@
+//! What a target resolved to.
+
+use geo::MultiPolygon;
+use geojson::{Feature, FeatureCollection, GeometryValue};
+use serde_json::json;
+
+use crate::domain::audience::{AreaAudience, Boundaries};
+use crate::domain::ids::{UnitCode, Vintage};
+
+/// The outcome of a match.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match {
+    /// How true the boundaries were.
+    pub boundaries: Boundaries,
+    /// The vintage of the codes.
+    pub vintage: Vintage,
+    /// The units inside, whole or in part, sorted by code.
+    pub units: Vec<MatchedUnit>,
+    /// What the publisher should hear, such as a ring that crosses itself.
+    pub notes: Vec<String>,
+    /// Who is warned: the units above, and the cells that stick out of other units into the target.
+    pub audience: AreaAudience,
+}
+
+/// One unit of a match.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MatchedUnit {
+    /// Its code.
+    pub code: UnitCode,
+    /// Its name.
+    pub name: String,
+    /// The part of its area inside, 0..=1, measured on the ellipsoid.
+    pub share: f64,
+    /// How it is covered.
+    pub extent: Extent,
+}
+
+/// How a unit is covered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Extent {
+    /// All of it, or so nearly that the rest is within what boundaries differ by.
+    Whole,
+    /// The clipped geometry, longitude first.
+    Part(MultiPolygon),
+    /// The target lies just outside every unit, and this one is the nearest.
+    Near {
+        /// How far off, in metres.
+        distance_m: f64,
+    },
+}
+
+impl Match {
+    /// The clipped parts as GeoJSON (longitude first); whole units come without a geometry, the
+    /// reader has their boundaries.
+    pub fn to_geojson(&self) -> FeatureCollection {
+        self.units.iter().map(MatchedUnit::to_feature).collect()
+    }
+}
+
+impl MatchedUnit {
+    /// Whether it counts as whole.
+    pub fn is_whole(&self) -> bool {
+        self.extent == Extent::Whole
+    }
+
+    fn to_feature(&self) -> Feature {
+        let geometry = match &self.extent {
+            Extent::Part(area) => Some(GeometryValue::from(area).into()),
+            Extent::Whole | Extent::Near { .. } => None,
+        };
+        let mut feature = Feature { geometry, ..Feature::default() };
+        feature.set_property("code", json!(self.code));
+        feature.set_property("name", json!(self.name));
+        feature.set_property("share", json!(self.share));
+        feature.set_property("whole", json!(self.is_whole()));
+        feature
+    }
+}

@@ -1,0 +1,217 @@
+//! From what publishers write to `geo`'s longitude-first geometry, and its measures on WGS 84.
+
+use geo::algorithm::bool_ops::{BooleanOps, FillRule};
+use geo::algorithm::line_intersection::{LineIntersection, line_intersection};
+use geo::{Area, Bearing, Coord, Destination, Distance, Geodesic, GeodesicArea, Line, LineString};
+use geo::{LinesIter, MultiPolygon, Point, Polygon, Rect};
+use rstar::{RTree, RTreeObject};
+
+use crate::domain::geo::{Circle, LatLon, Ring};
+
+/// Sides of a circle's polygon: its area is 0.04 % short of the circle's.
+const CIRCLE_SIDES: u32 = 128;
+/// A smaller circle (CAP allows radius 0 for a point) is matched as one of this many metres.
+const RADIUS_MIN_M: f64 = 1.0;
+/// Half the circumference of the earth: no point is farther than this from any other.
+const RADIUS_MAX_KM: f64 = 20_040.0;
+/// Up to this radius a circle near the city is one simple polygon in degrees.
+const LOCAL_M: f64 = 500_000.0;
+/// Beyond this distance directions from the centre mean nothing: the city lies at its antipode.
+const ANTIPODE_M: f64 = 19_500_000.0;
+/// Less than this (0.01 m²) is a line, not an area.
+const AREA_MIN_DEGREES2: f64 = 1e-12;
+/// Points taken on the border of the city's box to learn its distance from a far centre.
+const BOX_SAMPLES: u32 = 16;
+
+/// What a publisher's shape is near a city.
+pub(crate) enum Near {
+    /// The city lies in it.
+    Everything,
+    /// The city lies outside.
+    Nothing,
+    /// Its area, true within the city's box.
+    Area(MultiPolygon),
+}
+
+/// Longitude-first coordinates of a point.
+pub(crate) fn coord(point: LatLon) -> Coord {
+    Coord { x: point.lon(), y: point.lat() }
+}
+
+/// The point of longitude-first coordinates; they come from points, so they are in range.
+pub(crate) fn point(coord: Coord) -> LatLon {
+    LatLon::new(coord.y.clamp(-90.0, 90.0), coord.x.clamp(-180.0, 180.0))
+        .expect("clamped to the globe")
+}
+
+/// Metres of a degree of longitude and of latitude (WGS 84 series, a few centimetres off).
+pub(crate) fn metres_per_degree(lat: f64) -> (f64, f64) {
+    let f = lat.to_radians();
+    let lon = 111_415.13 * f.cos() - 94.55 * (3.0 * f).cos() + 0.12 * (5.0 * f).cos();
+    let lat = 111_132.09 - 566.05 * (2.0 * f).cos() + 1.20 * (4.0 * f).cos();
+    (lon, lat)
+}
+
+/// Area on the ellipsoid in square metres, whatever the winding.
+pub(crate) fn area_m2(area: &MultiPolygon) -> f64 {
+    let ring =
+        |ring: &LineString| Polygon::new(ring.clone(), Vec::new()).geodesic_area_signed().abs();
+    let polygon = |polygon: &Polygon| {
+        ring(polygon.exterior()) - polygon.interiors().iter().map(ring).sum::<f64>()
+    };
+    area.iter().map(polygon).sum()
+}
+
+/// Mean width in metres: area over half the perimeter.
+pub(crate) fn width_m(area: &MultiPolygon, area_m2: f64) -> f64 {
+    let (lon_m, lat_m) = area
+        .0
+        .first()
+        .and_then(|polygon| polygon.exterior().0.first())
+        .map_or((1.0, 1.0), |corner| metres_per_degree(corner.y));
+    let perimeter: f64 =
+        area.lines_iter().map(|line| (line.dx() * lon_m).hypot(line.dy() * lat_m)).sum();
+    if perimeter > 0.0 { 2.0 * area_m2 / perimeter } else { 0.0 }
+}
+
+/// A ring as an area. A ring that crosses itself is normalised rather than refused: every part it
+/// winds around is inside, so that a drawing error stops no warning; where it crosses is returned
+/// so that the publisher hears of it.
+pub(crate) fn of_ring(ring: &Ring) -> Result<(MultiPolygon, Option<LatLon>), String> {
+    let coords: Vec<Coord> = ring.points().iter().copied().map(coord).collect();
+    if coords.windows(2).any(|pair| (pair[0].x - pair[1].x).abs() > 180.0) {
+        return Err("an edge spans more than 180 degrees of longitude: a polygon across the \
+                    antimeridian must be given as two"
+            .to_owned());
+    }
+    let mut area = MultiPolygon::new(vec![Polygon::new(LineString::new(coords), Vec::new())]);
+    let crossing = self_crossing(&area);
+    if crossing.is_some() {
+        area = area.union_with_fill_rule(&MultiPolygon::new(Vec::new()), FillRule::NonZero);
+    }
+    if area.unsigned_area() < AREA_MIN_DEGREES2 {
+        return Err("the polygon encloses no area".to_owned());
+    }
+    Ok((area, crossing))
+}
+
+/// Where two edges of an area properly cross; touching is allowed.
+pub(crate) fn self_crossing(area: &MultiPolygon) -> Option<LatLon> {
+    let edges = RTree::bulk_load(area.lines_iter().collect::<Vec<Line>>());
+    area.lines_iter().find_map(|line| {
+        edges.locate_in_envelope_intersecting(&line.envelope()).find_map(|other| {
+            match line_intersection(line, *other) {
+                Some(LineIntersection::SinglePoint { intersection, is_proper: true }) => {
+                    Some(point(intersection))
+                }
+                _ => None,
+            }
+        })
+    })
+}
+
+/// A circle on the ground as an area that is true within `city`, a box in degrees.
+pub(crate) fn of_circle(circle: &Circle, city: Rect) -> Result<Near, String> {
+    if !(0.0..=RADIUS_MAX_KM).contains(&circle.radius_km) {
+        return Err(format!(
+            "radius {} km is not within 0 to {RADIUS_MAX_KM} km, half the globe",
+            circle.radius_km
+        ));
+    }
+    let centre = Point(coord(circle.centre));
+    let radius_m = (circle.radius_km * 1_000.0).max(RADIUS_MIN_M);
+    let view = View::of(centre, city);
+    if radius_m >= view.farthest_m {
+        return Ok(Near::Everything);
+    }
+    if radius_m < view.nearest_m {
+        return Ok(Near::Nothing);
+    }
+    if view.farthest_m > ANTIPODE_M {
+        return Ok(Near::Everything);
+    }
+    let ring: LineString = if radius_m <= LOCAL_M.max(view.diagonal_m) {
+        arc(centre, radius_m, -180.0, 180.0).collect()
+    } else {
+        // Poles and the antimeridian make a huge circle's outline useless in degrees; the slice of
+        // it that looks towards the city is simple, and equal to it there.
+        let inner_m = (view.nearest_m - view.diagonal_m / 10.0).max(RADIUS_MIN_M);
+        let (from, to) = (view.bearing - view.spread, view.bearing + view.spread);
+        arc(centre, radius_m, from, to).chain(arc(centre, inner_m, to, from)).collect()
+    };
+    Ok(Near::Area(MultiPolygon::new(vec![Polygon::new(ring, Vec::new())])))
+}
+
+/// Points at a distance, from one bearing to another.
+fn arc(centre: Point, radius_m: f64, from: f64, to: f64) -> impl Iterator<Item = Coord> {
+    (0..=CIRCLE_SIDES).map(move |step| {
+        let bearing = from + (to - from) * f64::from(step) / f64::from(CIRCLE_SIDES);
+        Geodesic.destination(centre, bearing, radius_m).0
+    })
+}
+
+/// A box as seen from a point: bounds of its distance and direction.
+struct View {
+    nearest_m: f64,
+    farthest_m: f64,
+    diagonal_m: f64,
+    bearing: f64,
+    spread: f64,
+}
+
+impl View {
+    fn of(centre: Point, city: Rect) -> Self {
+        let (sw, ne) = (city.min(), city.max());
+        let bearing = Geodesic.bearing(centre, Point(city.center()));
+        let diagonal_m = Geodesic.distance(Point(sw), Point(ne));
+        let mut view =
+            Self { nearest_m: f64::INFINITY, farthest_m: 0.0, diagonal_m, bearing, spread: 0.0 };
+        for step in 0..=BOX_SAMPLES {
+            let t = f64::from(step) / f64::from(BOX_SAMPLES);
+            let (x, y) = (sw.x + t * city.width(), sw.y + t * city.height());
+            for sample in [(x, sw.y), (x, ne.y), (sw.x, y), (ne.x, y)].map(Point::from) {
+                let distance = Geodesic.distance(centre, sample);
+                view.nearest_m = view.nearest_m.min(distance);
+                view.farthest_m = view.farthest_m.max(distance);
+                let turn = Geodesic.bearing(centre, sample) - bearing;
+                let turn = (turn + 540.0).rem_euclid(360.0) - 180.0;
+                view.spread = view.spread.max(turn.abs());
+            }
+        }
+        // Between two samples the border can be at most one gap nearer or farther.
+        let gap_m = diagonal_m / f64::from(BOX_SAMPLES);
+        view.farthest_m += gap_m;
+        view.spread = (view.spread * 1.1 + 0.1).min(179.0);
+        let inside = (sw.x..=ne.x).contains(&centre.x()) && (sw.y..=ne.y).contains(&centre.y());
+        view.nearest_m = if inside { 0.0 } else { (view.nearest_m - gap_m).max(0.0) };
+        view
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_circles_area_is_true_to_a_thousandth() {
+        let city = Rect::new((106.0, 8.0), (108.0, 12.0));
+        for radius_km in [0.001, 0.4, 5.0, 60.0] {
+            let centre = LatLon::new(10.78, 106.70).expect("a point");
+            let near = of_circle(&Circle { centre, radius_km }, city).expect("a good radius");
+            let Near::Area(area) = near else { panic!("{radius_km} km lie in the city") };
+            let wanted = std::f64::consts::PI * radius_km * radius_km * 1e6;
+            let got = area_m2(&area);
+            assert!((got / wanted - 1.0).abs() < 0.001, "{radius_km} km: {got} m²");
+        }
+    }
+
+    #[test]
+    fn areas_and_widths_are_in_metres() {
+        let strip = MultiPolygon::new(vec![Polygon::new(
+            LineString::from(vec![(106.0, 10.0), (107.0, 10.0), (107.0, 10.001), (106.0, 10.001)]),
+            Vec::new(),
+        )]);
+        let area = area_m2(&strip);
+        assert!((width_m(&strip, area) - 110.6).abs() < 1.0, "{}", width_m(&strip, area));
+    }
+}
