@@ -100,7 +100,7 @@ pub enum ToClient<'a> {
         /// What was published.
         publication: View,
     },
-    /// The places were changed; what is live in new ones follows this.
+    /// The places were changed. What is live in new ones comes too, before this or after.
     Places {
         /// The units the device now has places in.
         units: Vec<String>,

@@ -3,6 +3,7 @@
 mod agencies;
 mod alerts;
 mod bus;
+mod gateway;
 mod replies;
 mod geofences;
 mod support;
