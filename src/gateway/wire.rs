@@ -98,7 +98,7 @@ pub enum ToClient<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         position: Option<&'a str>,
         /// What was published.
-        publication: View,
+        publication: Box<View>,
     },
     /// The places were changed. What is live in new ones comes too, before this or after.
     Places {

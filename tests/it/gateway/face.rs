@@ -7,6 +7,9 @@ use tokio::io::AsyncWriteExt;
 use super::house::{House, alert, cancel};
 use crate::support::citizen::{Citizen, ask, ask_json, within};
 
+/// Method, path, headers and body, and the status and code they get.
+type Refused<'a> = (&'a str, &'a str, &'a [&'a str], &'a [u8], u16, &'a str);
+
 #[tokio::test]
 async fn every_bad_input_is_refused_by_field_and_rule() {
     let house = House::open().await;
@@ -41,7 +44,7 @@ async fn every_bad_input_is_refused_by_field_and_rule() {
     }
     let json_type = "content-type: application/json";
     let big = vec![b' '; (1 << 20) + 1];
-    let others: [(&str, &str, &[&str], &[u8], u16, &str); 9] = [
+    let others: [Refused<'_>; 9] = [
         ("POST", "/v1/devices", &[json_type], b"{\n,", 400, "bad_json"),
         (
             "POST",

@@ -50,7 +50,7 @@ async fn a_gap_is_told_and_what_is_live_is_sent() {
     for strange in ["garbage", "AWUwAAA"] {
         let mut back = citizen.stream(Some(strange)).await;
         assert_eq!(back.expect("hello").await["recovered"], false);
-        assert_eq!(back.until_live().await, [live.clone()]);
+        assert_eq!(back.until_live().await, std::slice::from_ref(&live));
     }
     house.close().await;
 }
