@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::domain::alert::Alert;
 use crate::domain::geo::{LatLon, Ring};
 use crate::domain::notice::{AreaTarget, Notice};
+use crate::event::cap::{self, Mode};
 use crate::geofence::check::{Report, check};
 use crate::geofence::{City, Extent, Match, MatchSettings, Target, import};
 
@@ -146,7 +147,12 @@ fn parse_point(text: &str) -> anyhow::Result<LatLon> {
 fn read_target(file: &Path) -> anyhow::Result<Target> {
     let text = import::read_file(file)?;
     if text.trim_start().starts_with('<') {
-        bail!("{}: CAP XML is not read here", file.display());
+        let read = cap::read(text.as_bytes(), Mode::Lenient, &cap::Limits::feeds());
+        let read = read.map_err(|violations| {
+            let first = violations.first().map(ToString::to_string).unwrap_or_default();
+            anyhow!("{}: {first}", file.display())
+        })?;
+        return target_from_cap(&read.alert);
     }
     let target = target_from_json(&text);
     target.with_context(|| file.display().to_string())

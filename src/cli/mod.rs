@@ -65,7 +65,8 @@ impl Cli {
         match self.command {
             Command::Cap(command) => cap::run(&command, out),
             Command::Config(command) => config::run(&command, out),
-            Command::Geofences(args) => geofences::run(&args, Timestamp::now(), out),
+            Command::Geofences(args) => geofences::run(&args, Timestamp::now(), out)
+                .map_err(|error| BadInput(format!("{error:#}")).into()),
             Command::Demo(args) => block_on(demo::run(args)),
             Command::Serve(args) => block_on(serve::run(args)),
             Command::Publish(args) => block_on(publish::publish(args)),
@@ -93,11 +94,9 @@ pub struct BadInput(pub String);
 
 /// The exit code of an error.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let bad = error.chain().any(|cause| {
-        cause.is::<BadInput>()
-            || cause.is::<crate::config::Error>()
-            || cause.is::<crate::telemetry::FilterError>()
-    });
+    let bad = error.is::<BadInput>()
+        || error.is::<crate::config::Error>()
+        || error.is::<crate::telemetry::FilterError>();
     ExitCode::from(if bad { 2 } else { 1 })
 }
 

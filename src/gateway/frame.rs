@@ -88,7 +88,8 @@ impl Frames {
         let mut view = View::of(publication, variant.languages);
         (view.coarse, view.silent) = (variant.coarse, variant.silent);
         let position = position.filter(|_| variant.positioned);
-        let frame = Frame::of(&ToClient::Publication { position, publication: view });
+        let publication = Box::new(view);
+        let frame = Frame::of(&ToClient::Publication { position, publication });
         self.encoded.fetch_add(1, Ordering::Relaxed);
         if made.len() < VARIANTS_MAX {
             made.insert(variant, Arc::clone(&frame));

@@ -98,9 +98,9 @@ pub enum ToClient<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         position: Option<&'a str>,
         /// What was published.
-        publication: View,
+        publication: Box<View>,
     },
-    /// The places were changed; what is live in new ones follows this.
+    /// The places were changed. What is live in new ones comes too, before this or after.
     Places {
         /// The units the device now has places in.
         units: Vec<String>,

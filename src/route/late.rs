@@ -88,7 +88,7 @@ impl Follower {
                 .map(|row| row.dispatch)
                 .filter(|dispatch| matches!(dispatch.scope, Scope::Late { .. }))
                 .collect();
-            router::send(&self.parts, late).await?;
+            router::publish(&self.parts, &late).await?;
         }
         Ok(())
     }
@@ -174,7 +174,8 @@ impl Follower {
                 dispatches.push(dispatch);
             }
         }
-        router::send(&self.parts, dispatches).await
+        router::open(&self.parts, &dispatches).await?;
+        router::publish(&self.parts, &dispatches).await
     }
 
     /// Sorted memberships to send to, by channel and unit.

@@ -17,6 +17,7 @@ use crate::metrics;
 use crate::route::late::Routed;
 use crate::route::supersede::{AT_ONCE, Frozen, freeze};
 use crate::route::{Error, Parts, plan};
+use crate::store::ledger::Targeted;
 
 /// The consumer group of all routers.
 pub const GROUP: &str = "router";
@@ -64,11 +65,14 @@ async fn serve(parts: &Parts, mut consumer: Consumer, routed: &Routed) -> Result
 /// Routes one publication. Safe to repeat.
 pub async fn route(parts: &Parts, publication: &Publication) -> Result<(), Error> {
     let frozen = freeze(parts, publication).await?;
-    if !publication.reaches_people() || publication.is_expired(parts.clock.now()) {
+    let stored = parts.alerts.get(publication.id).await?;
+    let superseded = stored.is_some_and(|stored| stored.superseded_by.is_some());
+    let over = superseded || publication.is_expired(parts.clock.now());
+    if over || !publication.reaches_people() {
         tracing::info!(publication.id = %publication.id, "not for the public, or over: not sent");
         return Ok(());
     }
-    let dispatches = match &publication.audience {
+    let (dispatches, targeted) = match &publication.audience {
         Audience::Area(audience) => area(parts, publication, audience, &frozen).await?,
         Audience::Subject { subject } => {
             let devices = parts.registry.of_subject(subject).await?;
@@ -77,9 +81,8 @@ pub async fn route(parts: &Parts, publication: &Publication) -> Result<(), Error
                 *counts.entry(device.profile.address.channel()).or_default() += 1;
             }
             let targeted = counts.iter().map(|(channel, count)| (None, *channel, *count)).collect();
-            parts.ledger.set_targeted(publication.id, targeted).await?;
             let push = counts.keys().filter(|channel| Channel::PUSH.contains(channel));
-            push.map(|channel| plan::subject(publication, *channel, subject)).collect()
+            (push.map(|channel| plan::subject(publication, *channel, subject)).collect(), targeted)
         }
     };
     tracing::info!(
@@ -88,7 +91,9 @@ pub async fn route(parts: &Parts, publication: &Publication) -> Result<(), Error
         dispatches = dispatches.len(),
         "routed"
     );
-    send(parts, dispatches).await?;
+    open(parts, &dispatches).await?;
+    parts.ledger.set_targeted(publication.id, targeted).await?;
+    publish(parts, &dispatches).await?;
     let taken = parts.clock.now().duration_since(publication.accepted_at);
     metrics::routed(taken.as_secs_f64());
     Ok(())
@@ -99,7 +104,7 @@ async fn area(
     publication: &Publication,
     audience: &AreaAudience,
     frozen: &Frozen,
-) -> Result<Vec<Dispatch>, Error> {
+) -> Result<(Vec<Dispatch>, Vec<Targeted>), Error> {
     let mut targeted = frozen.reached.clone();
     let mut dispatches = plan::followers(publication, &frozen.reaching);
     if publication.action() != Action::Cancel {
@@ -128,21 +133,25 @@ async fn area(
     }
     let targeted =
         targeted.into_iter().map(|((unit, channel), count)| (unit, channel, count)).collect();
-    parts.ledger.set_targeted(publication.id, targeted).await?;
-    Ok(dispatches)
+    Ok((dispatches, targeted))
 }
 
-/// Rows in the ledger first, so that a later update can freeze even what no worker has taken yet;
-/// then the log.
-pub(crate) async fn send(parts: &Parts, dispatches: Vec<Dispatch>) -> Result<(), Error> {
+/// Rows in the ledger, before the log, so that a later update can freeze even what no worker has
+/// taken yet.
+pub(crate) async fn open(parts: &Parts, dispatches: &[Dispatch]) -> Result<(), Error> {
     let open = |dispatch: Dispatch| {
         let ledger = parts.ledger.clone();
         async move { ledger.open(&dispatch).await }
     };
-    let opened = stream::iter(dispatches.clone()).map(open).buffer_unordered(AT_ONCE);
+    let opened = stream::iter(dispatches.to_vec()).map(open).buffer_unordered(AT_ONCE);
     opened.try_for_each(|_| std::future::ready(Ok(()))).await?;
+    Ok(())
+}
+
+/// Dispatches onto the log; their rows are open.
+pub(crate) async fn publish(parts: &Parts, dispatches: &[Dispatch]) -> Result<(), Error> {
     let mut by_topic: BTreeMap<(Channel, Lane), Vec<Record>> = BTreeMap::new();
-    for dispatch in &dispatches {
+    for dispatch in dispatches {
         let records = by_topic.entry((dispatch.channel, dispatch.lane)).or_default();
         records.push(event::dispatch::encode(dispatch).into());
     }

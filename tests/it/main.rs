@@ -6,11 +6,12 @@ mod bus;
 mod cap;
 mod channel;
 mod events;
+mod gateway;
 mod geofences;
 mod ledger;
 mod path;
 mod registry;
 mod replies;
+mod tidy;
 
 mod support;
-mod tidy;

@@ -1,6 +1,6 @@
 //! What the integration tests share.
 
-pub mod road;
-
+pub mod citizen;
 pub mod http;
 pub mod node;
+pub mod road;

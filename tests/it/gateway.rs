@@ -1,0 +1,7 @@
+//! The gateway over real sockets: its streams, its routes, and clients in other languages.
+
+mod clients;
+mod face;
+mod house;
+mod limits;
+mod streams;
