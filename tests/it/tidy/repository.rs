@@ -150,6 +150,23 @@ fn every_problem_code_and_metric_is_documented() {
 }
 
 #[test]
+fn every_direct_dependency_is_explained() {
+    let mut found = Found::new();
+    let text = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
+    let manifest: toml::Table = toml::from_str(&text).expect("Cargo.toml is TOML");
+    let page = fs::read_to_string(root().join("docs/DEPENDENCIES.md")).unwrap_or_default();
+    for section in ["dependencies", "dev-dependencies"] {
+        let names = manifest.get(section).and_then(toml::Value::as_table);
+        for name in names.into_iter().flat_map(|table| table.keys()) {
+            if !page.contains(&format!("`{name}`")) {
+                found.add("docs/DEPENDENCIES.md", format!("does not say what `{name}` is for"));
+            }
+        }
+    }
+    found.settle("every direct dependency has its line");
+}
+
+#[test]
 fn links_between_the_pages_lead_somewhere() {
     let mut found = Found::new();
     for (path, text) in texts().into_iter().filter(|(path, _)| path.ends_with(".md")) {
