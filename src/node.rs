@@ -11,6 +11,9 @@ use anyhow::{Context, Result, anyhow};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 
+use crate::auth::bearer::Verifier;
+use crate::auth::citizen::Doorkeeper;
+use crate::auth::ticket::Tickets;
 use crate::bus::Bus;
 use crate::channel::Sender;
 use crate::clock::Clock;
@@ -19,6 +22,7 @@ use crate::console::{self, Console};
 use crate::domain::audience::Boundaries;
 use crate::domain::channel::Channel;
 use crate::domain::status_kinds::StatusKinds;
+use crate::gateway::Gateway;
 use crate::geofence::City;
 use crate::ingest::{self, Ingest};
 use crate::lifecycle::{Drained, Lifecycle};
@@ -27,10 +31,6 @@ use crate::store::alerts::{self, Alerts};
 use crate::store::ledger::{self, Ledger};
 use crate::store::registry::{self, Registry};
 use crate::store::replies::{self, Replies};
-use crate::auth::bearer::Verifier;
-use crate::auth::citizen::Doorkeeper;
-use crate::auth::ticket::Tickets;
-use crate::gateway::Gateway;
 use crate::{fanout, gateway, http, metrics, receipt, route};
 
 mod housekeeping;
@@ -139,9 +139,8 @@ fn lock(config: &Config) -> Result<File> {
         .with_context(|| format!("node.data_dir: cannot make {}", dir.display()))?;
     let path = dir.join("lock");
     let file = File::create(&path).with_context(|| path.display().to_string())?;
-    file.try_lock().with_context(|| {
-        format!("node.data_dir: another node runs in {}", dir.display())
-    })?;
+    file.try_lock()
+        .with_context(|| format!("node.data_dir: another node runs in {}", dir.display()))?;
     Ok(file)
 }
 
@@ -335,12 +334,7 @@ fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
         ledger: parts.ledger.clone(),
         replies: parts.replies.clone(),
         city: Arc::clone(&parts.city),
-        doorkeeper: Doorkeeper::new(
-            parts.registry.clone(),
-            verifier,
-            tickets,
-            parts.clock.clone(),
-        ),
+        doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone()),
         node_key: key::derived(&key, "device").into(),
         clock: parts.clock.clone(),
     })

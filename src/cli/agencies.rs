@@ -24,7 +24,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  loa agencies list --data-dir data")]
     List(DirArgs),
     /// Make an API key; it is shown once
-    #[command(after_help = "Example:\n  loa agencies key pc07 --key-name duty-desk --data-dir data")]
+    #[command(
+        after_help = "Example:\n  loa agencies key pc07 --key-name duty-desk --data-dir data"
+    )]
     Key(KeyArgs),
     /// Revoke an API key at once
     #[command(after_help = "Example:\n  loa agencies revoke pc07 --key-name duty-desk")]
@@ -157,7 +159,8 @@ async fn list(dir: DirArgs) -> Result<bool> {
     for agency in all {
         println!("{}  {}", agency.id, agency.name);
         for key in agencies.keys(&agency.id).await? {
-            let used = key.last_used.map_or("never used".to_owned(), |at| format!("last used {at}"));
+            let used =
+                key.last_used.map_or("never used".to_owned(), |at| format!("last used {at}"));
             let state = match (key.revoked, key.expires) {
                 (Some(at), _) => format!("revoked {at}"),
                 (None, Some(at)) => format!("expires {at}"),

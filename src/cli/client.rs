@@ -68,10 +68,10 @@ impl Server {
         body: Option<Body>,
     ) -> Result<(StatusCode, Bytes)> {
         let host = url.host_str().ok_or_else(|| BadInput(format!("{url}: no host")))?;
-        let port = url.port_or_known_default().ok_or_else(|| BadInput(format!("{url}: no port")))?;
-        let path = url.query().map_or(url.path().to_owned(), |query| {
-            format!("{}?{query}", url.path())
-        });
+        let port =
+            url.port_or_known_default().ok_or_else(|| BadInput(format!("{url}: no port")))?;
+        let path =
+            url.query().map_or(url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -81,8 +81,9 @@ impl Server {
             request = request.header(CONTENT_TYPE, *kind);
         }
         let request = request.body(Full::new(body.map(|(_, bytes)| bytes).unwrap_or_default()))?;
-        let stream =
-            TcpStream::connect((host, port)).await.with_context(|| format!("cannot reach {url}"))?;
+        let stream = TcpStream::connect((host, port))
+            .await
+            .with_context(|| format!("cannot reach {url}"))?;
         if url.scheme() == "https" {
             let name = rustls_pki_types::ServerName::try_from(host.to_owned())?;
             over(connector()?.connect(name, stream).await?, request).await

@@ -46,8 +46,7 @@ pub async fn run(args: Args) -> Result<bool> {
     let mut config = config::load(args.config.as_deref(), &args.flags())?;
     telemetry::install(&config.log)?;
     let simulator = simulate_without_credentials(&mut config).await?;
-    let outside =
-        Outside { clock: Clock::System, listener: None, simulated: simulator.is_some() };
+    let outside = Outside { clock: Clock::System, listener: None, simulated: simulator.is_some() };
     let node = Node::start(&config, outside).await?;
     println!("loa listens on http://{}", node.address);
     let tasks = node.tasks.clone();
@@ -73,9 +72,7 @@ pub async fn run(args: Args) -> Result<bool> {
 }
 
 /// Without any provider's credentials a node sends to a simulator of its own, loudly.
-pub(super) async fn simulate_without_credentials(
-    config: &mut Config,
-) -> Result<Option<Providers>> {
+pub(super) async fn simulate_without_credentials(config: &mut Config) -> Result<Option<Providers>> {
     if config.channel.apns.is_some() || config.channel.fcm.is_some() {
         return Ok(None);
     }

@@ -105,8 +105,7 @@ pub async fn redrive(
 ) -> Result<axum::Json<RedriveAnswer>, Problem> {
     let found = read(&console, partition, offset).await?;
     let not_found = || Problem::new(Code::NotFound, format!("no letter at {partition}/{offset}"));
-    let delivery =
-        found.iter().find(|one| one.position.offset == offset).ok_or_else(not_found)?;
+    let delivery = found.iter().find(|one| one.position.offset == offset).ok_or_else(not_found)?;
     let letter = decode(delivery).map_err(|why| Problem::new(Code::Conflict, why))?;
     let topic: TopicId = letter
         .topic

@@ -30,7 +30,9 @@ pub fn next_attempt(
     let spread = own.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
     let delay = match wish {
         // A tenth on top of the wish, so that a fleet that was told the same does not come at once.
-        Some(wish) => wish.min(PROVIDER_CAP).mul_f64(1.0 + 0.1 * jitter.clamp(0.0, 1.0)).max(spread),
+        Some(wish) => {
+            wish.min(PROVIDER_CAP).mul_f64(1.0 + 0.1 * jitter.clamp(0.0, 1.0)).max(spread)
+        }
         None => spread,
     };
     let due = now.checked_add(delay).ok()?;

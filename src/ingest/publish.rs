@@ -98,8 +98,10 @@ impl Ingest {
             if mine.is_empty() {
                 continue;
             }
-            let records: Vec<Record> =
-                mine.iter().map(|publication| event::publication::encode(publication).into()).collect();
+            let records: Vec<Record> = mine
+                .iter()
+                .map(|publication| event::publication::encode(publication).into())
+                .collect();
             let topic = TopicId::Publications(lane);
             let positions = self.bus.publish(topic, records).await.map_err(bus_problem)?;
             let marks = mine.iter().zip(positions).map(|(publication, position)| {

@@ -30,7 +30,8 @@ fn described_with_credentials(mut document: OpenApi) -> OpenApi {
     let bearer = || HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
     let agency = bearer().description(Some("An agency's API key, `loa_…`")).build();
     components.add_security_scheme("api_key", SecurityScheme::Http(agency));
-    let citizen = bearer().bearer_format("JWT").description(Some("A citizen's access token")).build();
+    let citizen =
+        bearer().bearer_format("JWT").description(Some("A citizen's access token")).build();
     components.add_security_scheme("bearer", SecurityScheme::Http(citizen));
     let device = ApiKeyValue::with_description("Authorization", "Loa-Device <id>:<secret>");
     components.add_security_scheme("device", SecurityScheme::ApiKey(ApiKey::Header(device)));

@@ -125,12 +125,12 @@ impl Follower {
             return Ok(());
         }
         let rows = self.parts.ledger.of_publication(publication.id).await?;
-        let bounds = rows.iter().filter(|row| row.dispatch.reached_by.is_empty()).filter_map(|row| {
-            match row.dispatch.scope {
+        let bounds = rows.iter().filter(|row| row.dispatch.reached_by.is_empty()).filter_map(
+            |row| match row.dispatch.scope {
                 Scope::Range { upto, .. } => Some(upto),
                 _ => None,
-            }
-        });
+            },
+        );
         // No range yet: not routed. It will be announced.
         let Some(upto) = bounds.max() else { return Ok(()) };
         let mut from = upto;

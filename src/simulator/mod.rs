@@ -3,8 +3,8 @@
 
 pub mod alerts;
 mod apns;
-mod credentials;
 pub mod citizens;
+mod credentials;
 pub mod faults;
 mod fcm;
 pub mod providers;

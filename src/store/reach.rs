@@ -94,7 +94,12 @@ impl Reach {
     }
 
     /// How a membership stands to the dispatches over its unit and shard.
-    pub fn of_range(&self, channel: Channel, (unit, shard): (&UnitCode, u16), seq: Seq) -> Standing {
+    pub fn of_range(
+        &self,
+        channel: Channel,
+        (unit, shard): (&UnitCode, u16),
+        seq: Seq,
+    ) -> Standing {
         let scope = Scope::Range { unit: unit.clone(), shard, upto: seq };
         [false, true]
             .into_iter()

@@ -12,7 +12,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn agency(id: &str) -> Agency {
     let id = id.parse().expect("an id");
-    Agency { id, name: "Đài khí tượng".to_owned(), jurisdiction: Jurisdiction::unlimited(), operator: false }
+    Agency {
+        id,
+        name: "Đài khí tượng".to_owned(),
+        jurisdiction: Jurisdiction::unlimited(),
+        operator: false,
+    }
 }
 
 fn id(text: &str) -> AgencyId {

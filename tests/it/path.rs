@@ -10,7 +10,9 @@ async fn an_accepted_alert_reaches_every_phone_in_its_area_once() {
     let mix = Mix { apns: 500, fcm: 500, ..Mix::default() };
     let population = test.populate(2_000, mix).await;
     let id = test.publish(AlertXml::hot("path-1", CENTRE).render()).await;
-    let funnel = test.funnel_where(id, |funnel| funnel.total.targeted > 0 && funnel.open_dispatches == 0).await;
+    let funnel = test
+        .funnel_where(id, |funnel| funnel.total.targeted > 0 && funnel.open_dispatches == 0)
+        .await;
     let stored = test.node.parts.alerts.get(id).await.expect("a store").expect("stored");
     let loa::domain::audience::Audience::Area(area) = &stored.publication.audience else {
         panic!("an alert has an area");

@@ -92,7 +92,8 @@ pub async fn run(args: Args) -> Result<bool> {
         println!("{document}");
     } else {
         summaries.iter().for_each(Summary::print);
-        let verdict = if reached { "everyone targeted was reached" } else { "NOT EVERYONE WAS REACHED" };
+        let verdict =
+            if reached { "everyone targeted was reached" } else { "NOT EVERYONE WAS REACHED" };
         println!("\n{verdict}");
     }
     if args.keep {

@@ -32,8 +32,7 @@ fn style(template: &str) -> ProgressStyle {
 impl Screen {
     /// A screen; nothing is drawn when the answer is to be JSON, or the output is no terminal.
     pub fn new(json: bool) -> Self {
-        let target =
-            if json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target = if json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         Self { bars: MultiProgress::with_draw_target(target) }
     }
 

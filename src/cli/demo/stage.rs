@@ -24,9 +24,7 @@ use crate::domain::funnel::Funnel;
 use crate::domain::ids::PublicationId;
 use crate::geofence::import;
 use crate::node::{Node, Outside};
-use crate::simulator::citizens::{
-    Mix, Population, Tally, Uplink, answer_pushes, hold_sockets,
-};
+use crate::simulator::citizens::{Mix, Population, Tally, Uplink, answer_pushes, hold_sockets};
 use crate::simulator::providers::{Options, Providers};
 use crate::store::ledger::Ledger;
 use crate::telemetry;
@@ -133,9 +131,8 @@ impl Stage {
     pub async fn expected(&self, id: PublicationId) -> Result<u64> {
         let stored = self.node.parts.alerts.get(id).await?.context("the publication is stored")?;
         let Audience::Area(area) = &stored.publication.audience else { return Ok(0) };
-        let inside = |index: &u32| {
-            area.owner(&self.population.device(*index).profile.places).is_some()
-        };
+        let inside =
+            |index: &u32| area.owner(&self.population.device(*index).profile.places).is_some();
         Ok((0..self.population.size()).filter(inside).count() as u64)
     }
 

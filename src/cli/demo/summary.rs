@@ -92,11 +92,7 @@ impl Summary {
                 p99: round(seen.p99),
                 last: round(seen.last),
             },
-            names: funnel
-                .units
-                .keys()
-                .map(|code| (code.to_string(), unit_name(code)))
-                .collect(),
+            names: funnel.units.keys().map(|code| (code.to_string(), unit_name(code))).collect(),
             units: funnel
                 .units
                 .into_iter()

@@ -185,8 +185,7 @@ pub async fn post_status_changes(
 ) -> Result<Response, Problem> {
     let checked = ingest.review_changes(&caller.agency, batch.changes)?;
     let published = ingest.publish(&caller.agency, checked).await?;
-    let accepted =
-        published.iter().map(|one| AcceptedAnswer::of(one, None, Vec::new())).collect();
+    let accepted = published.iter().map(|one| AcceptedAnswer::of(one, None, Vec::new())).collect();
     Ok((StatusCode::ACCEPTED, axum::Json(BatchAnswer { accepted })).into_response())
 }
 

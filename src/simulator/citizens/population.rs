@@ -181,7 +181,8 @@ impl Population {
     }
 
     fn random(&self, index: u32, purpose: u64) -> StdRng {
-        let mixed = self.seed ^ (u64::from(index) << 8 | purpose).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed =
+            self.seed ^ (u64::from(index) << 8 | purpose).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         StdRng::seed_from_u64(mixed)
     }
 }

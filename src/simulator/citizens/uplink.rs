@@ -99,8 +99,7 @@ async fn once(
     if connection.as_ref().is_none_or(SendRequest::is_closed) {
         let stream = TcpStream::connect(node).await?;
         stream.set_nodelay(true)?;
-        let (sender, driver) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(driver);
         *connection = Some(sender);
     }

@@ -86,11 +86,7 @@ impl Socket {
         }
     }
 
-    async fn session(
-        &mut self,
-        opening: &tokio::sync::Semaphore,
-        live: &mut bool,
-    ) -> Result<()> {
+    async fn session(&mut self, opening: &tokio::sync::Semaphore, live: &mut bool) -> Result<()> {
         let permit = opening.acquire().await.context("closed")?;
         let stream = TcpStream::connect(self.node).await?;
         stream.set_nodelay(true)?;

@@ -45,8 +45,7 @@ pub async fn ask(
     credentials: Option<&str>,
     body: Option<(&str, Bytes)>,
 ) -> Result<Answer> {
-    let mut request =
-        Request::builder().method(method).uri(path).header(HOST, node.to_string());
+    let mut request = Request::builder().method(method).uri(path).header(HOST, node.to_string());
     if let Some(credentials) = credentials {
         request = request.header(AUTHORIZATION, credentials);
     }

@@ -106,11 +106,7 @@ impl TestNode {
     }
 
     /// Waits until a publication's funnel fulfils a condition; the test fails when it does not.
-    pub async fn funnel_where(
-        &self,
-        id: PublicationId,
-        holds: impl Fn(&Funnel) -> bool,
-    ) -> Funnel {
+    pub async fn funnel_where(&self, id: PublicationId, holds: impl Fn(&Funnel) -> bool) -> Funnel {
         let mut changes = self.node.parts.ledger.watch();
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
