@@ -1,10 +1,12 @@
 //! Loa (Vietnamese for loudspeaker): realtime notification and emergency alerts for a whole city.
 //!
 //! ```text
-//! agency ─ HTTP ─→ ingest ─→ log: publications.<lane> ─┬→ route ─→ log: dispatches.<channel>.<lane> ─→ fanout ─→ apns │ fcm
-//!                                                      └→ gateway ─→ citizens' websockets and event streams   │
-//! citizens ─ HTTP ─→ registry (devices by unit and shard)                                                      ↓
-//! operators ←─ funnel ←─ ledger ←────────────────────────── receipts (providers' answers, apps' receipts) ←────┘
+//! agency ─ HTTP ─→ ingest ─→ log: publications.<lane> ─┬→ route ─→ log: dispatches.<channel>.<lane>
+//!                                                      │                        ↓
+//!                                                      │          fanout ─→ apns │ fcm
+//!                                                      └→ gateway ─→ websockets    │
+//! citizens ─ HTTP ─→ registry (devices by unit and shard)                          ↓
+//! operators ←─ funnel ←─ ledger ←─ receipts (providers' answers, apps' receipts) ←─┘
 //! ```
 //!
 //! Modules in reading order; who may use whom is written in `docs/ARCHITECTURE.md` and held by a

@@ -56,7 +56,7 @@ pub enum Trespass {
     #[error("the agency may not publish this kind ({0:?})")]
     Kind(Kind),
     /// Units outside.
-    #[error("outside the agency's units: {}", .0.iter().map(UnitCode::as_str).collect::<Vec<_>>().join(", "))]
+    #[error("outside the agency's units: {}", listed(.0))]
     Units(Vec<UnitCode>),
     /// A category outside.
     #[error("the agency may not use category {0}")]
@@ -69,6 +69,10 @@ pub enum Trespass {
         /// The gravest allowed.
         highest: Severity,
     },
+}
+
+fn listed(units: &[UnitCode]) -> String {
+    units.iter().map(UnitCode::as_str).collect::<Vec<_>>().join(", ")
 }
 
 impl Jurisdiction {

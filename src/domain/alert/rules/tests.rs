@@ -8,7 +8,8 @@ fn base() -> Value {
         "status": "Actual", "msg_type": "Alert", "scope": "Public", "note": "n",
         "infos": [{
             "language": "vi-VN", "categories": ["Met"], "event": "Triều cường",
-            "urgency": "Expected", "severity": "Severe", "certainty": "Likely", "web": "https://hcm.example.vn",
+            "urgency": "Expected", "severity": "Severe", "certainty": "Likely",
+            "web": "https://hcm.example.vn",
             "effective": "2026-10-09T05:30:00+07:00", "expires": "2026-10-09T20:00:00+07:00",
             "parameters": [{"name": "a", "value": ""}],
             "resources": [{"description": "map", "mime_type": "image/png"}],
