@@ -1,4 +1,4 @@
-//! The kinds of status change are data: `config/status-kinds.toml`, built in, or a file in its
+//! The kinds of status change are data: `src/domain/status-kinds.toml`, built in, or a file in its
 //! place. Ingest checks every status change against them; a push takes its words from them.
 //!
 //! Promise: what concerns one citizen never stands on a lock screen. The words of a push come from
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::domain::lint::Finding;
 use crate::domain::status_change::StatusChange;
 
-const BUILT_IN: &str = include_str!("../../config/status-kinds.toml");
+const BUILT_IN: &str = include_str!("status-kinds.toml");
 
 /// Kinds a file may hold: far more than a city has, small enough to list in an error.
 pub const KINDS_MAX: usize = 64;
