@@ -9,6 +9,7 @@
 //!   goes to everyone they reached ([`supersede`]).
 //! - *Late joiners are warned*: it follows the registry's changes ([`late`]).
 
+pub mod census;
 pub mod late;
 pub mod plan;
 pub mod router;

@@ -16,7 +16,7 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics;
 use crate::route::late::Routed;
 use crate::route::supersede::{AT_ONCE, Frozen, freeze};
-use crate::route::{Error, Parts, plan};
+use crate::route::{Error, Parts, census, plan};
 use crate::store::ledger::Targeted;
 
 /// The consumer group of all routers.
@@ -92,10 +92,30 @@ pub async fn route(parts: &Parts, publication: &Publication) -> Result<(), Error
         "routed"
     );
     open(parts, &dispatches).await?;
-    parts.ledger.set_targeted(publication.id, targeted).await?;
+    parts.ledger.set_targeted(publication.id, targeted.clone()).await?;
     publish(parts, &dispatches).await?;
     let taken = parts.clock.now().duration_since(publication.accepted_at);
     metrics::routed(taken.as_secs_f64());
+    recount(parts, publication, targeted).await
+}
+
+/// Puts the exact number of websocket devices in the estimate's place; a withdrawal keeps the
+/// number of those who got what it withdraws.
+async fn recount(
+    parts: &Parts,
+    publication: &Publication,
+    mut targeted: Vec<Targeted>,
+) -> Result<(), Error> {
+    let Audience::Area(audience) = &publication.audience else { return Ok(()) };
+    if publication.action() != Action::Alert {
+        return Ok(());
+    }
+    let upto = parts.registry.last_seq().await?;
+    let counts = census::websockets(parts, publication, audience, upto).await?;
+    targeted.retain(|(_, channel, _)| *channel != Channel::Websocket);
+    let counted = counts.into_iter().map(|(unit, count)| (Some(unit), Channel::Websocket, count));
+    targeted.extend(counted);
+    parts.ledger.set_targeted(publication.id, targeted).await?;
     Ok(())
 }
 
