@@ -1,8 +1,8 @@
 //! Loa (Vietnamese for loudspeaker): realtime notification and emergency alerts for a whole city.
 //!
 //! ```text
-//! agency ─ HTTP ─→ ingest ─→ log: publications.<lane> ─┬→ route ─→ log: dispatches.<channel>.<lane>
-//!                                                      │                        ↓
+//! agency ─ HTTP ─→ ingest ─→ log: publications.<lane> ─┬→ route ─→ log: dispatches.<channel>.<…>
+//!                                                      │                       ↓
 //!                                                      │          fanout ─→ apns │ fcm
 //!                                                      └→ gateway ─→ websockets    │
 //! citizens ─ HTTP ─→ registry (devices by unit and shard)                          ↓
