@@ -89,7 +89,9 @@ async fn work(
                     acks.begin(delivery.position);
                     let (shared, road) = (Arc::clone(&shared), road.clone());
                     let (active, stop) = (Arc::clone(&active), stop.clone());
-                    open.spawn(async move { one(&shared, &road, delivery, (&active, &stop)).await });
+                    open.spawn(async move {
+                        one(&shared, &road, delivery, (&active, &stop)).await
+                    });
                 }
             }
         }

@@ -28,8 +28,8 @@ use crate::store::replies::{Begun, Lease, Reply};
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeviceInput {
-    /// Where its pushes go: `{"channel":"apns","token":"…","environment":"production","topic":"…"}`,
-    /// `{"channel":"fcm","kind":"token","value":"…"}`; absent for a browser.
+    /// Where its pushes go: `{"channel":"apns","token":"…","environment":"production",
+    /// "topic":"…"}` or `{"channel":"fcm","kind":"token","value":"…"}`; absent for a browser.
     #[serde(default = "no_address")]
     #[schema(value_type = Option<Object>)]
     address: PushAddress,

@@ -52,7 +52,8 @@ fn area_target(target: &Value) -> AreaTarget {
 }
 
 /// S07 has six circles, and its expected shares are those of the best single circle of each unit
-/// (Sài Gòn 0.165); the union that CAP means covers more (0.314). So it is matched circle by circle.
+/// (Sài Gòn 0.165); the union that CAP means covers more (0.314). So it is matched circle by
+/// circle.
 fn share_of(city: &City, scenario: &str, target: &AreaTarget, code: &str) -> Option<f64> {
     let settings = MatchSettings::default();
     let share = |target: &AreaTarget| {
@@ -66,8 +67,8 @@ fn share_of(city: &City, scenario: &str, target: &AreaTarget, code: &str) -> Opt
     target.circles.iter().filter_map(single).reduce(f64::max)
 }
 
-/// The scenarios' circles were drawn on a sphere of mean radius, half a per cent short from north to
-/// south here; on the ellipsoid S13 covers 0.308 of the small 27265 instead of 0.290.
+/// The scenarios' circles were drawn on a sphere of mean radius, half a per cent short from north
+/// to south here; on the ellipsoid S13 covers 0.308 of the small 27265 instead of 0.290.
 fn tolerance(scenario: &str, code: &str) -> f64 {
     if scenario.starts_with("S13") && code == "27265" { 0.02 } else { 0.01 }
 }
