@@ -11,7 +11,7 @@ use crate::cli::BadInput;
 use crate::domain::agency::{Agency, Jurisdiction, Kind};
 use crate::domain::alert::{Category, Severity};
 use crate::domain::ids::{AgencyId, UnitCode};
-use crate::store::agencies::{Agencies, Settings};
+use crate::store::agencies::{self, Agencies, Settings};
 
 /// What to do with agencies.
 #[derive(Debug, Subcommand)]
@@ -24,7 +24,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  loa agencies list --data-dir data")]
     List(DirArgs),
     /// Make an API key; it is shown once
-    #[command(after_help = "Example:\n  loa agencies key pc07 --key-name duty-desk --data-dir data")]
+    #[command(
+        after_help = "Example:\n  loa agencies key pc07 --key-name duty-desk --data-dir data"
+    )]
     Key(KeyArgs),
     /// Revoke an API key at once
     #[command(after_help = "Example:\n  loa agencies revoke pc07 --key-name duty-desk")]
@@ -93,7 +95,8 @@ pub async fn run(command: Command) -> Result<bool> {
         Command::Revoke(args) => {
             let agencies = open(&args.dir).await?;
             let agency = id(&args.id)?;
-            let revoked = agencies.revoke(&agency, &args.key_name, Timestamp::now()).await?;
+            let revoked = agencies.revoke(&agency, &args.key_name, Timestamp::now()).await;
+            let revoked = revoked.map_err(refused)?;
             println!("{}", if revoked { "revoked" } else { "there is no such key" });
             Ok(revoked)
         }
@@ -104,6 +107,14 @@ async fn open(dir: &DirArgs) -> Result<Agencies> {
     std::fs::create_dir_all(&dir.data_dir)
         .with_context(|| format!("--data-dir {}", dir.data_dir.display()))?;
     Ok(Agencies::open(&Settings { dir: dir.data_dir.clone() }).await?)
+}
+
+/// What the store refuses is the caller's to mend; that it fails is not.
+fn refused(error: agencies::Error) -> anyhow::Error {
+    match error {
+        agencies::Error::Storage(_) => error.into(),
+        _ => BadInput(error.to_string()).into(),
+    }
 }
 
 fn id(text: &str) -> Result<AgencyId> {
@@ -157,7 +168,8 @@ async fn list(dir: DirArgs) -> Result<bool> {
     for agency in all {
         println!("{}  {}", agency.id, agency.name);
         for key in agencies.keys(&agency.id).await? {
-            let used = key.last_used.map_or("never used".to_owned(), |at| format!("last used {at}"));
+            let used =
+                key.last_used.map_or("never used".to_owned(), |at| format!("last used {at}"));
             let state = match (key.revoked, key.expires) {
                 (Some(at), _) => format!("revoked {at}"),
                 (None, Some(at)) => format!("expires {at}"),
@@ -173,7 +185,8 @@ async fn key(args: KeyArgs) -> Result<bool> {
     let now = Timestamp::now();
     let expires = args.days.map(|days| now + SignedDuration::from_hours(24 * i64::from(days)));
     let agency = id(&args.id)?;
-    let key = open(&args.dir).await?.add_key(&agency, &args.key_name, now, expires).await?;
+    let agencies = open(&args.dir).await?;
+    let key = agencies.add_key(&agency, &args.key_name, now, expires).await.map_err(refused)?;
     if args.dir.json {
         let document = serde_json::json!({ "agency": agency, "key": key.expose() });
         println!("{document}");

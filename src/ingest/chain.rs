@@ -50,7 +50,8 @@ impl Ingest {
             let sent = reference.sent.instant();
             let known = self.alerts.by_identity(sender, identifier, sent).await;
             let Some(stored) = known.map_err(store_problem)? else {
-                let message = format!("no message {sender},{identifier},{} is known", reference.sent);
+                let message =
+                    format!("no message {sender},{identifier},{} is known", reference.sent);
                 errors.push(FieldError::new(path, "reference_known", message));
                 continue;
             };

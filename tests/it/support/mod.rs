@@ -4,3 +4,5 @@ pub mod road;
 
 pub mod http;
 pub mod node;
+pub mod process;
+pub mod client;
