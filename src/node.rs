@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +95,7 @@ impl Node {
                 .with_context(|| format!("node.listen: cannot bind {}", config.node.listen))?,
         };
         let address = listener.local_addr()?;
-        let lock = lock(config)?;
+        let lock = lock(&config.node.data_dir)?;
         let parts = open(config, outside.clock).await?;
         let tasks = Lifecycle::new();
         let ready = tasks.part("node");
@@ -133,8 +134,8 @@ impl Node {
     }
 }
 
-fn lock(config: &Config) -> Result<File> {
-    let dir = &config.node.data_dir;
+/// Takes a data directory for this process alone, for as long as the file is held.
+pub fn lock(dir: &Path) -> Result<File> {
     std::fs::create_dir_all(dir)
         .with_context(|| format!("node.data_dir: cannot make {}", dir.display()))?;
     let path = dir.join("lock");

@@ -11,7 +11,7 @@ use crate::cli::BadInput;
 use crate::domain::agency::{Agency, Jurisdiction, Kind};
 use crate::domain::alert::{Category, Severity};
 use crate::domain::ids::{AgencyId, UnitCode};
-use crate::store::agencies::{Agencies, Settings};
+use crate::store::agencies::{self, Agencies, Settings};
 
 /// What to do with agencies.
 #[derive(Debug, Subcommand)]
@@ -95,7 +95,8 @@ pub async fn run(command: Command) -> Result<bool> {
         Command::Revoke(args) => {
             let agencies = open(&args.dir).await?;
             let agency = id(&args.id)?;
-            let revoked = agencies.revoke(&agency, &args.key_name, Timestamp::now()).await?;
+            let revoked = agencies.revoke(&agency, &args.key_name, Timestamp::now()).await;
+            let revoked = revoked.map_err(refused)?;
             println!("{}", if revoked { "revoked" } else { "there is no such key" });
             Ok(revoked)
         }
@@ -106,6 +107,14 @@ async fn open(dir: &DirArgs) -> Result<Agencies> {
     std::fs::create_dir_all(&dir.data_dir)
         .with_context(|| format!("--data-dir {}", dir.data_dir.display()))?;
     Ok(Agencies::open(&Settings { dir: dir.data_dir.clone() }).await?)
+}
+
+/// What the store refuses is the caller's to mend; that it fails is not.
+fn refused(error: agencies::Error) -> anyhow::Error {
+    match error {
+        agencies::Error::Storage(_) => error.into(),
+        _ => BadInput(error.to_string()).into(),
+    }
 }
 
 fn id(text: &str) -> Result<AgencyId> {
@@ -176,7 +185,8 @@ async fn key(args: KeyArgs) -> Result<bool> {
     let now = Timestamp::now();
     let expires = args.days.map(|days| now + SignedDuration::from_hours(24 * i64::from(days)));
     let agency = id(&args.id)?;
-    let key = open(&args.dir).await?.add_key(&agency, &args.key_name, now, expires).await?;
+    let agencies = open(&args.dir).await?;
+    let key = agencies.add_key(&agency, &args.key_name, now, expires).await.map_err(refused)?;
     if args.dir.json {
         let document = serde_json::json!({ "agency": agency, "key": key.expose() });
         println!("{document}");

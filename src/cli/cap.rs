@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use crate::cli::BadInput;
 use crate::domain::alert::profile;
 use crate::event::cap::{Limits, Mode, Severity, Version, Violation, read, read_json};
 
@@ -81,7 +81,7 @@ fn check_file(args: &Check, file: &Path) -> anyhow::Result<Verdict> {
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(limits.bytes as u64 + 1).read_to_end(&mut bytes))
-        .with_context(|| format!("cannot read {name}"))?;
+        .map_err(|error| BadInput(format!("cannot read {name}: {error}")))?;
     let is_json = bytes.trim_ascii_start().starts_with(b"{");
     let result = if is_json {
         read_json(&bytes).map(|alert| (alert, None, Vec::new()))

@@ -60,7 +60,8 @@ pub async fn run(command: Command) -> Result<bool> {
     let Command::Load(args) = command;
     let began = Instant::now();
     let settings = Settings { dir: args.data_dir.clone(), shards: args.shards };
-    std::fs::create_dir_all(&args.data_dir)?;
+    // A running node counts its devices in memory and would not see these.
+    let _lock = crate::node::lock(&args.data_dir)?;
     let registry = Registry::open(&settings, Clock::System).await?;
     let file = File::open(&args.file)
         .map_err(|error| BadInput(format!("{}: {error}", args.file.display())))?;

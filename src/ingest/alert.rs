@@ -1,5 +1,7 @@
 //! CAP alerts and updates: from the body to a checked draft.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,11 +13,12 @@ use crate::domain::alert::{Alert, MsgType, Scope};
 use crate::domain::audience::Audience;
 use crate::domain::lane::Lane;
 use crate::domain::lint;
-use crate::domain::publication::Content;
+use crate::domain::publication::{Content, Publication};
 use crate::event::cap;
 use crate::http::{Code, FieldError, Problem};
 use crate::ingest::Ingest;
-use crate::ingest::publish::{Checked, within_jurisdiction};
+use crate::ingest::cancel::alert_of;
+use crate::ingest::publish::{Checked, store_problem, within_jurisdiction};
 use crate::store::alerts::Identity;
 
 /// How the body is written.
@@ -107,6 +110,23 @@ impl Ingest {
             content: Content::Alert(Box::new(alert)),
         };
         Ok(Reviewed { checked, warnings })
+    }
+
+    /// The publication of a message that came before, whatever has become of its chain since: a
+    /// publisher whose answer was lost repeats itself, and is answered as it was.
+    pub async fn repeated(
+        &self,
+        agency: &Agency,
+        alert: &Alert,
+    ) -> Result<Option<(Arc<Publication>, Vec<Warning>)>, Problem> {
+        let (sender, identifier) = (&alert.sender, &alert.identifier);
+        let known = self.alerts.by_identity(sender, identifier, alert.sent.instant()).await;
+        let known = known.map_err(store_problem)?.filter(|stored| {
+            let same = alert_of(&stored.publication) == Some(alert);
+            same && stored.publication.agency == agency.id && stored.logged.is_some()
+        });
+        let warnings = || self.profile(alert).unwrap_or_default();
+        Ok(known.map(|stored| (Arc::clone(&stored.publication), warnings())))
     }
 
     /// The rules for what is published here, beyond CAP's own, and the content linter.

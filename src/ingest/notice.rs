@@ -20,7 +20,7 @@ impl Ingest {
         }
         let mut area = self.audience_of_target(notice.target.as_ref())?;
         if notice.target.is_none() {
-            keep_own_units(agency, &mut area);
+            keep_own_units(agency, &mut area)?;
         }
         let audience = Audience::Area(area);
         within_jurisdiction(agency, Kind::Notice, &audience, (&[], None))?;
@@ -40,8 +40,14 @@ impl Ingest {
     }
 }
 
-fn keep_own_units(agency: &Agency, area: &mut AreaAudience) {
+fn keep_own_units(agency: &Agency, area: &mut AreaAudience) -> Result<(), Problem> {
     if let Some(own) = &agency.jurisdiction.units {
         area.units.retain(|unit| own.contains(&unit.code));
     }
+    if area.units.is_empty() {
+        let message = "none of the agency's units is one of the city";
+        let error = FieldError::new("target", "audience_not_empty", message);
+        return Err(Problem::fields(Code::AudienceEmpty, vec![error]));
+    }
+    Ok(())
 }

@@ -65,16 +65,24 @@ impl Ingest {
             checked.into_iter().map(|one| accepting(agency, one, now)).collect();
         let drafts: Vec<Publication> =
             accepting.iter().map(|one| one.publication.clone()).collect();
-        let answers = self.alerts.accept_all(accepting).await.map_err(store_problem)?;
+        let places: Vec<String> = accepting.iter().enumerate().map(place).collect();
+        let clash = |index: usize, known| conflict(&places[index], known);
+        let answers = self.alerts.accept_all(accepting).await.map_err(|error| match error {
+            alerts::Error::Clash { index, known } => clash(index, known),
+            other => store_problem(other),
+        })?;
         let mut published = Vec::with_capacity(answers.len());
         let mut fresh = Vec::new();
         for (index, (draft, answer)) in drafts.into_iter().zip(answers).enumerate() {
             let (publication, repeated, logged) = match answer {
                 Accepted::New => (draft, false, false),
+                Accepted::Same(stored) if stored.publication.agency != agency.id => {
+                    return Err(clash(index, stored.publication.id));
+                }
                 Accepted::Same(stored) => {
                     ((*stored.publication).clone(), true, stored.logged.is_some())
                 }
-                Accepted::Conflict(known) => return Err(conflict(index, known)),
+                Accepted::Conflict(known) => return Err(clash(index, known)),
             };
             let (id, chain, lane) = (publication.id, publication.chain, publication.lane);
             published.push(Published { id, chain, lane, repeated });
@@ -126,10 +134,17 @@ impl Ingest {
 
     /// Finishes what a crash left between reservation and log; call before serving.
     pub async fn recover(&self) -> Result<usize, Problem> {
-        let unlogged = self.alerts.unlogged().await.map_err(store_problem)?;
-        let count = unlogged.len();
-        self.log(unlogged).await?;
-        Ok(count)
+        let mut count = 0;
+        let mut done = None;
+        loop {
+            let mut unlogged = self.alerts.unlogged().await.map_err(store_problem)?;
+            // One that could not be marked is on the log all the same.
+            unlogged.retain(|publication| done.is_none_or(|last| publication.id > last));
+            let Some(last) = unlogged.last() else { return Ok(count) };
+            done = Some(last.id);
+            count += unlogged.len();
+            self.log(unlogged).await?;
+        }
     }
 }
 
@@ -159,8 +174,16 @@ fn digest(content: &Content) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-fn conflict(index: usize, known: PublicationId) -> Problem {
-    let path = format!("[{index}].identifier");
+/// Where in the request the identity stands.
+fn place((index, accepting): (usize, &Accepting)) -> String {
+    match &accepting.identity {
+        Identity::Alert { .. } => "/alert/identifier".to_owned(),
+        Identity::Notice { .. } => "identifier".to_owned(),
+        Identity::StatusChange { .. } => format!("changes[{index}].step"),
+    }
+}
+
+fn conflict(path: &str, known: PublicationId) -> Problem {
     let message = format!("this identity was used with other content, by publication {known}");
     Problem::fields(Code::Conflict, vec![FieldError::new(path, "unique_identity", message)])
 }

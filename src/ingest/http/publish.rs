@@ -11,17 +11,17 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::api_key::AsAgency;
 use crate::domain::alert::{Alert, CapTime, Info, MsgType};
 use crate::domain::audience::Audience;
-use crate::domain::ids::PublicationId;
+use crate::domain::ids::{ChainId, PublicationId};
 use crate::domain::notice::Notice;
 use crate::domain::publication::Publication;
 use crate::domain::status_change::StatusChange;
 use crate::http::input::{Json, Path, Query, parse_json};
 use crate::http::problem::{Code, Document, Problem};
 use crate::ingest::Ingest;
-use crate::ingest::alert::{Form, Reviewed, read};
+use crate::ingest::alert::{Form, Reviewed, Warning, read};
 use crate::ingest::cancel::{CancelRequest, alert_of, references, second};
 use crate::ingest::http::answers::{AcceptedAnswer, DryRunAnswer};
-use crate::ingest::publish::store_problem;
+use crate::ingest::publish::{Published, store_problem};
 
 /// The media type of CAP (CAP 1.2, registered with IANA).
 const CAP_XML: &str = "application/cap+xml";
@@ -59,8 +59,7 @@ pub async fn post_alert(
     let form = form(&headers)?;
     let alert = read(&body, form)?;
     let raw = (form == Form::Xml).then_some(body);
-    let reviewed = ingest.review(&caller.agency, alert, raw).await?;
-    finish(&ingest, &caller, reviewed, query.dry_run).await
+    submit(&ingest, &caller, Message { alert, raw, chain: None }, query.dry_run).await
 }
 
 /// The new facts of an update; identifier, references and the rest follow from the chain.
@@ -104,12 +103,8 @@ pub async fn update_alert(
         Form::Xml => (of_type(read(&body, Form::Xml)?, MsgType::Update)?, Some(body)),
         Form::Json => (update_of(&ingest, &publication, parse_json(&body)?).await?, None),
     };
-    let reviewed = ingest.review(&caller.agency, alert, raw).await?;
-    if reviewed.checked.chain != Some(publication.chain) {
-        let message = "the update's references name another chain";
-        return Err(Problem::field("/alert/references", "reference_this_chain", message));
-    }
-    finish(&ingest, &caller, reviewed, query.dry_run).await
+    let message = Message { alert, raw, chain: Some(publication.chain) };
+    submit(&ingest, &caller, message, query.dry_run).await
 }
 
 /// Withdraws an alert. Everyone who got it, or may have, gets the cancel; nobody else does.
@@ -144,13 +139,14 @@ pub async fn cancel_alert(
             Form::Json => (ingest.cancel_of(&publication, parse_json(&body)?).await?, None),
         }
     };
-    let reviewed = ingest.review(&caller.agency, alert, raw).await?;
-    if reviewed.checked.chain != Some(publication.chain) {
-        let message = "the cancel's references name another chain";
-        return Err(Problem::field("/alert/references", "reference_this_chain", message));
-    }
-    finish(&ingest, &caller, reviewed, query.dry_run).await
+    let message = Message { alert, raw, chain: Some(publication.chain) };
+    submit(&ingest, &caller, message, query.dry_run).await
 }
+
+/// No parameter at all: a `dry_run` here must not be taken for one.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoQuery {}
 
 /// A batch of status changes.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -181,6 +177,7 @@ pub struct BatchAnswer {
 pub async fn post_status_changes(
     State(ingest): State<Ingest>,
     caller: AsAgency,
+    Query(NoQuery {}): Query<NoQuery>,
     Json(batch): Json<StatusChanges>,
 ) -> Result<Response, Problem> {
     let checked = ingest.review_changes(&caller.agency, batch.changes)?;
@@ -212,6 +209,38 @@ pub async fn post_notice(
     finish(&ingest, &caller, reviewed, query.dry_run).await
 }
 
+/// A CAP message on its way in.
+struct Message {
+    alert: Alert,
+    /// As it came, if it was XML.
+    raw: Option<Bytes>,
+    /// The chain that the path names; the references must name it too.
+    chain: Option<ChainId>,
+}
+
+async fn submit(
+    ingest: &Ingest,
+    caller: &AsAgency,
+    message: Message,
+    dry_run: bool,
+) -> Result<Response, Problem> {
+    let Message { alert, raw, chain } = message;
+    if !dry_run
+        && let Some((known, warnings)) = ingest.repeated(&caller.agency, &alert).await?
+        && chain.is_none_or(|chain| chain == known.chain)
+    {
+        let published =
+            Published { id: known.id, chain: known.chain, lane: known.lane, repeated: true };
+        return Ok(accepted(&published, &known.audience, warnings));
+    }
+    let reviewed = ingest.review(&caller.agency, alert, raw).await?;
+    if chain.is_some() && reviewed.checked.chain != chain {
+        let message = "the message's references name another chain";
+        return Err(Problem::field("/alert/references", "reference_this_chain", message));
+    }
+    finish(ingest, caller, reviewed, dry_run).await
+}
+
 async fn finish(
     ingest: &Ingest,
     caller: &AsAgency,
@@ -230,10 +259,13 @@ async fn finish(
         return Ok((StatusCode::OK, axum::Json(answer)).into_response());
     }
     let published = ingest.publish(&caller.agency, vec![checked]).await?;
-    let published = &published[0];
+    Ok(accepted(&published[0], &audience, warnings))
+}
+
+fn accepted(published: &Published, audience: &Audience, warnings: Vec<Warning>) -> Response {
     let place = [(LOCATION, format!("/v1/alerts/{}", published.id))];
-    let answer = AcceptedAnswer::of(published, Some(&audience), warnings);
-    Ok((StatusCode::ACCEPTED, place, axum::Json(answer)).into_response())
+    let answer = AcceptedAnswer::of(published, Some(audience), warnings);
+    (StatusCode::ACCEPTED, place, axum::Json(answer)).into_response()
 }
 
 fn form(headers: &HeaderMap) -> Result<Form, Problem> {

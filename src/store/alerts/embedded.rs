@@ -69,7 +69,11 @@ impl Store {
         let accepting = Arc::new(accepting);
         let (given, live) = (accepting.clone(), self.live.clone());
         let work = move |connection: &Connection| {
-            given.iter().map(|accepting| accept(connection, accepting)).collect::<Result<_>>()
+            let answer = |(index, accepting)| match accept(connection, accepting)? {
+                Accepted::Conflict(known) => Err(Error::Clash { index, known }),
+                accepted => Ok(accepted),
+            };
+            given.iter().enumerate().map(answer).collect::<Result<_>>()
         };
         let after = move |accepted: &Vec<Accepted>| {
             for (accepting, accepted) in accepting.iter().zip(accepted) {

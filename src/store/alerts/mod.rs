@@ -40,6 +40,14 @@ pub enum Error {
     /// More publications in one call than [`PAGE_MAX`].
     #[error("{0} publications in one call are over the limit of {PAGE_MAX}")]
     TooMany(usize),
+    /// One of a batch has an identity that was used with other content: nothing was stored.
+    #[error("number {index} of the batch has the identity of publication {known}")]
+    Clash {
+        /// Its place in the batch, from 0.
+        index: usize,
+        /// The publication that has the identity.
+        known: PublicationId,
+    },
     /// The storage failed.
     #[error("alerts: {0}")]
     Storage(#[from] Failure),
@@ -104,12 +112,15 @@ impl Alerts {
 
     /// Reserves a publication's identity and stores it, durably. Safe to repeat.
     pub async fn accept(&self, accepting: Accepting) -> Result<Accepted> {
-        let mut accepted = self.accept_all(vec![accepting]).await?;
-        Ok(accepted.pop().expect("one answer for one publication"))
+        match self.accept_all(vec![accepting]).await {
+            Ok(mut accepted) => Ok(accepted.pop().expect("one answer for one publication")),
+            Err(Error::Clash { known, .. }) => Ok(Accepted::Conflict(known)),
+            Err(other) => Err(other),
+        }
     }
 
     /// As [`Alerts::accept`] for up to [`PAGE_MAX`] publications in one durable commit, answered
-    /// in order. Either all are answered or nothing is stored.
+    /// in order. Either all are stored, now or earlier, or nothing is: a conflict is an error here.
     pub async fn accept_all(&self, accepting: Vec<Accepting>) -> Result<Vec<Accepted>> {
         match self {
             Alerts::Embedded(store) => store.accept_all(accepting).await,

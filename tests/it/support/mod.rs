@@ -1,6 +1,8 @@
 //! What the integration tests share.
 
 pub mod citizen;
+pub mod client;
 pub mod http;
 pub mod node;
+pub mod process;
 pub mod road;
