@@ -1,0 +1,121 @@
+//! Growth: who is meant by a drawn polygon, with a hundred thousand, a million and ten million
+//! registered devices. The cost must follow the polygon's border, not the devices.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use loa::clock::Clock;
+use loa::domain::audience::Audience;
+use loa::domain::channel::Channel;
+use loa::domain::geo::{LatLon, Ring};
+use loa::domain::notice::AreaTarget;
+use loa::geofence::{BUILTIN_CITY, City, MatchSettings, Target};
+use loa::simulator::citizens::{Mix, Population};
+use loa::store::registry::{self, Registry};
+use tempfile::TempDir;
+
+use crate::report::{Row, Table};
+
+const SIZES: [u32; 2] = [100_000, 1_000_000];
+const FULL: u32 = 10_000_000;
+const VERTICES: u32 = 500;
+/// Looks at each polygon with each registry, in turn; the fastest counts.
+const LOOKS: usize = 60;
+
+/// Name, centre (latitude, longitude), radius in degrees, target in milliseconds.
+const POLYGONS: [(&str, (f64, f64), f64, Option<f64>); 3] = [
+    ("one unit", (10.965, 106.661), 0.008, Some(1.0)),
+    ("ten units", (10.78, 106.68), 0.013, None),
+    ("85 % of the city", (10.97, 106.75), 0.47, Some(3.0)),
+];
+
+struct Loaded {
+    size: u32,
+    registry: Registry,
+    _dir: TempDir,
+}
+
+/// Runs it.
+pub async fn run(table: &mut Table, full: bool) -> Result<()> {
+    let city = city()?;
+    let mut all = Vec::new();
+    for size in SIZES.into_iter().chain(full.then_some(FULL)) {
+        all.push(load(&city, size).await?);
+    }
+    let settings = MatchSettings::default();
+    for (name, (lat, lon), radius, target_ms) in POLYGONS {
+        let target = ring(lat, lon, radius);
+        // Fastest match, and fastest of everything by registry.
+        let mut fastest = vec![f64::INFINITY; all.len()];
+        let mut matching = f64::INFINITY;
+        let mut found = (0, 0);
+        for _ in 0..LOOKS {
+            for (loaded, fastest) in all.iter().zip(&mut fastest) {
+                let start = Instant::now();
+                let matched = city.match_target(&target, &settings)?;
+                matching = matching.min(start.elapsed().as_secs_f64() * 1e3);
+                for channel in Channel::PUSH {
+                    loaded.registry.ranges(&matched.audience, channel).await?;
+                }
+                let audience = Audience::Area(matched.audience);
+                let estimate = loaded.registry.estimate(&audience).await?;
+                *fastest = fastest.min(start.elapsed().as_secs_f64() * 1e3);
+                found = (matched.units.len(), estimate.total);
+            }
+        }
+        let largest = fastest.last().copied().context("at least one size")?;
+        let row = Row::new(format!("growth: {name}, {} M devices", millions(&all)), largest, "ms");
+        table.add(match target_ms {
+            Some(target) => row.at_most(target),
+            None => row,
+        });
+        eprintln!("  {} units, {} places; the match alone {matching:.3} ms", found.0, found.1);
+        for (pair, sizes) in fastest.windows(2).zip(all.windows(2)) {
+            let name =
+                format!("growth: {name}, {} k to {} k", sizes[0].size / 1000, sizes[1].size / 1000);
+            table.add(Row::new(name, pair[1], "ms").peer(pair[0]).at_most(1.2));
+        }
+    }
+    Ok(())
+}
+
+fn millions(all: &[Loaded]) -> u32 {
+    all.last().map_or(0, |loaded| loaded.size / 1_000_000)
+}
+
+async fn load(city: &City, size: u32) -> Result<Loaded> {
+    let dir = tempfile::tempdir()?;
+    let registry = Registry::open(&registry::Settings::at(dir.path()), Clock::System).await?;
+    let people = Population::new(city, size, (3, Mix::default()));
+    let start = Instant::now();
+    registry.bulk_load((0..size).map(move |index| people.device(index))).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    let bytes = dir.path().join("registry.db").metadata()?.len();
+    eprintln!("{size} devices loaded in {seconds:.1} s, {} MB", bytes / 1_000_000);
+    Ok(Loaded { size, registry, _dir: dir })
+}
+
+/// The true boundaries where `LOA_SHARED` or `../shared` has them, else the built-in ones.
+fn city() -> Result<City> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let shared = std::env::var_os("LOA_SHARED").map_or_else(beside, PathBuf::from);
+    match std::fs::read_to_string(shared.join("geofences/hcmc.geojson")) {
+        Ok(text) => Ok(City::from_geojson(&text)?),
+        Err(_) => {
+            eprintln!("true boundaries are not there: measuring on the approximate ones");
+            Ok(City::builtin(BUILTIN_CITY)?)
+        }
+    }
+}
+
+/// A wavy ring of 500 vertices around a point.
+fn ring(lat: f64, lon: f64, radius_degrees: f64) -> Target {
+    let point = |step: u32| {
+        let turn = f64::from(step % VERTICES) / f64::from(VERTICES) * std::f64::consts::TAU;
+        let radius = radius_degrees * (1.0 + 0.1 * (turn * 12.0).sin());
+        LatLon::new(lat + radius * turn.sin(), lon + radius * turn.cos()).expect("on the globe")
+    };
+    let polygons = vec![Ring::new((0..=VERTICES).map(point).collect()).expect("closed")];
+    Target::from(&AreaTarget { polygons, ..AreaTarget::default() })
+}

@@ -1,0 +1,56 @@
+//! The whole path in one process: a node, simulated providers over real TLS sockets, and the
+//! hardware's own limits beside it, in one table and in `bench/summary.json` of the target
+//! directory: `cargo bench --bench city`, with names after `--` to run only those (`hot`,
+//! `growth`, `path`, `log`, `sockets`). `LOA_BENCH_FULL=1` adds a million devices on the path and
+//! ten million in the registry, which takes many minutes and some 4 GB of disk.
+
+mod disk;
+mod growth;
+mod hot;
+mod log;
+mod path;
+mod report;
+mod sockets;
+mod stage;
+
+use std::future::Future;
+
+use anyhow::Result;
+
+use report::Table;
+
+fn main() -> Result<()> {
+    if let Some(job) = sockets::job() {
+        return runtime()?.block_on(sockets::watch(job));
+    }
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|one| !one.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
+    let full = std::env::var_os("LOA_BENCH_FULL").is_some_and(|value| value == "1");
+    let mut table = Table::default();
+    if is_wanted("growth") {
+        run(growth::run(&mut table, full))?;
+    }
+    if is_wanted("log") {
+        run(log::run(&mut table))?;
+    }
+    if is_wanted("hot") {
+        run(hot::run(&mut table))?;
+    }
+    if is_wanted("sockets") {
+        run(sockets::run(&mut table))?;
+    }
+    if is_wanted("path") {
+        run(path::run(&mut table, full))?;
+    }
+    table.finish()
+}
+
+/// Each benchmark has a runtime of its own, so that nothing of the last one lives on in it.
+fn run(bench: impl Future<Output = Result<()>>) -> Result<()> {
+    runtime()?.block_on(bench)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

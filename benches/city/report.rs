@@ -1,0 +1,138 @@
+//! What was measured: rows, the table on standard output, and `summary.json`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// One measured figure.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Row {
+    bench: String,
+    figure: f64,
+    unit: &'static str,
+    /// The same work on the bare hardware, in the same run.
+    limit: Option<f64>,
+    /// The same work by somebody else, or by us under other conditions, in the same run.
+    peer: Option<f64>,
+    /// The figure over its limit, or else over its peer.
+    ratio: Option<f64>,
+    /// What the ratio, or without one the figure, must not pass.
+    target: Option<f64>,
+    met: Option<bool>,
+}
+
+impl Row {
+    /// A figure.
+    pub fn new(bench: impl Into<String>, figure: f64, unit: &'static str) -> Self {
+        Self { bench: bench.into(), figure, unit, ..Self::default() }
+    }
+
+    /// Against the hardware.
+    pub fn limit(self, limit: f64) -> Self {
+        Self { limit: Some(limit), ratio: Some(self.figure / limit), ..self }
+    }
+
+    /// Against another.
+    pub fn peer(self, peer: f64) -> Self {
+        Self { peer: Some(peer), ratio: Some(self.figure / peer), ..self }
+    }
+
+    /// Must be so or less.
+    pub fn at_most(self, target: f64) -> Self {
+        let met = self.judged() <= target;
+        Self { target: Some(target), met: Some(met), ..self }
+    }
+
+    /// Must be so or more.
+    pub fn at_least(self, target: f64) -> Self {
+        let met = self.judged() >= target;
+        Self { target: Some(target), met: Some(met), ..self }
+    }
+
+    fn judged(&self) -> f64 {
+        self.ratio.unwrap_or(self.figure)
+    }
+}
+
+/// All rows of a run.
+#[derive(Debug, Default)]
+pub struct Table(Vec<Row>);
+
+impl Table {
+    /// Adds a row, and says so while the run goes on.
+    pub fn add(&mut self, row: Row) {
+        eprintln!("{}", line(&row));
+        self.0.push(row);
+    }
+
+    /// Prints the table and writes `summary.json`.
+    pub fn finish(self) -> Result<()> {
+        println!(
+            "\n{:<52} {:>10} {:<9} {:>10} {:>10} {:>7} {:>7}  met",
+            "bench", "figure", "unit", "limit", "peer", "ratio", "target"
+        );
+        self.0.iter().for_each(|row| println!("{}", line(row)));
+        println!("machine: {}", machine());
+        let path = target().join("bench").join("summary.json");
+        let dir = path.parent().context("a file is in a directory")?;
+        std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+        let text = serde_json::to_string_pretty(&self.0)?;
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+        println!("written to {}", path.display());
+        Ok(())
+    }
+}
+
+fn line(row: &Row) -> String {
+    let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), short);
+    let met = row.met.map_or("", |met| if met { "yes" } else { "NO" });
+    format!(
+        "{:<52} {:>10} {:<9} {:>10} {:>10} {:>7} {:>7}  {met}",
+        row.bench,
+        short(row.figure),
+        row.unit,
+        or_dash(row.limit),
+        or_dash(row.peer),
+        or_dash(row.ratio),
+        or_dash(row.target)
+    )
+}
+
+/// Three digits that mean something.
+fn short(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 0.1 => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpuinfo = read("/proc/cpuinfo");
+    let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or_default();
+    format!("{cores} cores, {}, load {load}", name.unwrap_or("unknown processor"))
+}
+
+/// Cargo's target directory.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from)
+}
+
+/// The value below which a share of the values lies.
+pub fn quantile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let index = (share * values.len() as f64).ceil() as usize;
+    values.get(index.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
+/// The middle value.
+pub fn median(values: &mut [f64]) -> f64 {
+    quantile(values, 0.5)
+}

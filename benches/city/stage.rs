@@ -1,0 +1,238 @@
+//! A node with its simulated providers, an agency that may publish anything, and a watcher of
+//! what the providers accepted.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use jiff::{SignedDuration, Timestamp};
+use loa::clock::Clock;
+use loa::config;
+use loa::domain::agency::{Agency, Jurisdiction};
+use loa::domain::alert::CapTime;
+use loa::domain::ids::{PublicationId, UnitCode};
+use loa::node::{Node, Outside};
+use loa::simulator::providers::{Options, Providers};
+use loa::store::registry::NewDevice;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+/// Pushes the watcher may be behind; more than any benchmark sends at once.
+const WATCHED: usize = 1 << 21;
+/// A broadcast that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Between two looks at how many have arrived.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Everything that runs.
+pub struct Stage {
+    /// The node.
+    pub node: Node,
+    /// What the providers accepted.
+    pub arrivals: Arrivals,
+    providers: Providers,
+    client: SendRequest<Full<Bytes>>,
+    key: String,
+    published: u64,
+    dir: TempDir,
+}
+
+/// When pushes were accepted, by publication. Clones share it.
+#[derive(Clone, Default)]
+pub struct Arrivals(Arc<Mutex<HashMap<PublicationId, Vec<Timestamp>>>>);
+
+impl Arrivals {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PublicationId, Vec<Timestamp>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many so far.
+    pub fn count(&self, id: PublicationId) -> usize {
+        self.lock().get(&id).map_or(0, Vec::len)
+    }
+
+    /// Waits for so many.
+    pub async fn reach(&self, id: PublicationId, count: usize) -> Result<()> {
+        let began = Instant::now();
+        while self.count(id) < count {
+            ensure!(began.elapsed() < PATIENCE, "{} of {count} arrived", self.count(id));
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Milliseconds since an instant, sorted.
+    pub fn ms_since(&self, id: PublicationId, since: Timestamp) -> Vec<f64> {
+        let ms = |at: &Timestamp| at.duration_since(since).as_secs_f64() * 1e3;
+        let mut all: Vec<f64> = self.lock().get(&id).into_iter().flatten().map(ms).collect();
+        all.sort_by(f64::total_cmp);
+        all
+    }
+}
+
+/// What was accepted with 202.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted {
+    /// As what.
+    pub id: PublicationId,
+    /// When the request was made.
+    pub asked_at: Timestamp,
+    /// When the answer was there.
+    pub answered_at: Timestamp,
+    /// From one to the other.
+    pub took: Duration,
+}
+
+/// How urgent.
+#[derive(Clone, Copy, Debug)]
+pub enum Heat {
+    /// The emergency lane.
+    Hot,
+    /// The routine lane.
+    Routine,
+}
+
+impl Stage {
+    /// Starts it.
+    pub async fn set() -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let flags = [
+            ("node.data_dir", dir.path().display().to_string()),
+            ("node.listen", "127.0.0.1:0".to_owned()),
+            ("http.requests_per_second", "1000000".to_owned()),
+            ("http.request_burst", "1000000".to_owned()),
+            ("gateway.streams_per_address", "1000000".to_owned()),
+            ("gateway.new_streams_per_second", "1000000".to_owned()),
+            ("gateway.new_streams_burst", "1000000".to_owned()),
+        ];
+        let mut config = config::load(None, &flags)?;
+        let providers = Providers::start(Options::default()).await?;
+        config.channel = providers.channel_settings();
+        let outside = Outside { clock: Clock::System, listener: None, simulated: true };
+        let node = Node::start(&config, outside).await?;
+        let key = agency(&node).await?;
+        let arrivals = Arrivals::default();
+        let (mut pushes, kept) = (providers.deliveries(WATCHED), arrivals.clone());
+        tokio::spawn(async move {
+            while let Some(push) = pushes.recv().await {
+                kept.lock().entry(push.publication).or_default().push(push.at);
+            }
+        });
+        let stream = TcpStream::connect(node.address).await?;
+        stream.set_nodelay(true)?;
+        let (client, driver) = handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(driver);
+        Ok(Self { node, arrivals, providers, client, key, published: 0, dir })
+    }
+
+    /// Where it keeps its data.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// The units of the city.
+    pub fn units(&self) -> Vec<UnitCode> {
+        self.node.parts.city.units().iter().map(|unit| unit.code.clone()).collect()
+    }
+
+    /// Registers devices in bulk.
+    pub async fn register<I>(&self, devices: I) -> Result<u64>
+    where
+        I: IntoIterator<Item = NewDevice> + Send + 'static,
+    {
+        Ok(self.node.parts.registry.bulk_load(devices).await?)
+    }
+
+    /// Posts an alert to units over a kept connection.
+    pub async fn publish(&mut self, heat: Heat, units: &[UnitCode]) -> Result<Accepted> {
+        self.published += 1;
+        let body = Bytes::from(alert(self.published, heat, units));
+        let request = Request::post("/v1/alerts")
+            .header(HOST, self.node.address.to_string())
+            .header(AUTHORIZATION, format!("Bearer {}", self.key))
+            .header(CONTENT_TYPE, "application/cap+xml")
+            .body(Full::new(body))?;
+        self.client.ready().await?;
+        let (asked_at, began) = (Timestamp::now(), Instant::now());
+        let response = self.client.send_request(request).await?;
+        let status = response.status();
+        let answer = response.into_body().collect().await?.to_bytes();
+        let (answered_at, took) = (Timestamp::now(), began.elapsed());
+        if status != StatusCode::ACCEPTED {
+            bail!("{status}: {}", String::from_utf8_lossy(&answer));
+        }
+        let answer: serde_json::Value = serde_json::from_slice(&answer)?;
+        let id = answer["id"].as_str().context("an id")?.parse()?;
+        Ok(Accepted { id, asked_at, answered_at, took })
+    }
+
+    /// Waits until every dispatch of a publication is done, so that the next finds an idle node.
+    pub async fn quiet(&self, id: PublicationId) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let funnel = self.node.parts.ledger.funnel(id).await?;
+            if funnel.total.targeted > 0 && funnel.open_dispatches == 0 {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < PATIENCE, "{} dispatches are open", funnel.open_dispatches);
+            tokio::time::sleep(10 * LOOK).await;
+        }
+    }
+
+    /// Stops everything.
+    pub async fn strike(self) -> Result<()> {
+        self.node.stop().await?;
+        self.providers.stop().await;
+        Ok(())
+    }
+}
+
+async fn agency(node: &Node) -> Result<String> {
+    let id: loa::domain::ids::AgencyId = "bench".parse()?;
+    let jurisdiction = Jurisdiction::unlimited();
+    let agency = Agency { id: id.clone(), name: "bench".to_owned(), jurisdiction, operator: true };
+    node.parts.agencies.put(agency).await?;
+    let key = node.parts.agencies.add_key(&id, "bench", Timestamp::now(), None).await;
+    Ok(key?.expose().to_owned())
+}
+
+fn alert(number: u64, heat: Heat, units: &[UnitCode]) -> String {
+    let now = Timestamp::from_second(Timestamp::now().as_second()).expect("a whole second");
+    let (sent, expires) = (CapTime::new(now, 420), CapTime::new(now + LIFE, 420));
+    let (urgency, severity) = match heat {
+        Heat::Hot => ("Immediate", "Severe"),
+        Heat::Routine => ("Future", "Minor"),
+    };
+    let geocode = |unit: &UnitCode| {
+        format!("<geocode><valueName>loa:unit</valueName><value>{unit}</value></geocode>")
+    };
+    let area: String = units.iter().map(geocode).collect();
+    let info = |language: &str, headline: &str, instruction: &str| {
+        format!(
+            "<info><language>{language}</language><category>Met</category><event>Ngập</event>\
+             <responseType>Avoid</responseType><urgency>{urgency}</urgency>\
+             <severity>{severity}</severity><certainty>Observed</certainty>\
+             <expires>{expires}</expires><headline>{headline}</headline>\
+             <description>{headline}</description><instruction>{instruction}</instruction>\
+             <area><areaDesc>Thành phố</areaDesc>{area}</area></info>"
+        )
+    };
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+         <alert xmlns=\"urn:oasis:names:tc:emergency:cap:1.2\">\
+         <identifier>bench-{number}</identifier><sender>bench@loa.example</sender>\
+         <sent>{sent}</sent><status>Actual</status><msgType>Alert</msgType>\
+         <scope>Public</scope>{}{}</alert>",
+        info("vi-VN", "Ngập sâu do triều cường", "Tránh các tuyến đường ven sông."),
+        info("en-US", "Deep flooding by the tide", "Avoid the roads along the river.")
+    )
+}
+
+const LIFE: SignedDuration = SignedDuration::from_hours(2);
