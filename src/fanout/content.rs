@@ -76,8 +76,11 @@ pub struct Contents {
     alerts: Alerts,
     /// Texts of the kinds of status change.
     pub kinds: Arc<StatusKinds>,
-    kept: Mutex<(HashMap<PublicationId, Arc<Outgoing>>, VecDeque<PublicationId>)>,
+    kept: Mutex<Kept>,
 }
+
+/// By id, and in the order they came.
+type Kept = (HashMap<PublicationId, Arc<Outgoing>>, VecDeque<PublicationId>);
 
 impl Contents {
     /// An empty cache over the alerts store.

@@ -113,7 +113,8 @@ impl Judge<'_> {
         };
         let Some((owner, fit)) = audience.owner(&device.profile.places) else { return Ok(None) };
         let owns = !candidate.left && candidate.place.as_ref() == Some(owner);
-        if !owns && !(candidate.left && self.moved_without_a_late_join(device).await?) {
+        let moved = candidate.left && self.moved_without_a_late_join(device).await?;
+        if !owns && !moved {
             return Ok(None);
         }
         if self.reached_earlier(candidate, device).await? {
