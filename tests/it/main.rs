@@ -9,6 +9,7 @@ mod events;
 mod geofences;
 mod ledger;
 mod path;
+mod recovery;
 mod registry;
 mod replies;
 

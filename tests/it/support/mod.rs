@@ -4,3 +4,5 @@ pub mod road;
 
 pub mod http;
 pub mod node;
+pub mod people;
+pub mod process;
