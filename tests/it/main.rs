@@ -13,6 +13,7 @@ mod geofences;
 mod ingest;
 mod ledger;
 mod path;
+mod recovery;
 mod registry;
 mod replies;
 mod tidy;

@@ -4,5 +4,6 @@ pub mod citizen;
 pub mod client;
 pub mod http;
 pub mod node;
+pub mod people;
 pub mod process;
 pub mod road;
