@@ -2,7 +2,8 @@
 //! answered again and not done again.
 //!
 //! The scope of a key is who asks: the credentials, or the address of those who have none. A
-//! failure of ours (5xx) and a "slow down" (429) are not kept, since a repeat may succeed.
+//! failure of ours (5xx) and a "slow down" (429) are not kept, since a repeat may succeed; nor is
+//! a refusal of credentials (401), or whoever has none could fill the store.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
@@ -120,7 +121,8 @@ async fn keep(replies: &Replies, lease: Lease, response: Response) -> Result<Res
     let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
     let body = body.map_err(|error| Problem::internal(&error))?;
     let status = parts.status;
-    let kept = if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+    let passing = [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED];
+    let kept = if status.is_server_error() || passing.contains(&status) {
         replies.abandon(lease).await
     } else {
         let headers = KEPT

@@ -94,8 +94,10 @@ impl Ingest {
             _ => None,
         };
         let audience = Audience::Area(self.audience_of(&alert)?);
-        let categories: Vec<_> =
+        let mut categories: Vec<_> =
             alert.infos.iter().flat_map(|info| info.categories.iter().copied()).collect();
+        categories.sort_unstable();
+        categories.dedup(); // every language repeats them
         let severity = alert.infos.iter().map(|info| info.severity).min();
         within_jurisdiction(agency, Kind::Alert, &audience, (&categories, severity))?;
         let replaced = continued.iter().flat_map(|one| one.in_force.iter().map(|old| old.lane));

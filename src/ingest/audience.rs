@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::agency::Agency;
 use crate::domain::alert::Alert;
 use crate::domain::audience::{AreaAudience, Audience, AudienceUnit, Coverage};
 use crate::domain::ids::UnitCode;
@@ -17,12 +18,18 @@ impl Ingest {
         self.matched(&Target::of_alert(alert).map_err(target_problem)?)
     }
 
-    /// The audience of a notice's target; every unit when there is none.
-    pub fn audience_of_target(&self, target: Option<&AreaTarget>) -> Result<AreaAudience, Problem> {
+    /// The audience of a notice's target; every unit of the agency when there is none.
+    pub fn audience_of_target(
+        &self,
+        agency: &Agency,
+        target: Option<&AreaTarget>,
+    ) -> Result<AreaAudience, Problem> {
         match target {
             Some(target) => self.matched(&Target::from(target)),
             None => {
+                let own = agency.jurisdiction.units.as_ref();
                 let codes = self.city.units().iter().map(|unit| &unit.code);
+                let codes = codes.filter(|code| own.is_none_or(|own| own.contains(*code)));
                 self.matched(&Target::of_units(codes))
             }
         }

@@ -1,7 +1,7 @@
 //! Notices: news and surveys, on the routine lane.
 
 use crate::domain::agency::{Agency, Kind};
-use crate::domain::audience::{AreaAudience, Audience};
+use crate::domain::audience::Audience;
 use crate::domain::lane::Lane;
 use crate::domain::notice::Notice;
 use crate::domain::publication::Content;
@@ -18,10 +18,7 @@ impl Ingest {
             let errors = found.iter().map(|one| FieldError::new(&one.path, one.rule, &one.message));
             return Err(Problem::fields(Code::Invalid, errors.collect()));
         }
-        let mut area = self.audience_of_target(notice.target.as_ref())?;
-        if notice.target.is_none() {
-            keep_own_units(agency, &mut area)?;
-        }
+        let area = self.audience_of_target(agency, notice.target.as_ref())?;
         let audience = Audience::Area(area);
         within_jurisdiction(agency, Kind::Notice, &audience, (&[], None))?;
         Ok(Checked {
@@ -38,16 +35,4 @@ impl Ingest {
             content: Content::Notice(Box::new(notice)),
         })
     }
-}
-
-fn keep_own_units(agency: &Agency, area: &mut AreaAudience) -> Result<(), Problem> {
-    if let Some(own) = &agency.jurisdiction.units {
-        area.units.retain(|unit| own.contains(&unit.code));
-    }
-    if area.units.is_empty() {
-        let message = "none of the agency's units is one of the city";
-        let error = FieldError::new("target", "audience_not_empty", message);
-        return Err(Problem::fields(Code::AudienceEmpty, vec![error]));
-    }
-    Ok(())
 }

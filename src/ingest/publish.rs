@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::bus::{self, Record, TopicId};
 use crate::domain::agency::{Agency, Kind, Trespass};
 use crate::domain::alert::{Category, Severity};
-use crate::domain::audience::Audience;
+use crate::domain::audience::{Audience, Coverage};
 use crate::domain::ids::{ChainId, PublicationId};
 use crate::domain::lane::Lane;
 use crate::domain::publication::{Content, Publication};
@@ -199,7 +199,10 @@ pub fn within_jurisdiction(
         Audience::Area(area) => area.units.as_slice(),
         Audience::Subject { .. } => &[],
     };
-    let units = units.iter().map(|unit| &unit.code);
+    // A coarse cell that sticks out into the target is warned with it; its home unit, which the
+    // target does not touch, is not addressed by that.
+    let addressed = units.iter().filter(|unit| !matches!(unit.coverage, Coverage::Cells { .. }));
+    let units = addressed.map(|unit| &unit.code);
     let found = agency.jurisdiction.check(kind, units, categories, severity);
     if found.is_empty() {
         return Ok(());

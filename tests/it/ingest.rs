@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use loa::bus::TopicId;
-use loa::domain::audience::{AreaAudience, Audience};
+use loa::domain::audience::{AreaAudience, Audience, Coverage};
 use loa::domain::ids::PublicationId;
 use loa::domain::lane::Lane;
 use serde_json::{Value, json};
@@ -109,6 +109,12 @@ async fn area_of(test: &TestNode, id: PublicationId) -> AreaAudience {
         Audience::Area(area) => area.clone(),
         Audience::Subject { .. } => panic!("an area"),
     }
+}
+
+/// The units an area addresses: not those of which only a cell sticks out into it.
+fn addressed(area: &AreaAudience) -> Vec<&str> {
+    let own = area.units.iter().filter(|unit| !matches!(unit.coverage, Coverage::Cells { .. }));
+    own.map(|unit| unit.code.as_str()).collect()
 }
 
 /// How many publications are on the log.

@@ -206,8 +206,7 @@ async fn codes_of_before_the_reform_reach_the_units_they_became() {
         let xml = AlertXml::hot(&name.replace(':', "-"), &unit_xml(name, "25768")).render();
         let id = id_of(&post_xml(&test, "/v1/alerts", xml).await);
         let area = area_of(&test, id).await;
-        let codes: Vec<_> = area.units.iter().map(|unit| unit.code.as_str()).collect();
-        assert_eq!(codes, expected, "{name}");
+        assert_eq!(addressed(&area), expected, "{name}");
     }
     test.stop().await;
 }

@@ -135,10 +135,7 @@ async fn a_notice_goes_to_its_target_or_to_every_unit_of_its_agency() {
     let answer = post(&test, path, &notice("n-1", Some(json!({"units": ["26740"]})))).await;
     let id = id_of(&answer);
     assert_eq!(answer.json()["lane"], "routine");
-    let codes = |area: &AreaAudience| -> Vec<String> {
-        area.units.iter().map(|unit| unit.code.to_string()).collect()
-    };
-    assert_eq!(codes(&area_of(&test, id).await), ["26740"]);
+    assert_eq!(addressed(&area_of(&test, id).await), ["26740"]);
     let everywhere = id_of(&post(&test, path, &notice("n-2", None)).await);
     let all = test.node.parts.city.units().len();
     assert_eq!(area_of(&test, everywhere).await.units.len(), all);
@@ -148,7 +145,7 @@ async fn a_notice_goes_to_its_target_or_to_every_unit_of_its_agency() {
     };
     let local = agency(&test.node, "local", jurisdiction).await.expect("a key");
     let own = id_of(&post_as(&test, &local, path, &notice("n-3", None)).await);
-    assert_eq!(codes(&area_of(&test, own).await), ["25747", "26740"]);
+    assert_eq!(addressed(&area_of(&test, own).await), ["25747", "26740"]);
     // Names are an agency's own: the same one of another's is another notice.
     let other = id_of(&post_as(&test, &local, path, &notice("n-1", None)).await);
     assert_ne!(other, id);
