@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::node::{AlertXml, PATIENCE};
 use crate::support::people::{audience, everywhere, received, repeats, tokens};
-use crate::support::process::Site;
+use crate::support::site::Site;
 
 const DEVICES: u32 = 50_000;
 /// Devices whose app tells back: enough to have receipts in flight at each kill.

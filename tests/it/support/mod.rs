@@ -7,3 +7,4 @@ pub mod node;
 pub mod people;
 pub mod process;
 pub mod road;
+pub mod site;
