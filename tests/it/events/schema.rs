@@ -28,7 +28,7 @@ impl Checker<'_> {
             let holds = match keyword.as_str() {
                 note if NOTES.contains(&note) => true,
                 "properties" | "items" | "additionalProperties" => {
-                    self.members(keyword, schema, instance, at, broken);
+                    self.members((keyword, schema), instance, at, broken);
                     true
                 }
                 "$ref" => {
@@ -67,8 +67,7 @@ impl Checker<'_> {
 
     fn members(
         self,
-        keyword: &str,
-        schema: &Value,
+        (keyword, schema): (&str, &Value),
         instance: &Value,
         at: &str,
         broken: &mut Vec<String>,

@@ -115,8 +115,11 @@ fn parts(open: &str) -> usize {
     open.split("::").count()
 }
 
+/// A name, and whether a file is its home.
+type Home = (&'static str, fn(&str) -> bool);
+
 /// What no file outside its home may name: the crate or path, and the homes' beginnings.
-const HOMES: &[(&str, fn(&str) -> bool)] = &[
+const HOMES: &[Home] = &[
     ("rusqlite::", |path| {
         let storage = path.starts_with("src/bus/") || path.starts_with("src/store/");
         storage && (path.contains("/embedded") || path == "src/store/sqlite.rs")

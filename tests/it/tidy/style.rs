@@ -48,7 +48,7 @@ fn files_functions_and_lines_have_a_readable_size() {
 fn functions(source: &Source) -> Vec<(usize, usize)> {
     let lines: Vec<&str> = source.code.lines().collect();
     let begins = |line: &str| {
-        let words = line.trim_start().split_whitespace();
+        let words = line.split_whitespace();
         let mut words = words.skip_while(|word| {
             word.starts_with("pub") || ["async", "const", "unsafe", "extern"].contains(word)
         });
