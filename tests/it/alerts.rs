@@ -170,6 +170,14 @@ async fn a_batch_is_accepted_whole_or_not_at_all_and_meets_itself() {
     let refused = alerts.accept_all(vec![accepting(status_change(8, "s", "d", 1)), clash]).await;
     assert!(matches!(refused, Err(Error::IdTaken(_))), "{refused:?}");
     assert_eq!(alerts.get(id(8)).await.expect("read"), None);
+    let mut other = accepting(status_change(9, "s", "a", 1));
+    other.digest = [99; 32];
+    let refused = alerts.accept_all(vec![accepting(status_change(8, "s", "d", 1)), other]).await;
+    assert!(
+        matches!(refused, Err(Error::Clash { index: 1, known }) if known == id(1)),
+        "{refused:?}"
+    );
+    assert_eq!(alerts.get(id(8)).await.expect("read"), None);
     let many = (0..=PAGE_MAX as u128).map(|n| accepting(alert(n, MsgType::Alert))).collect();
     assert!(matches!(alerts.accept_all(many).await, Err(Error::TooMany(_))));
 }
