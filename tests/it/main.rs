@@ -7,6 +7,7 @@ mod cap;
 mod channel;
 mod events;
 mod geofences;
+mod lanes;
 mod late;
 mod ledger;
 mod path;
