@@ -47,7 +47,8 @@ macro_rules! uuid_id {
             type Err = IdError;
 
             fn from_str(text: &str) -> Result<Self, IdError> {
-                Uuid::parse_str(text).map(Self).map_err(|_| IdError::new($kind, text, "must be a UUID"))
+                let error = |_| IdError::new($kind, text, "must be a UUID");
+                Uuid::parse_str(text).map(Self).map_err(error)
             }
         }
     };

@@ -49,3 +49,12 @@ pub enum RetryScope {
     /// Everything on this channel: the provider asked all of us to slow down.
     Channel,
 }
+
+/// Reasons of a retry whose push went out and whose answer was lost.
+const ANSWER_LOST: [&str; 3] = ["connection_lost", "stream_reset", "timed_out"];
+
+/// Whether a push that waits to be tried again for this reason may have arrived already: its
+/// device then counts as possibly reached, and is told of a cancel.
+pub fn may_have_arrived(reason: &str) -> bool {
+    ANSWER_LOST.contains(&reason)
+}

@@ -1,5 +1,6 @@
 //! What became of a batch, and of a dispatch that is over: counts, cursor, retries, dead addresses.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::ids::DeviceNum;
-use crate::domain::outcome::{Outcome, RetryScope};
+use crate::domain::outcome::{Outcome, RetryScope, may_have_arrived};
 use crate::domain::retry::next_attempt;
 use crate::fanout::Error;
 use crate::fanout::batch::{self, Push, Sent};
@@ -18,6 +19,8 @@ use crate::store::ledger::{State, Waiting};
 
 /// A misconfigured channel is asked again this often: an operator has to act first.
 const MISCONFIGURED_RETRY: Duration = Duration::from_secs(60);
+
+type Reason = Cow<'static, str>;
 
 impl Run<'_> {
     pub(super) async fn execute(&mut self, mut plan: Plan) -> Result<(), Error> {
@@ -48,14 +51,13 @@ impl Run<'_> {
 
     async fn apply(&mut self, push: &Push, sent: Sent) -> Result<(), Error> {
         let now = self.shared.clock.now();
-        if push.attempt > 1 {
-            self.progress.retries.retain(|waiting| waiting.seq != push.seq);
-        }
+        let doubt = self.take_doubt(push);
         let counts = &mut self.progress.counts;
         if push.attempt == 1 && sent != Sent::Superseded {
             counts.sent += 1;
         }
-        let reached = sent == Sent::Answered(Outcome::Accepted);
+        let reached =
+            sent == Sent::Answered(Outcome::Accepted) || doubt.is_some() || sent.is_lost();
         match sent {
             Sent::Superseded => counts.superseded += 1,
             Sent::Answered(Outcome::Expired) => counts.expired += 1,
@@ -76,7 +78,7 @@ impl Run<'_> {
                 self.shared.registry.deactivate_address(device, address, since).await?;
             }
             Sent::Answered(Outcome::Retry { after, scope, reason }) => {
-                self.retry(push, (after, scope, reason), now);
+                self.retry(push, (after, scope, doubt.unwrap_or(reason.into())), now);
             }
             Sent::Answered(Outcome::Misconfigured { reason }) => {
                 tracing::error!(
@@ -84,6 +86,7 @@ impl Run<'_> {
                     reason,
                     "the provider refuses our credentials or configuration: an operator must act"
                 );
+                let reason = doubt.unwrap_or(reason.into());
                 self.retry(push, (Some(MISCONFIGURED_RETRY), RetryScope::Channel, reason), now);
             }
         }
@@ -93,10 +96,22 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Takes a push off the list of those that wait. Where an earlier answer of it was lost, that
+    /// reason stays with it, whatever is answered now: it may have arrived then.
+    fn take_doubt(&mut self, push: &Push) -> Option<Reason> {
+        if push.attempt == 1 {
+            return None;
+        }
+        let retries = &mut self.progress.retries;
+        let at = retries.iter().position(|waiting| waiting.seq == push.seq)?;
+        let waited = retries.remove(at);
+        may_have_arrived(&waited.reason).then_some(waited.reason)
+    }
+
     fn retry(
         &mut self,
         push: &Push,
-        (after, scope, reason): (Option<Duration>, RetryScope, &'static str),
+        (after, scope, reason): (Option<Duration>, RetryScope, Reason),
         now: Timestamp,
     ) {
         let expires = self.outgoing.publication.expires;
@@ -111,7 +126,7 @@ impl Run<'_> {
             seq: push.seq,
             attempt: push.attempt,
             not_before: due,
-            reason: reason.into(),
+            reason,
         });
     }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::channel::{Delivery, Prepared};
 use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, PublicationId, Seq};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Outcome, may_have_arrived};
 use crate::domain::publication::Publication;
 use crate::fanout::Shared;
 use crate::fanout::worker::Road;
@@ -37,6 +37,11 @@ pub enum Sent {
 }
 
 impl Sent {
+    /// It went out and its answer was lost.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Sent::Answered(Outcome::Retry { reason, .. }) if may_have_arrived(reason))
+    }
+
     /// What became of it, as a metric's label.
     pub fn name(&self) -> &'static str {
         match self {

@@ -122,7 +122,7 @@ impl Run<'_> {
             reached: &self.reached,
             minute: self.local_minute(),
         };
-        let Some(key) = judge.verdict(candidate).await? else { return Ok(None) };
+        let Some(key) = judge.verdict(candidate, attempt > 1).await? else { return Ok(None) };
         let Some(device) = candidate.device.clone() else { return Ok(None) };
         let (sender, channel) = (&self.road.sender, self.road.channel);
         let prepared = self.outgoing.prepared(sender, channel, (key, &self.book))?;

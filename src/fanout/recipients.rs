@@ -60,7 +60,12 @@ pub struct Judge<'a> {
 
 impl Judge<'_> {
     /// The words to send to a candidate, or `None` when it is left out.
-    pub async fn verdict(&self, candidate: &Candidate) -> Result<Option<PushKey>, Error> {
+    /// `again`: it was tried before.
+    pub async fn verdict(
+        &self,
+        candidate: &Candidate,
+        again: bool,
+    ) -> Result<Option<PushKey>, Error> {
         let Some(device) = candidate.device.as_deref() else { return Ok(None) };
         let channel = self.dispatch.channel;
         if device.profile.address.channel() != channel
@@ -69,7 +74,7 @@ impl Judge<'_> {
             return Ok(None);
         }
         let coarse = if self.dispatch.reached_by.is_empty() {
-            match self.targeted(candidate, device).await? {
+            match self.targeted((candidate, again), device).await? {
                 Some(coarse) => coarse,
                 None => return Ok(None),
             }
@@ -105,7 +110,7 @@ impl Judge<'_> {
     /// whether its place is only coarsely known to be inside.
     async fn targeted(
         &self,
-        candidate: &Candidate,
+        (candidate, again): (&Candidate, bool),
         device: &Device,
     ) -> Result<Option<bool>, Error> {
         let Audience::Area(audience) = &self.outgoing.publication.audience else {
@@ -113,7 +118,8 @@ impl Judge<'_> {
         };
         let Some((owner, fit)) = audience.owner(&device.profile.places) else { return Ok(None) };
         let owns = !candidate.left && candidate.place.as_ref() == Some(owner);
-        let moved = candidate.left && self.moved_without_a_late_join(device).await?;
+        let again = (candidate, again);
+        let moved = candidate.left && self.moved_without_a_late_join(again, device).await?;
         if !owns && !moved {
             return Ok(None);
         }
@@ -123,18 +129,27 @@ impl Judge<'_> {
         Ok(Some(fit == Fit::Coarse))
     }
 
-    /// A device gave up this place, keeps another one inside that this broadcast has passed, and
-    /// was not reached: nobody else will come to it, so it is sent to from here.
-    async fn moved_without_a_late_join(&self, device: &Device) -> Result<bool, Error> {
+    /// A device gave up this place, has another one inside, and was not reached: nobody else will
+    /// come to it, so it is sent to from here. Either the broadcast has passed the place it keeps;
+    /// or it moved while its push was on the way, which looked as if it were reached, and that push
+    /// has to be made again.
+    async fn moved_without_a_late_join(
+        &self,
+        (candidate, again): (&Candidate, bool),
+        device: &Device,
+    ) -> Result<bool, Error> {
         let Audience::Area(audience) = &self.outgoing.publication.audience else {
             return Ok(false);
         };
-        let memberships = self.shared.registry.memberships_of(device.num).await?;
+        let mut memberships = self.shared.registry.memberships_of(device.num).await?;
+        if again {
+            memberships.retain(|one| one.seq != candidate.seq);
+        }
         let Some((owner, _)) = audience.owner(&device.profile.places) else { return Ok(false) };
         let upto = self.dispatch.scope.last();
         let kept = memberships
             .iter()
-            .any(|one| one.left_at.is_none() && one.place == *owner && one.seq <= upto);
+            .any(|one| one.left_at.is_none() && one.place == *owner && (again || one.seq <= upto));
         if !kept {
             return Ok(false);
         }

@@ -6,7 +6,7 @@ use crate::domain::agency::Agency;
 use crate::domain::alert::Alert;
 use crate::domain::ids::{ChainId, PublicationId};
 use crate::domain::lane::Lane;
-use crate::domain::publication::Publication;
+use crate::domain::publication::{Action, Publication};
 use crate::http::{Code, FieldError, Problem};
 use crate::ingest::Ingest;
 use crate::ingest::publish::store_problem;
@@ -16,14 +16,17 @@ use crate::ingest::publish::store_problem;
 pub struct Continued {
     /// The chain.
     pub chain: ChainId,
-    /// Its publications that are still in force, the oldest first: all are superseded.
+    /// Its publications that are still in force, the oldest first.
     pub in_force: Vec<Publication>,
+    /// Every publication of the chain but its cancels: what is superseded.
+    pub all: Vec<PublicationId>,
 }
 
 impl Continued {
-    /// Ids of what is superseded.
+    /// Ids of what is superseded: also what an update replaced before, since that update may not
+    /// have come to everyone yet whom the older one reached.
     pub fn supersedes(&self) -> Vec<PublicationId> {
-        self.in_force.iter().map(|publication| publication.id).collect()
+        self.all.clone()
     }
 
     /// The most urgent lane among what is superseded: a withdrawal travels as fast as what it
@@ -77,19 +80,19 @@ impl Ingest {
     /// What of a chain is still in force; a chain that is over cannot be continued.
     pub async fn in_force(&self, chain: ChainId) -> Result<Continued, Problem> {
         let now = self.clock.now();
-        let all = self.alerts.chain(chain).await.map_err(store_problem)?;
-        let mut in_force: Vec<Publication> = all
+        let mut stored = self.alerts.chain(chain).await.map_err(store_problem)?;
+        stored.retain(|one| one.publication.action() != Action::Cancel);
+        stored.sort_by_key(|one| one.publication.id);
+        let in_force: Vec<Publication> = stored
             .iter()
-            .filter(|stored| stored.superseded_by.is_none())
-            .map(|stored| (*stored.publication).clone())
-            .filter(|publication| !publication.is_expired(now))
+            .filter(|one| one.superseded_by.is_none() && !one.publication.is_expired(now))
+            .map(|one| (*one.publication).clone())
             .collect();
-        in_force.retain(|one| one.action() != crate::domain::publication::Action::Cancel);
-        in_force.sort_by_key(|publication| publication.id);
         if in_force.is_empty() {
             let detail = "the chain is over: everything in it was cancelled or has expired";
             return Err(Problem::new(Code::Conflict, detail));
         }
-        Ok(Continued { chain, in_force })
+        let all = stored.iter().map(|one| one.publication.id).collect();
+        Ok(Continued { chain, in_force, all })
     }
 }

@@ -132,7 +132,9 @@ impl Follower {
             },
         );
         // No range yet: not routed. It will be announced.
-        let Some(upto) = bounds.max() else { return Ok(()) };
+        // Routed again after a crash in the middle, ranges may have two bounds. What lies between
+        // is late for some of them only, and each is asked.
+        let Some(upto) = bounds.min() else { return Ok(()) };
         let mut from = upto;
         while from < self.cursor {
             let changes = self.parts.registry.changes(from, PAGE).await?;

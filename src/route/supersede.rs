@@ -8,6 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::Dispatch;
 use crate::domain::ids::{Seq, UnitCode};
+use crate::domain::outcome::may_have_arrived;
 use crate::domain::publication::Publication;
 use crate::route::{Error, Parts};
 use crate::store::ledger::Progress;
@@ -20,7 +21,7 @@ pub(crate) const AT_ONCE: usize = 256;
 pub struct Frozen {
     /// The frozen dispatches that reached somebody, or may have.
     pub reaching: Vec<Dispatch>,
-    /// Devices reached so far, by unit and channel; websockets included.
+    /// Devices reached so far, or possibly, by unit and channel; websockets included.
     pub reached: BTreeMap<(Option<UnitCode>, Channel), u64>,
 }
 
@@ -36,13 +37,20 @@ pub async fn freeze(parts: &Parts, publication: &Publication) -> Result<Frozen, 
         };
         let frozen_rows = stream::iter(rows).map(freeze).buffer_unordered(AT_ONCE);
         let rows: Vec<_> = frozen_rows.try_collect().await?;
-        let reaching = rows.into_iter().flatten().filter(|row| row.intent > Seq(0));
-        frozen.reaching.extend(reaching.map(|row| row.dispatch));
+        let mut reached: BTreeMap<(Option<UnitCode>, Channel), u64> = BTreeMap::new();
+        for row in rows.into_iter().flatten().filter(|row| row.intent > Seq(0)) {
+            let doubtful = row.retries.iter().filter(|one| may_have_arrived(&one.reason)).count();
+            let unit = row.dispatch.scope.unit().cloned();
+            *reached.entry((unit, row.dispatch.channel)).or_default() += doubtful as u64;
+            frozen.reaching.push(row.dispatch);
+        }
         for cell in parts.ledger.funnel(*earlier).await?.cells {
-            if cell.counts.accepted > 0 {
-                *frozen.reached.entry((cell.unit, cell.channel)).or_default() +=
-                    cell.counts.accepted;
-            }
+            *reached.entry((cell.unit, cell.channel)).or_default() += cell.counts.accepted;
+        }
+        // An update goes to those whom the older one reached: the same people, not further ones.
+        for (part, count) in reached.into_iter().filter(|(_, count)| *count > 0) {
+            let known = frozen.reached.entry(part).or_default();
+            *known = (*known).max(count);
         }
     }
     Ok(frozen)
