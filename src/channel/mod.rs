@@ -8,6 +8,7 @@ pub mod fcm;
 pub mod health;
 pub mod http2;
 pub mod payload;
+pub mod recall;
 mod retry_after;
 
 use std::time::Duration;
@@ -104,6 +105,17 @@ pub enum Prepared {
     Apns(apns::Payload),
     /// For Google.
     Fcm(fcm::Payload),
+}
+
+impl Prepared {
+    /// Calls back every push of it that still waits for a stream; each comes back as a retry with
+    /// the reason [`http2::WITHDRAWN`] and did not go out.
+    pub fn call_back(&self) {
+        match self {
+            Self::Apns(payload) => payload.recall().call(),
+            Self::Fcm(payload) => payload.recall().call(),
+        }
+    }
 }
 
 /// What differs from one attempt to the next, apart from the address.

@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use uuid::Uuid;
 
+use crate::channel::http2::WITHDRAWN;
 use crate::channel::{Delivery, Prepared};
 use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, PublicationId, Seq};
@@ -69,13 +70,26 @@ pub async fn send(
     publication: &Publication,
     pushes: Vec<Push>,
 ) -> Vec<(Push, Sent)> {
+    let prepared: Vec<_> = pushes.iter().map(|push| Arc::clone(&push.prepared)).collect();
     let mut flying: FuturesUnordered<_> =
         pushes.into_iter().map(|push| send_one(shared, road, publication, push)).collect();
     let mut answers = Vec::with_capacity(flying.len());
-    while let Some(answer) = flying.next().await {
-        answers.push(answer);
+    let mut called_back = false;
+    let superseded = shared.superseded.wait(publication.id);
+    tokio::pin!(superseded);
+    loop {
+        tokio::select! {
+            answer = flying.next() => match answer {
+                Some(answer) => answers.push(answer),
+                None => return answers,
+            },
+            // What waits for a stream does not go out any more.
+            () = &mut superseded, if !called_back => {
+                called_back = true;
+                prepared.iter().for_each(|prepared| prepared.call_back());
+            }
+        }
     }
-    answers
 }
 
 async fn send_one(
@@ -95,6 +109,8 @@ async fn send_one(
     let delivery =
         Delivery { id: push_id(publication.id, push.device.id), expires: publication.expires, now };
     let address = &push.device.profile.address;
-    let outcome = road.sender.send(&push.prepared, address, &delivery).await;
-    (push, Sent::Answered(outcome))
+    match road.sender.send(&push.prepared, address, &delivery).await {
+        Outcome::Retry { reason: WITHDRAWN, .. } => (push, Sent::Superseded),
+        outcome => (push, Sent::Answered(outcome)),
+    }
 }

@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
 
+use tokio::sync::watch;
+
 use crate::bus::{Bus, TopicId};
 use crate::domain::ids::PublicationId;
 use crate::domain::lane::Lane;
@@ -16,9 +18,10 @@ use crate::lifecycle::Lifecycle;
 const REMEMBERED: usize = 100_000;
 
 /// The superseded publications this node knows of. Clones share the set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Superseded {
     ids: Arc<RwLock<HashSet<PublicationId>>>,
+    grown: Arc<watch::Sender<()>>,
 }
 
 impl Superseded {
@@ -37,6 +40,21 @@ impl Superseded {
             known.clear();
         }
         known.extend(ids);
+        drop(known);
+        self.grown.send_replace(());
+    }
+
+    /// Waits until a publication is superseded.
+    pub async fn wait(&self, id: PublicationId) {
+        let mut grown = self.grown.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = grown.wait_for(|()| self.contains(id)).await;
+    }
+}
+
+impl Default for Superseded {
+    fn default() -> Self {
+        Self { ids: Arc::default(), grown: Arc::new(watch::Sender::new(())) }
     }
 }
 

@@ -160,12 +160,13 @@ impl Client {
         };
         let token = self.0.signer.token(self.0.clock.now());
         let body = Body::whole(payload.body.clone());
-        let mut answer = host.send(|| request(&token), body.clone(), deadline).await;
+        let mut answer =
+            host.send(|| payload.recall.unless(|| request(&token)), body.clone(), deadline).await;
         if let Ok(first) = &answer
             && self.read(first).wants_new_token()
         {
             let token = self.0.signer.after_expired(&token, self.0.clock.now());
-            answer = host.send(|| request(&token), body, deadline).await;
+            answer = host.send(|| payload.recall.unless(|| request(&token)), body, deadline).await;
         }
         match answer {
             Ok(answer) => {

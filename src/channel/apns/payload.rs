@@ -8,6 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::channel::payload::{Error, PAYLOAD_MAX_BYTES, fit};
+use crate::channel::recall::Recall;
 use crate::domain::alert::Severity;
 use crate::domain::ids::PublicationId;
 use crate::domain::lane::Lane;
@@ -25,9 +26,16 @@ pub struct Payload {
     pub(super) priority: HeaderValue,
     /// `apns-collapse-id`: the chain.
     pub(super) collapse_id: HeaderValue,
+    /// Calls back what waits for a stream.
+    pub(super) recall: Recall,
 }
 
 impl Payload {
+    /// Calls back what waits for a stream.
+    pub fn recall(&self) -> &Recall {
+        &self.recall
+    }
+
     /// The JSON, for looking at.
     pub fn body(&self) -> &Bytes {
         &self.body
@@ -119,6 +127,7 @@ pub fn render(content: &PushContent, app: &App) -> Result<Payload, Error> {
         // 5 lets the phone save power, and is the only one a background push may have.
         priority: HeaderValue::from_static(if at_once { "10" } else { "5" }),
         collapse_id: HeaderValue::try_from(collapse_id).expect("a UUID is plain ASCII"),
+        recall: Recall::default(),
     })
 }
 

@@ -146,7 +146,7 @@ impl Client {
         };
         let [prefix, middle, suffix] = payload.pieces(to, delivery.expires, delivery.now);
         let body = Body::spliced(prefix, middle, suffix);
-        let mut answer = self.post(&token, body.clone(), deadline).await;
+        let mut answer = self.post((&token, payload), body.clone(), deadline).await;
         if let Ok(first) = &answer
             && self.read(first).wants_new_token()
         {
@@ -154,7 +154,7 @@ impl Client {
                 Ok(token) => token,
                 Err(failure) => return no_token(failure),
             };
-            answer = self.post(&token, body, deadline).await;
+            answer = self.post((&token, payload), body, deadline).await;
         }
         match answer {
             Ok(answer) => outcome(&self.read(&answer)),
@@ -164,7 +164,7 @@ impl Client {
 
     async fn post(
         &self,
-        token: &Token,
+        (token, payload): (&Token, &Payload),
         body: Body,
         deadline: Instant,
     ) -> Result<Answer, http2::Error> {
@@ -175,7 +175,7 @@ impl Client {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             request
         };
-        self.0.http.send(head, body, deadline).await
+        self.0.http.send(|| payload.recall.unless(head), body, deadline).await
     }
 
     fn read(&self, answer: &Answer) -> Reply {

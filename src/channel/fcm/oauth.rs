@@ -228,7 +228,7 @@ impl Tokens {
         };
         let answer = self
             .http
-            .send(head, Body::whole(form.into()), deadline)
+            .send(|| Some(head()), Body::whole(form.into()), deadline)
             .await
             .map_err(|error| unavailable(error.reason()))?;
         judge(&answer, now)

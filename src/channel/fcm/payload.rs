@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::settings::NotificationChannels;
 use crate::channel::payload::{Error, PAYLOAD_MAX_BYTES, fit};
+use crate::channel::recall::Recall;
 use crate::domain::alert::Severity;
 use crate::domain::channel::FcmAddressKind;
 use crate::domain::ids::PublicationId;
@@ -33,9 +34,16 @@ const BEFORE_FID: &str = r#"{"message":{"fid":"#;
 pub struct Payload {
     /// What follows the ttl.
     suffix: Bytes,
+    /// Calls back what waits for a stream.
+    pub(super) recall: Recall,
 }
 
 impl Payload {
+    /// Calls back what waits for a stream.
+    pub fn recall(&self) -> &Recall {
+        &self.recall
+    }
+
     /// The three pieces of a request: shared, own, shared.
     pub fn pieces(&self, to: super::Address<'_>, expires: Timestamp, now: Timestamp) -> [Bytes; 3] {
         let prefix = match to.kind {
@@ -119,7 +127,7 @@ pub fn render(content: &PushContent, channels: &NotificationChannels) -> Result<
     if longest + suffix.len() > PAYLOAD_MAX_BYTES {
         return Err(Error::NoRoom { room: 0 });
     }
-    Ok(Payload { suffix: suffix.into() })
+    Ok(Payload { suffix: suffix.into(), recall: Recall::default() })
 }
 
 /// Everything behind `"android":{"ttl":"…s",`.

@@ -3,6 +3,9 @@
 /// Until the deadline no connection stood.
 pub const NO_CONNECTION: &str = "no_connection";
 
+/// It was called back while it waited for a stream.
+pub const WITHDRAWN: &str = "withdrawn";
+
 /// Why a request got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
