@@ -26,7 +26,8 @@ impl Run<'_> {
     pub(super) async fn execute(&mut self, mut plan: Plan) -> Result<(), Error> {
         let pushes = std::mem::take(&mut plan.pushes);
         let publication = Arc::clone(&self.outgoing.publication);
-        let answers = batch::send(self.shared, self.road, &publication, pushes).await;
+        let sending = batch::send(self.shared, self.road, &publication, pushes);
+        let (answers, is_last) = tokio::join!(sending, self.is_last(plan.perhaps_last));
         let mut outcomes: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (push, sent) in answers {
             *outcomes.entry(sent.name()).or_default() += 1;
@@ -36,6 +37,7 @@ impl Run<'_> {
             metrics::attempts(self.road.channel, self.road.lane, outcome, count);
         }
         self.count(&plan);
+        self.scanned |= is_last;
         Ok(())
     }
 

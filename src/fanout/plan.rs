@@ -22,6 +22,8 @@ pub(super) struct Plan {
     pub(super) skipped: u64,
     pub(super) repeated: u64,
     pub(super) last: Option<Seq>,
+    /// It is probably the last of its range: look whether anybody comes after this member.
+    pub(super) perhaps_last: Option<Seq>,
 }
 
 pub(super) enum Next {
@@ -65,7 +67,9 @@ impl Run<'_> {
         let candidates = self.fetch(self.progress.cursor, limit).await?;
         // A short page may come before the end; only an empty one is the end.
         self.scanned = candidates.is_empty();
-        let mut plan = Plan { last: candidates.last().map(|last| last.seq), ..Plan::default() };
+        let last = candidates.last().map(|last| last.seq);
+        let perhaps_last = last.filter(|_| candidates.len() < limit);
+        let mut plan = Plan { last, perhaps_last, ..Plan::default() };
         for candidate in candidates {
             plan.examined += 1;
             plan.repeated += u64::from(candidate.seq <= self.intent_before);
@@ -82,6 +86,15 @@ impl Run<'_> {
         }
         self.progress.intent = self.progress.intent.max(plan.last.unwrap_or_default());
         Ok(plan)
+    }
+
+    /// Whether nobody is left behind a member. Nobody ever joins a range below its end, so who
+    /// looks while a batch is sent sees what the scan after it would; a citizen's devices may grow.
+    pub(super) async fn is_last(&self, member: Option<Seq>) -> bool {
+        let Some(member) = member else { return false };
+        let fixed = !matches!(self.progress.dispatch.scope, Scope::Subject { .. });
+        // A failure shows at the next scan.
+        fixed && self.fetch(member, 1).await.is_ok_and(|rest| rest.is_empty())
     }
 
     /// Members that wait stay in the list until they are answered, so that a crash forgets none.

@@ -114,6 +114,8 @@ impl Run<'_> {
             let before = self.progress.clone();
             match self.next().await? {
                 Next::Finished => {
+                    // Nothing is left to send: the next dispatch need not wait for this save.
+                    drop((permit.take(), hot.take()));
                     self.progress.state = State::Done;
                     self.save().await?;
                     return Ok(Ended::Finished);

@@ -2,17 +2,18 @@
 //! when its dispatch is finished. A dispatch that fails or panics is tried again and then goes to
 //! the dead letters: it never stops the lane.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::try_join_all;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::bus::{Acks, Consumer, Delivery, TopicId};
+use crate::bus::{self, Acks, Committer, Consumer, Delivery, Position, TopicId};
 use crate::channel::Sender;
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::{Dispatch, DispatchId};
@@ -72,21 +73,32 @@ pub async fn start(shared: Arc<Shared>, road: Road, tasks: &Lifecycle) -> Result
 async fn work(
     shared: Arc<Shared>,
     road: Road,
-    mut consumer: Consumer,
+    consumer: Consumer,
     stop: CancellationToken,
 ) -> Result<(), Error> {
-    let acks = Acks::new();
+    let mut committing = Committing::new(consumer.committer());
     let active = Arc::new(Semaphore::new(shared.settings.dispatches(road.lane)));
     let mut open = JoinSet::new();
+    // Kept while dispatches finish: begun anew each time, a thousand that finish would cost a
+    // thousand reads of the log thrown away, and the next dispatches would wait for the last of
+    // these.
+    let mut coming = Box::pin(take(consumer));
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             Some(finished) = open.join_next(), if !open.is_empty() => {
-                acknowledge(&acks, &consumer, finished).await?;
+                committing.finished(finished)?;
+                while let Some(finished) = open.try_join_next() {
+                    committing.finished(finished)?;
+                }
             }
-            batch = consumer.next_batch(256), if open.len() < OPEN_MAX => {
+            done = committing.flight.join_next(), if !committing.flight.is_empty() => {
+                committing.landed(done)?;
+            }
+            (consumer, batch) = &mut coming, if open.len() < OPEN_MAX => {
+                coming = Box::pin(take(consumer));
                 for delivery in batch? {
-                    acks.begin(delivery.position);
+                    committing.acks.begin(delivery.position);
                     let (shared, road) = (Arc::clone(&shared), road.clone());
                     let (active, stop) = (Arc::clone(&active), stop.clone());
                     open.spawn(async move {
@@ -95,27 +107,75 @@ async fn work(
                 }
             }
         }
+        committing.take_off();
     }
     // Each dispatch ends its batch, stores its cursor and comes back.
     while let Some(finished) = open.join_next().await {
-        acknowledge(&acks, &consumer, finished).await?;
+        committing.finished(finished)?;
     }
-    Ok(())
+    committing.land().await
 }
 
-type Finished = Result<Option<crate::bus::Position>, Error>;
+async fn take(mut consumer: Consumer) -> (Consumer, bus::Result<Vec<Delivery>>) {
+    let batch = consumer.next_batch(256).await;
+    (consumer, batch)
+}
 
-async fn acknowledge(
-    acks: &Acks,
-    consumer: &Consumer,
-    finished: Result<Finished, tokio::task::JoinError>,
-) -> Result<(), Error> {
-    // Panics are caught inside; a task is only ever aborted with the whole set.
-    let Ok(finished) = finished else { return Ok(()) };
-    if let Some(next) = finished?.and_then(|position| acks.done(position)) {
-        consumer.commit(next).await?;
+type Finished = Result<Option<Position>, Error>;
+
+/// Offsets on their way: while one commit is under way the others gather, so that a thousand small
+/// dispatches cost a few flushes and no new dispatch waits for one.
+struct Committing {
+    acks: Acks,
+    committer: Committer,
+    /// What is to be committed next, by topic and partition.
+    due: BTreeMap<(TopicId, u32), Position>,
+    /// The commit under way, at most one.
+    flight: JoinSet<Result<(), bus::Error>>,
+}
+
+impl Committing {
+    fn new(committer: Committer) -> Self {
+        let (acks, due, flight) = (Acks::new(), BTreeMap::new(), JoinSet::new());
+        Self { acks, committer, due, flight }
     }
-    Ok(())
+
+    fn finished(&mut self, finished: Result<Finished, JoinError>) -> Result<(), Error> {
+        // Panics are caught inside; a task is only ever aborted with the whole set.
+        let Ok(finished) = finished else { return Ok(()) };
+        if let Some(next) = finished?.and_then(|position| self.acks.done(position)) {
+            self.due.insert((next.topic, next.partition), next);
+        }
+        Ok(())
+    }
+
+    fn take_off(&mut self) {
+        if self.flight.is_empty() && !self.due.is_empty() {
+            let (due, committer) = (std::mem::take(&mut self.due), self.committer.clone());
+            self.flight.spawn(async move {
+                let commits = due.into_values().map(|next| committer.commit(next));
+                try_join_all(commits).await.map(drop)
+            });
+        }
+    }
+
+    fn landed(&self, done: Option<Result<Result<(), bus::Error>, JoinError>>) -> Result<(), Error> {
+        match done {
+            Some(Ok(done)) => Ok(done?),
+            // Aborted with the whole set, or none was under way.
+            Some(Err(_)) | None => Ok(()),
+        }
+    }
+
+    /// Commits what is left.
+    async fn land(mut self) -> Result<(), Error> {
+        while !(self.flight.is_empty() && self.due.is_empty()) {
+            self.take_off();
+            let done = self.flight.join_next().await;
+            self.landed(done)?;
+        }
+        Ok(())
+    }
 }
 
 /// Works on one record until it may be acknowledged: its position, or `None` when the node stops

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::bus::{self, Bus, Consumer, Delivery, TopicId};
@@ -81,14 +82,13 @@ impl Counter {
             let accepted_at = self.accepted_at(&receipts).await?;
             let fresh = self.parts.ledger.record_receipts(receipts, &accepted_at).await?;
             metrics::receipts(fresh);
-            // One commit a partition: the last of each, and commits never go back.
+            // One commit a partition, all in one flush: the last of each, and none goes back.
             let mut last: BTreeMap<u32, &Delivery> = BTreeMap::new();
             for delivery in &deliveries {
                 last.insert(delivery.position.partition, delivery);
             }
-            for delivery in last.into_values() {
-                consumer.commit(delivery.position.next()).await?;
-            }
+            let commits = last.into_values().map(|last| consumer.commit(last.position.next()));
+            try_join_all(commits).await?;
         }
     }
 

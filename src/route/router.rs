@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::try_join_all;
 
 use crate::bus::{Consumer, Record, TopicId};
 use crate::domain::audience::{AreaAudience, Audience};
@@ -15,7 +15,7 @@ use crate::event::{self, dead_letter::Reason};
 use crate::lifecycle::Lifecycle;
 use crate::metrics;
 use crate::route::late::Routed;
-use crate::route::supersede::{AT_ONCE, Frozen, freeze};
+use crate::route::supersede::{Frozen, freeze};
 use crate::route::{Error, Parts, census, plan};
 use crate::store::ledger::Targeted;
 
@@ -159,13 +159,7 @@ async fn area(
 /// Rows in the ledger, before the log, so that a later update can freeze even what no worker has
 /// taken yet.
 pub(crate) async fn open(parts: &Parts, dispatches: &[Dispatch]) -> Result<(), Error> {
-    let open = |dispatch: Dispatch| {
-        let ledger = parts.ledger.clone();
-        async move { ledger.open(&dispatch).await }
-    };
-    let opened = stream::iter(dispatches.to_vec()).map(open).buffer_unordered(AT_ONCE);
-    opened.try_for_each(|_| std::future::ready(Ok(()))).await?;
-    Ok(())
+    Ok(parts.ledger.open_all(dispatches).await?)
 }
 
 /// Dispatches onto the log; their rows are open.
@@ -175,13 +169,20 @@ pub(crate) async fn publish(parts: &Parts, dispatches: &[Dispatch]) -> Result<()
         let records = by_topic.entry((dispatch.channel, dispatch.lane)).or_default();
         records.push(event::dispatch::encode(dispatch).into());
     }
-    for ((channel, lane), mut records) in by_topic {
+    // All at once: the topics share the log's flush.
+    let all = by_topic.into_iter().map(|((channel, lane), records)| async move {
         metrics::dispatches(channel, lane, records.len());
-        while !records.is_empty() {
-            let rest = records.split_off(records.len().min(PUBLISH_MAX));
-            parts.bus.publish(TopicId::Dispatches(channel, lane), records).await?;
-            records = rest;
-        }
+        append(parts, TopicId::Dispatches(channel, lane), records).await
+    });
+    try_join_all(all).await?;
+    Ok(())
+}
+
+async fn append(parts: &Parts, topic: TopicId, mut records: Vec<Record>) -> Result<(), Error> {
+    while !records.is_empty() {
+        let rest = records.split_off(records.len().min(PUBLISH_MAX));
+        parts.bus.publish(topic, records).await?;
+        records = rest;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::route::{Error, Parts};
 use crate::store::ledger::Progress;
 
 /// Ledger calls in flight at once; they share commits.
-pub(crate) const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 256;
 
 /// What superseding left behind.
 #[derive(Debug, Default)]

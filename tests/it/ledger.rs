@@ -30,6 +30,7 @@ macro_rules! contract {
 contract!(
     a_progress_comes_back_as_it_was_also_after_a_restart,
     routed_again_the_first_dispatch_holds,
+    dispatches_opened_together_are_as_those_opened_alone,
     a_frozen_dispatch_takes_outcomes_and_nothing_new,
     a_dispatch_frozen_before_it_began_never_begins,
     nothing_is_sent_after_a_freeze_has_answered,
@@ -147,6 +148,29 @@ async fn routed_again_the_first_dispatch_holds(home: Home) {
     let scope = Scope::Range { unit: unit("1"), shard: 0, upto: Seq(2_000_000) };
     let again = Dispatch { scope, ..first.clone() };
     assert_eq!(ledger.open(&again).await.expect("opened").dispatch, first);
+}
+
+async fn dispatches_opened_together_are_as_those_opened_alone(home: Home) {
+    let ledger = home.open().await;
+    let all: Vec<_> = (0..1_100).map(|shard| dispatch(publication(0), "1", shard)).collect();
+    let mut begun = ledger.open(&all[3]).await.expect("opened");
+    sent(&mut begun, 5);
+    assert_eq!(ledger.save(&begun).await.expect("an answer"), Saved::Saved);
+    assert_eq!(ledger.freeze(&all[7].id).await.expect("an answer"), None);
+    for _ in 0..2 {
+        ledger.open_all(&all).await.expect("opened");
+        let rows = ledger.of_publication(publication(0)).await.expect("a look");
+        assert_eq!(rows.len(), all.len());
+        for row in rows {
+            let expected = if row.dispatch == begun.dispatch {
+                begun.clone()
+            } else {
+                let frozen = row.dispatch.id == all[7].id;
+                Progress { frozen, ..Progress::new(row.dispatch.clone()) }
+            };
+            assert_eq!(row, expected);
+        }
+    }
 }
 
 async fn a_frozen_dispatch_takes_outcomes_and_nothing_new(home: Home) {

@@ -26,8 +26,11 @@ mod funnel;
 mod receipts;
 mod schema;
 
-use dispatches::Encoded;
+use dispatches::{Encoded, Fresh};
 use receipts::Mark;
+
+/// Dispatches begun in one go: some ten milliseconds in which no worker's save is written.
+const OPEN_MAX: usize = 500;
 
 /// A handle; clones share it.
 #[derive(Clone, Debug)]
@@ -51,7 +54,20 @@ impl Embedded {
     }
 
     pub async fn open(&self, dispatch: Dispatch) -> Result<Progress, Error> {
-        self.write(move |connection| dispatches::open(connection, &dispatch)).await
+        // The router has begun nearly all that workers open: reading does not wait for the writer.
+        if let Some(progress) = self.get(dispatch.id).await? {
+            return Ok(progress);
+        }
+        let fresh = Fresh::new(dispatch)?;
+        self.write(move |connection| dispatches::open(connection, fresh)).await
+    }
+
+    pub async fn open_all(&self, all: &[Dispatch]) -> Result<(), Error> {
+        for some in all.chunks(OPEN_MAX) {
+            let fresh = some.iter().cloned().map(Fresh::new).collect::<Result<Vec<_>, _>>()?;
+            self.write(move |connection| dispatches::open_all(connection, &fresh)).await?;
+        }
+        Ok(())
     }
 
     pub async fn save(&self, progress: &Progress) -> Result<Saved, Error> {

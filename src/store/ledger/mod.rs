@@ -185,6 +185,13 @@ impl Ledger {
         embedded.open(dispatch.clone()).await
     }
 
+    /// Begins those of many dispatches that are new, a few hundred at a time: each is begun or
+    /// not, and all are when it returns.
+    pub async fn open_all(&self, dispatches: &[Dispatch]) -> Result<(), Error> {
+        let Self::Embedded(embedded) = self;
+        embedded.open_all(dispatches).await
+    }
+
     /// Saves a worker's progress; durable when it returns. See the module's rule of fencing.
     pub async fn save(&self, progress: &Progress) -> Result<Saved, Error> {
         let Self::Embedded(embedded) = self;

@@ -43,26 +43,59 @@ impl Encoded {
     }
 }
 
+/// A dispatch that may be new, as it is stored.
+pub struct Fresh {
+    dispatch: Dispatch,
+    text: String,
+    encoded: Encoded,
+}
+
+impl Fresh {
+    /// Encodes a dispatch nobody has begun.
+    pub fn new(dispatch: Dispatch) -> Result<Self, Error> {
+        let text = serde_json::to_string(&dispatch).map_err(Failure::new)?;
+        let progress = Progress::new(dispatch);
+        let encoded = Encoded::new(&progress)?;
+        Ok(Self { dispatch: progress.dispatch, text, encoded })
+    }
+}
+
 /// The progress of a dispatch, begun now if it is new; frozen from the start if a fence awaits it.
-pub fn open(connection: &Connection, dispatch: &Dispatch) -> Result<Progress, Error> {
-    if let Some(progress) = get(connection, dispatch.id)? {
+pub fn open(connection: &Connection, fresh: Fresh) -> Result<Progress, Error> {
+    if let Some(progress) = get(connection, fresh.dispatch.id)? {
         return Ok(progress);
     }
+    let frozen = insert(connection, &fresh)?;
+    Ok(Progress { frozen, ..Progress::new(fresh.dispatch) })
+}
+
+/// Begins those dispatches that are new.
+pub fn open_all(connection: &Connection, all: &[Fresh]) -> Result<(), Error> {
+    let mut known = connection.prepare_cached("SELECT 1 FROM dispatches WHERE id = ?1")?;
+    for fresh in all {
+        if !known.exists([fresh.encoded.id.0.as_bytes()])? {
+            insert(connection, fresh)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds the row of a new dispatch, and answers whether a fence awaited it.
+fn insert(connection: &Connection, fresh: &Fresh) -> Result<bool, Error> {
+    let Fresh { dispatch, text, encoded } = fresh;
     let fence = "DELETE FROM fences WHERE dispatch = ?1";
     let id = dispatch.id.0.as_bytes();
     let frozen = connection.prepare_cached(fence)?.execute([id])? > 0;
-    let progress = Progress { frozen, ..Progress::new(dispatch.clone()) };
     let sql = "INSERT INTO dispatches(id, publication, unit, channel, frozen, dispatch,
             state, intent, cursor, counts, accepted_ms, unreached, retries)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-    let encoded = Encoded::new(&progress)?;
     connection.prepare_cached(sql)?.execute(params![
         id,
         dispatch.publication.0.as_bytes(),
         unit_text(dispatch.scope.unit()),
         dispatch.channel.as_str(),
         frozen,
-        serde_json::to_string(dispatch).map_err(Failure::new)?,
+        text,
         encoded.state,
         seq_column(encoded.intent),
         seq_column(encoded.cursor),
@@ -71,7 +104,7 @@ pub fn open(connection: &Connection, dispatch: &Dispatch) -> Result<Progress, Er
         encoded.unreached,
         encoded.retries,
     ])?;
-    Ok(progress)
+    Ok(frozen)
 }
 
 /// Saves what a worker says, unless the dispatch is fenced against it.
