@@ -125,10 +125,7 @@ impl Stage {
                 kept.lock().entry(push.publication).or_default().push(push.at);
             }
         });
-        let stream = TcpStream::connect(node.address).await?;
-        stream.set_nodelay(true)?;
-        let (client, driver) = handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(driver);
+        let client = connect(&node).await?;
         Ok(Self { node, arrivals, providers, client, key, published: 0, dir })
     }
 
@@ -159,7 +156,10 @@ impl Stage {
             .header(AUTHORIZATION, format!("Bearer {}", self.key))
             .header(CONTENT_TYPE, "application/cap+xml")
             .body(Full::new(body))?;
-        self.client.ready().await?;
+        // The node closes a connection that was idle while devices were loaded.
+        if self.client.ready().await.is_err() {
+            self.client = connect(&self.node).await?;
+        }
         let (asked_at, began) = (Timestamp::now(), Instant::now());
         let response = self.client.send_request(request).await?;
         let status = response.status();
@@ -192,6 +192,14 @@ impl Stage {
         self.providers.stop().await;
         Ok(())
     }
+}
+
+async fn connect(node: &Node) -> Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(node.address).await?;
+    stream.set_nodelay(true)?;
+    let (client, driver) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(driver);
+    Ok(client)
 }
 
 async fn agency(node: &Node) -> Result<String> {
