@@ -14,6 +14,7 @@ use loa::domain::dispatch::Dispatch;
 use loa::domain::funnel::Funnel;
 use loa::domain::ids::{ChainId, DeviceId, PublicationId, SubjectId};
 use loa::domain::lane::Lane;
+use loa::domain::publication::{Content, Publication};
 use loa::event;
 use loa::simulator::citizens::Mix;
 use loa::simulator::faults::{Refusal, Rule, Service, Then, When};
@@ -24,6 +25,7 @@ use uuid::Uuid;
 
 use crate::support::node::{AlertXml, CENTRE, PATIENCE, TestNode};
 use crate::support::people::{audience, everywhere, token};
+use crate::support::process::eventually;
 
 const MIX: Mix = Mix { apns: 500, fcm: 500, second_place: 120, cell: 150, english: 60 };
 
@@ -261,15 +263,7 @@ async fn letters(test: &TestNode) -> Vec<(u64, Value)> {
 
 /// Waits until there are so many dead letters.
 async fn letters_of(test: &TestNode, wanted: usize) -> Vec<(u64, Value)> {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let found = letters(test).await;
-        if found.len() >= wanted {
-            return found;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{} of {wanted} letters", found.len());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually(async || Some(letters(test).await).filter(|found| found.len() >= wanted)).await
 }
 
 async fn redrive(test: &TestNode, partition: u64, letter: &Value) -> Value {
@@ -277,6 +271,16 @@ async fn redrive(test: &TestNode, partition: u64, letter: &Value) -> Value {
     let answer = test.ask(Method::POST, &path, None).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
     answer.json()
+}
+
+/// A publication as good as another, of which nobody was told.
+fn unknown_like(known: &Publication) -> Publication {
+    let id = PublicationId(Uuid::now_v7());
+    let mut unknown = Publication { id, chain: ChainId::from(id), ..known.clone() };
+    if let Content::Alert(alert) = &mut unknown.content {
+        alert.identifier = "mended".to_owned();
+    }
+    unknown
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,13 +307,7 @@ async fn poison_goes_to_the_dead_letters_is_driven_again_and_stops_nothing() {
             bus.publish(topic, vec![poison()]).await.expect("published");
         }
     }
-    let mut unknown = (*stored.publication).clone();
-    unknown.id = PublicationId(Uuid::now_v7());
-    unknown.chain = ChainId::from(unknown.id);
-    let loa::domain::publication::Content::Alert(alert) = &mut unknown.content else {
-        panic!("an alert");
-    };
-    alert.identifier = "mended".to_owned();
+    let unknown = unknown_like(&stored.publication);
     let scope = real.dispatch.scope.clone();
     let id = loa::domain::dispatch::DispatchId::of(unknown.id, channel, &scope, false);
     let early = Dispatch { id, publication: unknown.id, ..real.dispatch.clone() };
@@ -352,8 +350,7 @@ async fn poison_goes_to_the_dead_letters_is_driven_again_and_stops_nothing() {
     test.node.parts.alerts.accept(accepting).await.expect("accepted");
     let answer = redrive(&test, *partition, letter).await;
     assert_eq!(text(&answer, "topic"), TopicId::Dispatches(channel, lane).name());
-    let wanted = real.counts.accepted;
-    test.funnel_where(unknown.id, |now| now.total.accepted == wanted).await;
+    test.funnel_where(unknown.id, |now| now.total.accepted == real.counts.accepted).await;
     assert_eq!(letters(&test).await.len(), 8);
     test.stop().await;
 }

@@ -204,7 +204,7 @@ async fn an_update_goes_once_to_everyone_reached_and_everyone_newly_targeted() {
     let expected: BTreeSet<u32> = people(&alert).union(&newly).copied().collect();
     let both = people(&alert).intersection(&newly).count();
     eprintln!(
-        "updated: {} reached by the alert, {} targeted by the update, {both} of them both, {} got it",
+        "updated: {} reached by the alert, {} targeted by the update, {both} both, {} got it",
         alert.len(),
         newly.len(),
         scene.received(update).len()
