@@ -23,8 +23,11 @@ const VERTICES: u32 = 500;
 /// Looks at each polygon with each registry, in turn; the fastest counts.
 const LOOKS: usize = 60;
 
-/// Name, centre (latitude, longitude), radius in degrees, target in milliseconds.
-const POLYGONS: [(&str, (f64, f64), f64, Option<f64>); 3] = [
+/// Name, centre (latitude, longitude), radius in degrees, and the target in milliseconds.
+type Polygon = (&'static str, (f64, f64), f64, Option<f64>);
+
+/// What is drawn.
+const POLYGONS: [Polygon; 3] = [
     ("one unit", (10.965, 106.661), 0.008, Some(1.0)),
     ("ten units", (10.78, 106.68), 0.013, None),
     ("85 % of the city", (10.97, 106.75), 0.47, Some(3.0)),
