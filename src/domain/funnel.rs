@@ -76,7 +76,7 @@ pub struct Latency {
     pub first_ms: Option<u64>,
     /// The largest value, if any.
     pub last_ms: Option<u64>,
-    /// Counts by bucket; index from [`Latency::bucket`]. Trailing zeros are left out.
+    /// Counts by bucket; index from `Latency::bucket`. Trailing zeros are left out.
     pub buckets: Vec<u64>,
 }
 

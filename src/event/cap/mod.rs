@@ -6,7 +6,7 @@
 //!
 //! Promises: no input makes it panic or cost more than its [`Limits`]; nothing is fetched and no
 //! entity expanded; every broken rule is named with its place; an alert that was read strictly is
-//! the same alert after [`write`] and [`read`].
+//! the same alert after [`write()`] and [`read`].
 
 mod build;
 mod coordinates;
