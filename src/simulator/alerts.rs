@@ -22,9 +22,9 @@ macro_rules! templates {
 /// Every template, in the order the demo plays them: hot and wide first, then small, large and
 /// routine ones.
 pub const ALERTS: &[Template] = templates![
+    "river-flood",
     "storm-surge",
     "metro-station-smoke",
-    "river-flood",
     "gas-depot-explosion",
     "heat-wave",
     "riverbank-collapse",
