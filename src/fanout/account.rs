@@ -147,11 +147,11 @@ impl Run<'_> {
             let Some(last) = candidates.last() else { break };
             after = last.seq;
             for candidate in &candidates {
-                self.progress.counts.targeted += 1;
-                match self.push(candidate, 1).await? {
-                    Some(_) => unsent += 1,
-                    None => self.progress.counts.skipped += 1,
-                }
+                let is_sent_to = self.push(candidate, 1).await?.is_some();
+                let left_out = !is_sent_to && self.was_targeted(candidate);
+                unsent += u64::from(is_sent_to);
+                self.progress.counts.targeted += u64::from(is_sent_to || left_out);
+                self.progress.counts.skipped += u64::from(left_out);
             }
         }
         self.add_unsent(state, unsent);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::domain::audience::Audience;
 use crate::domain::device::Device;
 use crate::domain::dispatch::Scope;
 use crate::domain::ids::Seq;
@@ -71,21 +72,35 @@ impl Run<'_> {
         let perhaps_last = last.filter(|_| candidates.len() < limit);
         let mut plan = Plan { last, perhaps_last, ..Plan::default() };
         for candidate in candidates {
-            plan.examined += 1;
             plan.repeated += u64::from(candidate.seq <= self.intent_before);
             match self.push(&candidate, 1).await? {
                 Some(push) => {
                     self.progress.unreached.remove(candidate.seq.0);
+                    plan.examined += 1;
                     plan.pushes.push(push);
                 }
                 None => {
                     self.progress.unreached.insert(candidate.seq.0);
-                    plan.skipped += 1;
+                    let left_out = u64::from(self.was_targeted(&candidate));
+                    plan.examined += left_out;
+                    plan.skipped += left_out;
                 }
             }
         }
         self.progress.intent = self.progress.intent.max(plan.last.unwrap_or_default());
         Ok(plan)
+    }
+
+    /// Whether a member that is not sent to was counted when the publication was routed: its place
+    /// lay inside, and it was still there. Others of the range are none of its business.
+    pub(super) fn was_targeted(&self, candidate: &Candidate) -> bool {
+        let publication = &self.outgoing.publication;
+        let inside = match (&publication.audience, &candidate.place) {
+            (Audience::Area(area), Some(place)) => area.fit(place).is_some(),
+            _ => true,
+        };
+        let there = candidate.left_at.is_none_or(|left| left >= publication.accepted_at);
+        self.progress.dispatch.reached_by.is_empty() && inside && there
     }
 
     /// Whether nobody is left behind a member. Nobody ever joins a range below its end, so who
@@ -200,7 +215,7 @@ fn citizens_device(device: Arc<Device>) -> Candidate {
         seq: Seq(device.num.0),
         shard: None,
         place: None,
-        left: false,
+        left_at: None,
         device: Some(device),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::domain::audience::{Audience, Fit};
 use crate::domain::device::{Device, Permission, Place};
 use crate::domain::dispatch::Dispatch;
@@ -22,8 +24,8 @@ pub struct Candidate {
     pub shard: Option<u16>,
     /// The place it is there for; absent for a citizen's dispatch.
     pub place: Option<Place>,
-    /// It left since.
-    pub left: bool,
+    /// When it left, if it did.
+    pub left_at: Option<Timestamp>,
     /// The device, unless it was removed.
     pub device: Option<Arc<Device>>,
 }
@@ -34,7 +36,7 @@ impl Candidate {
         Self {
             seq: member.seq,
             shard,
-            left: member.left_at.is_some(),
+            left_at: member.left_at,
             place: Some(member.place),
             device: member.device,
         }
@@ -117,9 +119,10 @@ impl Judge<'_> {
             return Ok(Some(false));
         };
         let Some((owner, fit)) = audience.owner(&device.profile.places) else { return Ok(None) };
-        let owns = !candidate.left && candidate.place.as_ref() == Some(owner);
+        let owns = candidate.left_at.is_none() && candidate.place.as_ref() == Some(owner);
         let again = (candidate, again);
-        let moved = candidate.left && self.moved_without_a_late_join(again, device).await?;
+        let moved =
+            candidate.left_at.is_some() && self.moved_without_a_late_join(again, device).await?;
         if !owns && !moved {
             return Ok(None);
         }
