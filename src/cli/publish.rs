@@ -83,7 +83,11 @@ pub async fn status(args: StatusArgs) -> Result<bool> {
     if args.json {
         return print(&answer, true);
     }
-    let funnel: Funnel = serde_json::from_slice(&answer).context("the node's answer")?;
+    let Watched { boundaries, funnel } =
+        serde_json::from_slice(&answer).context("the node's answer")?;
+    if boundaries.as_deref() == Some("approximate") {
+        println!("boundaries APPROXIMATE: near a border people may be counted in the wrong unit");
+    }
     println!("{}", line("all", &funnel.total));
     for (channel, counts) in &funnel.channels {
         println!("{}", line(channel.as_str(), counts));
@@ -95,6 +99,15 @@ pub async fn status(args: StatusArgs) -> Result<bool> {
         println!("received within {p99} ms by 99 % of those who answered");
     }
     Ok(true)
+}
+
+/// The funnel's answer, as far as it is shown.
+#[derive(serde::Deserialize)]
+struct Watched {
+    #[serde(default)]
+    boundaries: Option<String>,
+    #[serde(flatten)]
+    funnel: Funnel,
 }
 
 fn line(name: &str, counts: &Counts) -> String {

@@ -8,7 +8,7 @@ use crate::bus::{Delivery, Record, TopicId};
 use crate::console::{AsOperator, Console};
 use crate::event::dead_letter::{self, DeadLetter};
 use crate::http::input::{Path, Query};
-use crate::http::problem::{Code, Document, Problem};
+use crate::http::problem::{Code, Problem, Refused};
 
 /// Letters in one page.
 const PAGE_MAX: usize = 100;
@@ -61,8 +61,7 @@ pub struct LetterAnswer {
 #[utoipa::path(get, path = "/v1/dead-letters", tag = "ops", params(ListQuery),
     responses(
         (status = 200, description = "A page", body = LettersAnswer),
-        (status = "4XX", description = "Refused by name", body = Document,
-            content_type = "application/problem+json")
+        Refused
     ),
     security(("api_key" = [])))]
 pub async fn list(
@@ -94,8 +93,7 @@ pub struct RedriveAnswer {
         ("offset" = u64, Path, description = "Offset of the letter")),
     responses(
         (status = 200, description = "Sent again", body = RedriveAnswer),
-        (status = "4XX", description = "Refused by name", body = Document,
-            content_type = "application/problem+json")
+        Refused
     ),
     security(("api_key" = [])))]
 pub async fn redrive(

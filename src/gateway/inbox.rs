@@ -17,7 +17,7 @@ use crate::gateway::Gateway;
 use crate::gateway::view::{Languages, View, is_for_citizens, languages};
 use crate::gateway::viewer::Stay;
 use crate::http::input::Query;
-use crate::http::problem::{Code, Document, FieldError, Problem};
+use crate::http::problem::{Document, Problem};
 use crate::store::alerts::Stored;
 
 /// Items of one page.
@@ -83,8 +83,7 @@ pub(super) async fn read(
 ) -> Result<axum::Json<Page>, Problem> {
     let limit = ask.limit.unwrap_or(PAGE_DEFAULT);
     if !(1..=PAGE_MAX).contains(&limit) {
-        let wrong = FieldError::new("limit", "range", format!("must be 1 to {PAGE_MAX}"));
-        return Err(Problem::fields(Code::BadParameter, vec![wrong]));
+        return Err(Problem::parameter("limit", "range", format!("must be 1 to {PAGE_MAX}")));
     }
     let (device, subject) = match citizen {
         Citizen::Device(device) => (Some(Arc::clone(&device)), device.subject.clone()),

@@ -12,7 +12,7 @@ use quick_xml::escape::escape;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::domain::audience::{Boundaries, Fit};
+use crate::domain::audience::Fit;
 use crate::domain::cell::Cell;
 use crate::domain::device::Place;
 use crate::domain::geo::LatLon;
@@ -22,7 +22,7 @@ use crate::event;
 use crate::gateway::Gateway;
 use crate::gateway::view::{View, is_for_citizens};
 use crate::http::input::{Path, Query};
-use crate::http::problem::{Code, Document, FieldError, Problem};
+use crate::http::problem::{Code, Document, Problem};
 
 /// Alerts in the feed; older ones are found in the archives of those who follow it.
 const FEED_MAX: usize = 100;
@@ -86,15 +86,13 @@ pub(super) async fn active(
     });
     let unit = place.as_ref().map(|place| place.unit.to_string());
     let alerts = alerts.collect();
-    let active = Active { boundaries: boundaries(&gateway), unit, alerts };
+    let active = Active { boundaries: gateway.parts.city.boundaries().as_str(), unit, alerts };
     Ok(([(CACHE_CONTROL, CACHE_SECONDS)], axum::Json(active)))
 }
 
 fn place(gateway: &Gateway, asked: &Where) -> Result<Option<Place>, Problem> {
     let city = &gateway.parts.city;
-    let wrong = |path: &str, rule: &str, message: String| {
-        Problem::fields(Code::BadParameter, vec![FieldError::new(path, rule, message)])
-    };
+    let wrong = Problem::parameter;
     match (&asked.unit, asked.lat, asked.lon) {
         (None, None, None) => Ok(None),
         (Some(unit), None, None) => {
@@ -121,13 +119,6 @@ fn fit(publication: &Publication, place: &Place) -> Option<Fit> {
     match &publication.audience {
         crate::domain::audience::Audience::Area(area) => area.fit(place),
         crate::domain::audience::Audience::Subject { .. } => None,
-    }
-}
-
-fn boundaries(gateway: &Gateway) -> &'static str {
-    match gateway.parts.city.boundaries() {
-        Boundaries::Approximate => "approximate",
-        Boundaries::Imported => "imported",
     }
 }
 
@@ -278,8 +269,7 @@ pub(super) async fn units(
     let found = match asked.search.as_deref() {
         Some(text) if text.len() > SEARCH_BYTES_MAX => {
             let message = format!("must have at most {SEARCH_BYTES_MAX} bytes");
-            let wrong = FieldError::new("search", "length", message);
-            return Err(Problem::fields(Code::BadParameter, vec![wrong]));
+            return Err(Problem::parameter("search", "length", message));
         }
         Some(text) => city.search(text),
         None => city.units().iter().collect(),
@@ -292,7 +282,7 @@ pub(super) async fn units(
         centre: unit.centre,
     });
     let units = Units {
-        boundaries: boundaries(&gateway),
+        boundaries: gateway.parts.city.boundaries().as_str(),
         vintage: city.vintage().to_string(),
         units: view.collect(),
     };

@@ -222,10 +222,7 @@ fn area(publication: &Publication) -> Option<AreaView> {
         }
     }
     Some(AreaView {
-        boundaries: match area.boundaries {
-            crate::domain::audience::Boundaries::Approximate => "approximate",
-            crate::domain::audience::Boundaries::Imported => "imported",
-        },
+        boundaries: area.boundaries.as_str(),
         vintage: area.vintage.to_string(),
         units: area.units.iter().map(|unit| unit.code.to_string()).collect(),
         descriptions,

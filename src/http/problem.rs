@@ -5,7 +5,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -144,6 +144,15 @@ pub struct Document {
     pub errors: Vec<FieldError>,
 }
 
+/// Every refusal, as the description of the API says it once.
+#[derive(Debug, IntoResponses)]
+#[response(
+    status = "4XX",
+    description = "Refused by name: problem details (RFC 9457)",
+    content_type = "application/problem+json"
+)]
+pub struct Refused(#[expect(dead_code, reason = "only described")] Document);
+
 impl Problem {
     /// A problem with what happened this time.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
@@ -166,6 +175,11 @@ impl Problem {
     /// One field that breaks one rule.
     pub fn field(path: impl Into<String>, rule: &str, message: impl ToString) -> Self {
         Self::fields(Code::Invalid, vec![FieldError::new(path, rule, message)])
+    }
+
+    /// One wrong parameter of the query.
+    pub fn parameter(name: &str, rule: &str, message: impl ToString) -> Self {
+        Self::fields(Code::BadParameter, vec![FieldError::new(name, rule, message)])
     }
 
     /// A failure of our own: the cause goes to the log, once, and never to the client.

@@ -12,7 +12,7 @@ use crate::domain::alert::rules::{self, Mode, Violation};
 use crate::domain::alert::{Alert, MsgType, Scope};
 use crate::domain::audience::Audience;
 use crate::domain::lane::Lane;
-use crate::domain::lint;
+use crate::domain::lint::{self, Grade};
 use crate::domain::publication::{Content, Publication};
 use crate::event::cap;
 use crate::http::{Code, FieldError, Problem};
@@ -37,6 +37,9 @@ pub struct Warning {
     pub path: String,
     /// The rule's stable name.
     pub rule: String,
+    /// `error`: worth stopping for, though nothing stops; `warning`: worth a look.
+    #[schema(value_type = String)]
+    pub grade: Grade,
     /// What to do better.
     pub message: String,
 }
@@ -50,13 +53,28 @@ pub struct Reviewed {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads an alert; every broken rule is an error of the problem.
-pub fn read(body: &[u8], form: Form) -> Result<Alert, Problem> {
-    let read = match form {
-        Form::Xml => cap::read(body, Mode::Strict, &cap::Limits::default()).map(|read| read.alert),
-        Form::Json => cap::read_json(body),
-    };
-    read.map_err(violated)
+/// Reads an alert, with what its author should know; every broken rule is an error of the problem.
+pub fn read(body: &[u8], form: Form) -> Result<(Alert, Vec<Warning>), Problem> {
+    match form {
+        Form::Xml => cap::read(body, Mode::Strict, &cap::Limits::default())
+            .map(|read| (read.alert, read.liberties.into_iter().map(Warning::from).collect())),
+        Form::Json => cap::read_json(body).map(|alert| (alert, Vec::new())),
+    }
+    .map_err(violated)
+}
+
+impl From<Violation> for Warning {
+    fn from(liberty: Violation) -> Self {
+        let Violation { path, rule, message, .. } = liberty;
+        Self { path, rule: rule.to_owned(), grade: Grade::Warning, message }
+    }
+}
+
+impl From<lint::Finding> for Warning {
+    fn from(finding: lint::Finding) -> Self {
+        let lint::Finding { path, rule, severity: grade, message } = finding;
+        Self { path, rule: rule.to_owned(), grade, message }
+    }
 }
 
 fn violated(violations: Vec<Violation>) -> Problem {
@@ -139,17 +157,8 @@ impl Ingest {
         if !errors.is_empty() {
             return Err(violated(errors));
         }
-        let liberties = liberties.into_iter().map(|one| Warning {
-            path: one.path,
-            rule: one.rule.to_owned(),
-            message: one.message,
-        });
-        let findings = lint::lint(alert, self.clock.now()).into_iter().map(|one| Warning {
-            path: one.path,
-            rule: one.rule.to_owned(),
-            message: one.message,
-        });
-        Ok(liberties.chain(findings).collect())
+        let findings = lint::lint(alert, self.clock.now()).into_iter().map(Warning::from);
+        Ok(liberties.into_iter().map(Warning::from).chain(findings).collect())
     }
 }
 

@@ -276,6 +276,7 @@ async fn an_agency_publishes_watches_and_withdraws_from_a_shell_and_the_node_dra
     assert_eq!(funnel["total"]["accepted"], 40, "{funnel}");
     let shown = done(run(&["status", &id, "--server", &url, "--key", &key]));
     assert!(shown.out.contains("targeted       40"), "{}", shown.out);
+    assert!(shown.out.contains("boundaries APPROXIMATE"), "{}", shown.out);
     let cancelled = done(with(&["cancel", &id, "--note", "over"])).json();
     assert_eq!(cancelled["chain"], id);
     let again = with(&["cancel", &id]);

@@ -3,12 +3,30 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::domain::audience::{AreaAudience, Audience};
+use crate::domain::funnel::Funnel;
+use crate::http::problem::Document;
 use crate::ingest::alert::Warning;
 use crate::ingest::publish::Published;
 use crate::store::registry::Estimate;
+
+/// What a publishing route answers, as the description of the API says it once.
+#[derive(Debug, IntoResponses)]
+#[expect(dead_code, reason = "only described")]
+pub enum Publishing {
+    #[response(status = 202, description = "Accepted and durable")]
+    Accepted(AcceptedAnswer),
+    #[response(status = 200, description = "Dry run")]
+    DryRun(DryRunAnswer),
+    #[response(
+        status = "4XX",
+        description = "Refused by name: problem details (RFC 9457)",
+        content_type = "application/problem+json"
+    )]
+    Refused(Document),
+}
 
 /// A publication was accepted: it is durable.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -46,7 +64,20 @@ impl AcceptedAnswer {
     }
 }
 
-fn boundaries(audience: &Audience) -> Option<&'static str> {
+/// The funnel as it is now, and how true the boundaries were by which its units were chosen.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FunnelAnswer {
+    /// `approximate` or `imported`; absent for one citizen's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boundaries: Option<&'static str>,
+    /// Counts per unit and channel, and latencies.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub funnel: Funnel,
+}
+
+/// How true the boundaries were by which an audience was chosen.
+pub fn boundaries(audience: &Audience) -> Option<&'static str> {
     match audience {
         Audience::Area(area) => Some(area.boundaries.as_str()),
         Audience::Subject { .. } => None,

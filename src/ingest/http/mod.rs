@@ -6,6 +6,7 @@ mod read;
 
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::middleware::from_fn_with_state;
+use utoipa::OpenApi;
 use utoipa_axum::routes;
 
 use crate::auth::api_key::Keys;
@@ -22,9 +23,14 @@ impl FromRef<Ingest> for Keys {
     }
 }
 
+/// What the routes' shared answers refer to: the routes do not bring it with them.
+#[derive(OpenApi)]
+#[openapi(components(schemas(answers::AcceptedAnswer, answers::DryRunAnswer)))]
+struct Schemas;
+
 /// The agencies' routes.
 pub fn router(ingest: Ingest) -> Router {
-    Router::new()
+    Router::with_openapi(Schemas::openapi())
         .routes(routes!(publish::post_alert))
         .routes(routes!(publish::update_alert))
         .routes(routes!(publish::cancel_alert))

@@ -16,11 +16,11 @@ use crate::domain::notice::Notice;
 use crate::domain::publication::Publication;
 use crate::domain::status_change::StatusChange;
 use crate::http::input::{Json, Path, Query, parse_json};
-use crate::http::problem::{Code, Document, Problem};
+use crate::http::problem::{Code, Problem, Refused};
 use crate::ingest::Ingest;
 use crate::ingest::alert::{Form, Reviewed, Warning, read};
 use crate::ingest::cancel::{CancelRequest, alert_of, references, second};
-use crate::ingest::http::answers::{AcceptedAnswer, DryRunAnswer};
+use crate::ingest::http::answers::{AcceptedAnswer, DryRunAnswer, Publishing};
 use crate::ingest::publish::{Published, store_problem};
 
 /// The media type of CAP (CAP 1.2, registered with IANA).
@@ -41,12 +41,7 @@ pub struct PublishQuery {
         description = "CAP 1.2 as XML, or the JSON form of the same model (docs/API.md)",
         content((String = "application/cap+xml"), (Object = "application/json"))
     ),
-    responses(
-        (status = 202, description = "Accepted and durable", body = AcceptedAnswer),
-        (status = 200, description = "Dry run", body = DryRunAnswer),
-        (status = "4XX", description = "Refused by name", body = Document,
-            content_type = "application/problem+json")
-    ),
+    responses(Publishing),
     security(("api_key" = []))
 )]
 pub async fn post_alert(
@@ -56,10 +51,8 @@ pub async fn post_alert(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let form = form(&headers)?;
-    let alert = read(&body, form)?;
-    let raw = (form == Form::Xml).then_some(body);
-    submit(&ingest, &caller, Message { alert, raw, chain: None }, query.dry_run).await
+    let message = Message::whole(body, form(&headers)?)?;
+    submit(&ingest, &caller, message, query.dry_run).await
 }
 
 /// The new facts of an update; identifier, references and the rest follow from the chain.
@@ -83,12 +76,7 @@ pub struct UpdateRequest {
         description = "A whole CAP Update as XML, or only the new infos as JSON",
         content((String = "application/cap+xml"), (UpdateRequest = "application/json"))
     ),
-    responses(
-        (status = 202, description = "Accepted and durable", body = AcceptedAnswer),
-        (status = 200, description = "Dry run", body = DryRunAnswer),
-        (status = "4XX", description = "Refused by name", body = Document,
-            content_type = "application/problem+json")
-    ),
+    responses(Publishing),
     security(("api_key" = []))
 )]
 pub async fn update_alert(
@@ -99,12 +87,11 @@ pub async fn update_alert(
     (headers, body): (HeaderMap, Bytes),
 ) -> Result<Response, Problem> {
     let publication = own(&ingest, &caller, &id).await?;
-    let (alert, raw) = match form(&headers)? {
-        Form::Xml => (of_type(read(&body, Form::Xml)?, MsgType::Update)?, Some(body)),
-        Form::Json => (update_of(&ingest, &publication, parse_json(&body)?).await?, None),
+    let message = match form(&headers)? {
+        Form::Xml => Message::whole(body, Form::Xml)?.of_type(MsgType::Update)?,
+        Form::Json => Message::ours(update_of(&ingest, &publication, parse_json(&body)?).await?),
     };
-    let message = Message { alert, raw, chain: Some(publication.chain) };
-    submit(&ingest, &caller, message, query.dry_run).await
+    submit(&ingest, &caller, message.of_chain(publication.chain), query.dry_run).await
 }
 
 /// Withdraws an alert. Everyone who got it, or may have, gets the cancel; nobody else does.
@@ -115,12 +102,7 @@ pub async fn update_alert(
         description = "Nothing, words as JSON, or a whole CAP Cancel as XML",
         content((CancelRequest = "application/json"), (String = "application/cap+xml"))
     ),
-    responses(
-        (status = 202, description = "Accepted and durable", body = AcceptedAnswer),
-        (status = 200, description = "Dry run", body = DryRunAnswer),
-        (status = "4XX", description = "Refused by name", body = Document,
-            content_type = "application/problem+json")
-    ),
+    responses(Publishing),
     security(("api_key" = []))
 )]
 pub async fn cancel_alert(
@@ -131,16 +113,15 @@ pub async fn cancel_alert(
     (headers, body): (HeaderMap, Bytes),
 ) -> Result<Response, Problem> {
     let publication = own(&ingest, &caller, &id).await?;
-    let (alert, raw) = if body.is_empty() {
-        (ingest.cancel_of(&publication, CancelRequest::default()).await?, None)
+    let message = if body.is_empty() {
+        Message::ours(ingest.cancel_of(&publication, CancelRequest::default()).await?)
     } else {
         match form(&headers)? {
-            Form::Xml => (of_type(read(&body, Form::Xml)?, MsgType::Cancel)?, Some(body)),
-            Form::Json => (ingest.cancel_of(&publication, parse_json(&body)?).await?, None),
+            Form::Xml => Message::whole(body, Form::Xml)?.of_type(MsgType::Cancel)?,
+            Form::Json => Message::ours(ingest.cancel_of(&publication, parse_json(&body)?).await?),
         }
     };
-    let message = Message { alert, raw, chain: Some(publication.chain) };
-    submit(&ingest, &caller, message, query.dry_run).await
+    submit(&ingest, &caller, message.of_chain(publication.chain), query.dry_run).await
 }
 
 /// No parameter at all: a `dry_run` here must not be taken for one.
@@ -169,8 +150,7 @@ pub struct BatchAnswer {
     post, path = "/v1/status-changes", tag = "agency", request_body = StatusChanges,
     responses(
         (status = 202, description = "Accepted and durable", body = BatchAnswer),
-        (status = "4XX", description = "Refused by name", body = Document,
-            content_type = "application/problem+json")
+        Refused
     ),
     security(("api_key" = []))
 )]
@@ -190,12 +170,7 @@ pub async fn post_status_changes(
 #[utoipa::path(
     post, path = "/v1/notices", tag = "agency", params(PublishQuery),
     request_body(description = "A notice (docs/API.md)", content = Object),
-    responses(
-        (status = 202, description = "Accepted and durable", body = AcceptedAnswer),
-        (status = 200, description = "Dry run", body = DryRunAnswer),
-        (status = "4XX", description = "Refused by name", body = Document,
-            content_type = "application/problem+json")
-    ),
+    responses(Publishing),
     security(("api_key" = []))
 )]
 pub async fn post_notice(
@@ -214,8 +189,36 @@ struct Message {
     alert: Alert,
     /// As it came, if it was XML.
     raw: Option<Bytes>,
+    /// What its author should know of how it was read.
+    warnings: Vec<Warning>,
     /// The chain that the path names; the references must name it too.
     chain: Option<ChainId>,
+}
+
+impl Message {
+    /// A message that its author wrote.
+    fn whole(body: Bytes, form: Form) -> Result<Self, Problem> {
+        let (alert, warnings) = read(&body, form)?;
+        let raw = (form == Form::Xml).then_some(body);
+        Ok(Self { alert, raw, warnings, chain: None })
+    }
+
+    /// A message that we wrote from what its author said.
+    fn ours(alert: Alert) -> Self {
+        Self { alert, raw: None, warnings: Vec::new(), chain: None }
+    }
+
+    fn of_type(self, wanted: MsgType) -> Result<Self, Problem> {
+        if self.alert.msg_type == wanted {
+            return Ok(self);
+        }
+        let message = format!("expected {wanted}, got {}", self.alert.msg_type);
+        Err(Problem::field("/alert/msgType", "msg_type_of_path", message))
+    }
+
+    fn of_chain(self, chain: ChainId) -> Self {
+        Self { chain: Some(chain), ..self }
+    }
 }
 
 async fn submit(
@@ -224,21 +227,23 @@ async fn submit(
     message: Message,
     dry_run: bool,
 ) -> Result<Response, Problem> {
-    let Message { alert, raw, chain } = message;
+    let Message { alert, raw, mut warnings, chain } = message;
     if !dry_run
-        && let Some((known, warnings)) = ingest.repeated(&caller.agency, &alert).await?
+        && let Some((known, remarks)) = ingest.repeated(&caller.agency, &alert).await?
         && chain.is_none_or(|chain| chain == known.chain)
     {
         let published =
             Published { id: known.id, chain: known.chain, lane: known.lane, repeated: true };
+        warnings.extend(remarks);
         return Ok(accepted(&published, &known.audience, warnings));
     }
-    let reviewed = ingest.review(&caller.agency, alert, raw).await?;
+    let mut reviewed = ingest.review(&caller.agency, alert, raw).await?;
     if chain.is_some() && reviewed.checked.chain != chain {
         let message = "the message's references name another chain";
         return Err(Problem::field("/alert/references", "reference_this_chain", message));
     }
-    finish(ingest, caller, reviewed, dry_run).await
+    warnings.append(&mut reviewed.warnings);
+    finish(ingest, caller, Reviewed { warnings, ..reviewed }, dry_run).await
 }
 
 async fn finish(
@@ -294,14 +299,6 @@ pub(super) async fn own(
         .filter(|stored| stored.publication.agency == caller.agency.id || caller.agency.operator)
         .map(|stored| (*stored.publication).clone())
         .ok_or_else(|| Problem::new(Code::NotFound, format!("no publication {id}")))
-}
-
-fn of_type(alert: Alert, wanted: MsgType) -> Result<Alert, Problem> {
-    if alert.msg_type == wanted {
-        return Ok(alert);
-    }
-    let message = format!("expected {wanted}, got {}", alert.msg_type);
-    Err(Problem::field("/alert/msgType", "msg_type_of_path", message))
 }
 
 async fn update_of(

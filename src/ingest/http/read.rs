@@ -7,12 +7,12 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::api_key::AsAgency;
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::{DispatchId, Scope};
-use crate::domain::funnel::Funnel;
 use crate::domain::ids::{Seq, UnitCode};
 use crate::domain::publication::Publication;
 use crate::http::input::{Path, Query};
-use crate::http::problem::{Code, Document, Problem};
+use crate::http::problem::{Code, Problem, Refused};
 use crate::ingest::Ingest;
+use crate::ingest::http::answers::{FunnelAnswer, boundaries};
 use crate::ingest::http::publish::own;
 use crate::ingest::publish::store_problem;
 use crate::store::reach::{Standing, standing};
@@ -42,8 +42,7 @@ pub struct PublicationAnswer {
     params(("id" = String, Path, description = "Publication id")),
     responses(
         (status = 200, description = "The publication", body = PublicationAnswer),
-        (status = "4XX", description = "Refused by name", body = Document,
-            content_type = "application/problem+json")
+        Refused
     ),
     security(("api_key" = []))
 )]
@@ -68,9 +67,8 @@ pub async fn get_alert(
     get, path = "/v1/publications/{id}/funnel", tag = "agency",
     params(("id" = String, Path, description = "Publication id")),
     responses(
-        (status = 200, description = "The funnel as it is now", body = Object),
-        (status = "4XX", description = "Refused by name", body = Document,
-            content_type = "application/problem+json")
+        (status = 200, description = "The funnel as it is now", body = FunnelAnswer),
+        Refused
     ),
     security(("api_key" = []))
 )]
@@ -78,10 +76,11 @@ pub async fn funnel(
     State(ingest): State<Ingest>,
     caller: AsAgency,
     Path(id): Path<String>,
-) -> Result<axum::Json<Funnel>, Problem> {
+) -> Result<axum::Json<FunnelAnswer>, Problem> {
     let publication = own(&ingest, &caller, &id).await?;
     let funnel = ingest.ledger.funnel(publication.id).await;
-    Ok(axum::Json(funnel.map_err(|error| Problem::internal(&error))?))
+    let funnel = funnel.map_err(|error| Problem::internal(&error))?;
+    Ok(axum::Json(FunnelAnswer { boundaries: boundaries(&publication.audience), funnel }))
 }
 
 /// Which recipients to list.
@@ -104,6 +103,9 @@ pub struct RecipientsQuery {
 /// Who of a unit was reached: a page of memberships in the order they were sent to.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RecipientsAnswer {
+    /// `approximate` or `imported`: how true the boundaries were; absent for one citizen's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boundaries: Option<&'static str>,
     /// Shards this unit has; ask for each.
     pub shards: u16,
     /// The members of this page.
@@ -131,8 +133,7 @@ pub struct Recipient {
     params(("id" = String, Path, description = "Publication id"), RecipientsQuery),
     responses(
         (status = 200, description = "A page", body = RecipientsAnswer),
-        (status = "4XX", description = "Refused by name", body = Document,
-            content_type = "application/problem+json")
+        Refused
     ),
     security(("api_key" = []))
 )]
@@ -176,5 +177,6 @@ pub async fn recipients(
         });
     }
     let shards = ingest.registry.shards();
-    Ok(axum::Json(RecipientsAnswer { shards, recipients, next }))
+    let boundaries = boundaries(&publication.audience);
+    Ok(axum::Json(RecipientsAnswer { boundaries, shards, recipients, next }))
 }

@@ -39,11 +39,38 @@ async fn an_alert_in_either_form_is_accepted_with_all_one_needs_to_follow_it() {
         let funnel = test.ask(Method::GET, body["funnel"].as_str().expect("a path"), None).await;
         assert_eq!(funnel.status, 200, "{}", funnel.text());
         assert_eq!(funnel.json()["publication"], id.to_string());
+        assert_eq!(funnel.json()["boundaries"], "approximate");
     }
     let routine = AlertXml { severity: "Minor", ..AlertXml::hot("form-routine", CENTRE) };
     let answer = post_xml(&test, "/v1/alerts", routine.render()).await;
     assert_eq!(answer.json()["lane"], "routine", "{}", answer.text());
     assert_eq!(on_the_log(&test).await, 3);
+    test.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn remarks_come_with_the_202_and_say_how_much_they_weigh() {
+    let test = TestNode::start().await;
+    let xml = AlertXml::hot("remarks", CENTRE).render();
+    let silent = xml.replace("<language>vi-VN</language>", "");
+    assert_ne!(silent, xml);
+    let first = post_xml(&test, "/v1/alerts", silent.clone()).await;
+    assert_eq!(first.status, 202, "{}", first.text());
+    let grades: BTreeMap<String, String> = first.json()["warnings"]
+        .as_array()
+        .expect("warnings")
+        .iter()
+        .map(|one| {
+            let word = |name: &str| one[name].as_str().expect("a word").to_owned();
+            (word("rule"), word("grade"))
+        })
+        .collect();
+    // How it was read, and what the linter says: CAP takes a missing language for en-US.
+    assert_eq!(grades.get("language_absent").map(String::as_str), Some("warning"), "{grades:?}");
+    assert_eq!(grades.get("language_vi").map(String::as_str), Some("error"), "{grades:?}");
+    let again = post_xml(&test, "/v1/alerts", silent).await;
+    assert_eq!(again.json()["repeated"], true);
+    assert_eq!(again.json()["warnings"], first.json()["warnings"], "answered as it was");
     test.stop().await;
 }
 
