@@ -22,6 +22,7 @@ use crate::config::{Config, Role};
 use crate::console::{self, Console};
 use crate::domain::audience::Boundaries;
 use crate::domain::channel::Channel;
+use crate::domain::forecast::Outlook;
 use crate::domain::status_kinds::StatusKinds;
 use crate::gateway::Gateway;
 use crate::geofence::City;
@@ -32,7 +33,7 @@ use crate::store::alerts::{self, Alerts};
 use crate::store::ledger::{self, Ledger};
 use crate::store::registry::{self, Registry};
 use crate::store::replies::{self, Replies};
-use crate::{fanout, gateway, http, metrics, receipt, route};
+use crate::{channel, fanout, gateway, http, metrics, receipt, route};
 
 mod housekeeping;
 mod key;
@@ -284,6 +285,10 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
         matching: config.geofence,
         kinds: Arc::clone(&parts.kinds),
         replies: parts.replies.clone(),
+        outlook: Arc::new(Outlook {
+            settings: config.forecast.clone(),
+            bounds: channel::bounds(&config.channel),
+        }),
     }
 }
 

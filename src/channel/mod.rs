@@ -4,6 +4,7 @@
 //! nor store, and remembers nothing of a device.
 
 pub mod apns;
+mod bounds;
 pub mod fcm;
 pub mod health;
 pub mod http2;
@@ -24,6 +25,7 @@ use crate::domain::channel::{Channel, PushAddress};
 use crate::domain::outcome::{Outcome, RetryScope};
 use crate::domain::push::PushContent;
 
+pub use bounds::bounds;
 pub use health::Health;
 
 /// A push that never went out, for want of a connection or a stream, is tried again after this.

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod devices;
 pub mod geofences;
 pub mod letters;
+pub mod plan;
 pub mod publish;
 pub mod serve;
 
@@ -53,6 +54,8 @@ enum Command {
     /// Records that were set aside, with their reasons
     #[command(subcommand)]
     DeadLetters(letters::Command),
+    /// How long a city-wide alert takes, and what limits it
+    Plan(plan::Args),
     /// Settings
     #[command(subcommand)]
     Config(config::Command),
@@ -65,6 +68,7 @@ impl Cli {
         match self.command {
             Command::Cap(command) => cap::run(&command, out),
             Command::Config(command) => config::run(&command, out),
+            Command::Plan(args) => plan::run(&args, out),
             Command::Geofences(args) => geofences::run(&args, Timestamp::now(), out)
                 .map_err(|error| BadInput(format!("{error:#}")).into()),
             Command::Demo(args) => block_on(demo::run(args)),

@@ -1,5 +1,6 @@
 //! `loa publish`, `loa cancel`, `loa status`: the agency's work from a shell.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -9,6 +10,8 @@ use serde_json::Value;
 
 use crate::cli::BadInput;
 use crate::cli::client::Server;
+use crate::domain::channel::Channel;
+use crate::domain::forecast::{Compared, Fact, Forecast};
 use crate::domain::funnel::{Counts, Funnel};
 
 /// What to publish.
@@ -83,7 +86,7 @@ pub async fn status(args: StatusArgs) -> Result<bool> {
     if args.json {
         return print(&answer, true);
     }
-    let Watched { boundaries, funnel } =
+    let Watched { boundaries, forecast, funnel } =
         serde_json::from_slice(&answer).context("the node's answer")?;
     if boundaries.as_deref() == Some("approximate") {
         println!("boundaries APPROXIMATE: near a border people may be counted in the wrong unit");
@@ -98,7 +101,23 @@ pub async fn status(args: StatusArgs) -> Result<bool> {
     if let Some(p99) = funnel.received_ms.quantile_ms(0.99) {
         println!("received within {p99} ms by 99 % of those who answered");
     }
+    for (channel, Compared { expected, fact }) in &forecast {
+        println!("{}", pace(*channel, expected, fact));
+    }
     Ok(true)
+}
+
+fn pace(channel: Channel, expected: &Forecast, fact: &Fact) -> String {
+    let fact = match fact.last_ms {
+        Some(last) => format!("{} accepted, the last after {last} ms", fact.accepted),
+        None => "none accepted yet".to_owned(),
+    };
+    format!(
+        "{channel}: {} devices expected within {} ms (limited by {}); {fact}",
+        expected.devices,
+        expected.last_ms,
+        expected.limited_by.as_str()
+    )
 }
 
 /// The funnel's answer, as far as it is shown.
@@ -106,6 +125,7 @@ pub async fn status(args: StatusArgs) -> Result<bool> {
 struct Watched {
     #[serde(default)]
     boundaries: Option<String>,
+    forecast: BTreeMap<Channel, Compared>,
     #[serde(flatten)]
     funnel: Funnel,
 }

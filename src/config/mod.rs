@@ -14,6 +14,7 @@ use config::{Config as Layers, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::auth;
+use crate::domain::forecast;
 use crate::{bus, channel, fanout, gateway, geofence, http};
 
 /// The defaults, as `loa config default` prints them.
@@ -43,6 +44,9 @@ pub struct Config {
     /// Push providers.
     #[serde(default)]
     pub channel: channel::Settings,
+    /// What our side needs for a push, for forecasts.
+    #[serde(default)]
+    pub forecast: forecast::Settings,
     /// Citizens' identities.
     #[serde(default)]
     pub auth: Auth,
@@ -171,6 +175,10 @@ fn form(error: config::ConfigError) -> Error {
 pub fn load(file: Option<&Path>, flags: &[Flag]) -> Result<Config, Error> {
     let mut config: Config = layers(file, flags)?.try_deserialize().map_err(form)?;
     config.bus.dir = config.node.data_dir.clone();
+    if config.forecast.cores == 0.0 {
+        let cores = std::thread::available_parallelism();
+        config.forecast.cores = cores.map_or(1.0, |count| count.get() as f64);
+    }
     let problems = config.problems();
     if problems.is_empty() { Ok(config) } else { Err(Error::Rules(problems)) }
 }
@@ -223,6 +231,8 @@ impl Config {
             (-840..=840).contains(&fanout.utc_offset_minutes),
             "fanout.utc_offset_minutes: must be -840..=840",
         );
+        let rules = self.forecast.problems();
+        found.extend(rules.into_iter().map(|rule| format!("forecast.{rule}")));
         found.extend(self.http.problems().into_iter().map(|rule| format!("http.{rule}")));
         found.extend(self.geofence.problems().into_iter().map(|rule| format!("geofence.{rule}")));
         found.extend(self.gateway.problems().into_iter().map(|rule| format!("gateway.{rule}")));

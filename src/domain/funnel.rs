@@ -145,6 +145,9 @@ pub struct Funnel {
     pub open_dispatches: u64,
     /// Milliseconds from acceptance to the provider's answer (or the socket's write).
     pub accepted_ms: Latency,
+    /// The same by channel.
+    #[serde(default)]
+    pub accepted_ms_by_channel: BTreeMap<Channel, Latency>,
     /// Milliseconds from acceptance to the app's receipt.
     pub received_ms: Latency,
 }

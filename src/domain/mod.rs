@@ -8,6 +8,7 @@ pub mod cell;
 pub mod channel;
 pub mod device;
 pub mod dispatch;
+pub mod forecast;
 pub mod funnel;
 pub mod geo;
 pub mod ids;

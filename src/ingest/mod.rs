@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::bus::Bus;
 use crate::clock::Clock;
+use crate::domain::forecast::Outlook;
 use crate::domain::status_kinds::StatusKinds;
 use crate::geofence::{City, MatchSettings};
 use crate::store::agencies::Agencies;
@@ -52,4 +53,6 @@ pub struct Ingest {
     pub kinds: Arc<StatusKinds>,
     /// Answers to repeated requests.
     pub replies: Replies,
+    /// For the forecast beside the funnel.
+    pub outlook: Arc<Outlook>,
 }

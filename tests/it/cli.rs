@@ -10,11 +10,12 @@ use crate::support::node::{AlertXml, CENTRE};
 use crate::support::process::{Done, Served, eventually, path, run};
 
 /// Every command that does something.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 23] = [
     &["serve"],
     &["demo"],
     &["publish"],
     &["cancel"],
+    &["plan"],
     &["status"],
     &["cap", "check"],
     &["geofences", "list"],
@@ -58,7 +59,7 @@ fn every_command_explains_itself_with_an_example() {
         .map_while(|line| line.split_whitespace().next().map(|word| vec![word.to_owned()]))
         .filter(|command| command[0] != "help")
         .collect();
-    assert_eq!(commands.len(), 11, "{commands:?}");
+    assert_eq!(commands.len(), 12, "{commands:?}");
     for command in &COMMANDS {
         commands.push(command.iter().map(ToString::to_string).collect());
     }
@@ -184,6 +185,30 @@ fn cap_files_are_checked_each_with_its_verdict() {
 }
 
 #[test]
+fn a_plan_names_what_limits_each_channel_and_more_workers_lift_only_the_processors() {
+    let base = ["plan", "--devices", "10000000", "--share", "apns=35", "--share", "fcm=65"];
+    let machine = ["--per-minute", "fcm=600000", "--cores", "2", "--round-trip-ms", "50"];
+    let plan = |more: &[&str]| done(run(&[&base[..], &machine, more].concat())).json();
+    let one = plan(&["--json"]);
+    let fcm = &one["channels"]["fcm"];
+    assert_eq!((&fcm["limited_by"], &fcm["devices"]), (&json!("quota"), &json!(6_500_000)));
+    // 6.5 million at 10,000 a second (FACTS F2), and the way there.
+    let last = fcm["last_ms"].as_u64().expect("milliseconds");
+    assert!((650_000..651_000).contains(&last), "{fcm}");
+    assert_eq!(one["last_ms"], fcm["last_ms"]);
+    let four = plan(&["--workers", "4", "--json"]);
+    assert_eq!(four["channels"]["fcm"], *fcm, "a quota is shared by all workers");
+    let of = |plan: &Value| plan["channels"]["apns"]["last_ms"].as_u64().expect("milliseconds");
+    assert!(of(&four) < of(&one), "{four}");
+    let shown = done(run(&[&base[..], &machine].concat()));
+    assert!(shown.out.contains("ask for a higher one"), "{}", shown.out);
+    fails(&["plan", "--devices", "1", "--share", "pigeon=1"], 2, "pigeon");
+    fails(&["plan", "--devices", "1", "--share", "fcm=-1"], 2, "--share");
+    fails(&["plan", "--devices", "1", "--workers", "0"], 2, "--workers");
+    fails(&["plan", "--devices", "1", "--round-trip-ms", "0"], 2, "round_trip_ms");
+}
+
+#[test]
 fn boundaries_are_listed_asked_checked_and_imported() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = ["--data-dir", path(dir.path())];
@@ -277,6 +302,7 @@ async fn an_agency_publishes_watches_and_withdraws_from_a_shell_and_the_node_dra
     let shown = done(run(&["status", &id, "--server", &url, "--key", &key]));
     assert!(shown.out.contains("targeted       40"), "{}", shown.out);
     assert!(shown.out.contains("boundaries APPROXIMATE"), "{}", shown.out);
+    assert!(shown.out.contains("devices expected within"), "{}", shown.out);
     let cancelled = done(with(&["cancel", &id, "--note", "over"])).json();
     assert_eq!(cancelled["chain"], id);
     let again = with(&["cancel", &id]);

@@ -6,7 +6,9 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::domain::audience::{AreaAudience, Audience};
-use crate::domain::funnel::Funnel;
+use crate::domain::channel::Channel;
+use crate::domain::forecast::{Compared, Fact, Forecast, Outlook};
+use crate::domain::funnel::{Counts, Funnel};
 use crate::http::problem::Document;
 use crate::ingest::alert::Warning;
 use crate::ingest::publish::Published;
@@ -70,10 +72,32 @@ pub struct FunnelAnswer {
     /// `approximate` or `imported`; absent for one citizen's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boundaries: Option<&'static str>,
+    /// What was to be expected of each push channel, and what came to pass so far.
+    #[schema(value_type = Object)]
+    pub forecast: BTreeMap<Channel, Compared>,
     /// Counts per unit and channel, and latencies.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub funnel: Funnel,
+}
+
+impl FunnelAnswer {
+    /// The answer for a publication's funnel.
+    pub fn of(funnel: Funnel, audience: &Audience, outlook: &Outlook) -> Self {
+        let devices = |counts: &Counts| counts.targeted.saturating_sub(counts.skipped);
+        let devices = funnel.channels.iter().map(|(channel, of)| (*channel, devices(of)));
+        let compared = outlook.forecast(devices).into_iter().map(|(channel, expected)| {
+            let latency = funnel.accepted_ms_by_channel.get(&channel).cloned().unwrap_or_default();
+            let fact = Fact {
+                accepted: funnel.channels.get(&channel).map_or(0, |counts| counts.accepted),
+                p50_ms: latency.quantile_ms(0.5),
+                p99_ms: latency.quantile_ms(0.99),
+                last_ms: latency.last_ms,
+            };
+            (channel, Compared { expected, fact })
+        });
+        Self { boundaries: boundaries(audience), forecast: compared.collect(), funnel }
+    }
 }
 
 /// How true the boundaries were by which an audience was chosen.
@@ -99,6 +123,9 @@ pub struct DryRunAnswer {
     pub devices: u64,
     /// Those whose place is a whole unit that is covered only in part.
     pub coarse: u64,
+    /// How long an undisturbed broadcast to them takes, by channel, and what limits it.
+    #[schema(value_type = Object)]
+    pub forecast: BTreeMap<Channel, Forecast>,
     /// Remarks of the content linter.
     pub warnings: Vec<Warning>,
 }
@@ -119,10 +146,10 @@ impl DryRunAnswer {
     pub fn of(
         lane: crate::domain::lane::Lane,
         area: &AreaAudience,
-        estimate: &Estimate,
+        (estimate, outlook): (&Estimate, &Outlook),
         warnings: Vec<Warning>,
     ) -> Self {
-        let named = |counts: &BTreeMap<crate::domain::channel::Channel, u64>| {
+        let named = |counts: &BTreeMap<Channel, u64>| {
             counts.iter().map(|(channel, count)| (channel.to_string(), *count)).collect()
         };
         let units = area.units.iter().map(|unit| UnitAnswer {
@@ -137,6 +164,7 @@ impl DryRunAnswer {
             channels: named(&estimate.channels),
             devices: estimate.total,
             coarse: estimate.coarse,
+            forecast: outlook.forecast(estimate.channels.iter().map(|(of, count)| (*of, *count))),
             warnings,
         }
     }

@@ -260,7 +260,7 @@ async fn finish(
         };
         let estimate = ingest.registry.estimate(&audience).await;
         let estimate = estimate.map_err(|error| Problem::internal(&error))?;
-        let answer = DryRunAnswer::of(checked.lane, area, &estimate, warnings);
+        let answer = DryRunAnswer::of(checked.lane, area, (&estimate, &ingest.outlook), warnings);
         return Ok((StatusCode::OK, axum::Json(answer)).into_response());
     }
     let published = ingest.publish(&caller.agency, vec![checked]).await?;

@@ -80,7 +80,7 @@ pub async fn funnel(
     let publication = own(&ingest, &caller, &id).await?;
     let funnel = ingest.ledger.funnel(publication.id).await;
     let funnel = funnel.map_err(|error| Problem::internal(&error))?;
-    Ok(axum::Json(FunnelAnswer { boundaries: boundaries(&publication.audience), funnel }))
+    Ok(axum::Json(FunnelAnswer::of(funnel, &publication.audience, &ingest.outlook)))
 }
 
 /// Which recipients to list.

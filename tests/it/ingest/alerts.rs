@@ -101,6 +101,9 @@ async fn a_dry_run_tells_the_audience_as_it_will_be_and_publishes_nothing() {
     let total: u64 = inside.values().sum();
     assert!(total > 200, "{total}");
     assert_eq!(counts(&dry["channels"]), inside);
+    for (channel, count) in &inside {
+        assert_eq!(dry["forecast"][channel]["devices"], json!(count), "{}", dry["forecast"]);
+    }
     assert_eq!((&dry["devices"], &dry["coarse"]), (&json!(total), &json!(coarse)));
     let units = dry["units"].as_array().expect("units");
     let codes: Vec<_> = units.iter().map(|unit| unit["code"].as_str().expect("a code")).collect();

@@ -125,6 +125,19 @@ async fn who_was_reached_can_be_asked_afterwards_and_agrees_with_the_funnel() {
     let path = format!("/v1/publications/{id}/funnel");
     let funnel = test.ask(Method::GET, &path, None).await.json();
     assert_eq!(funnel["total"]["accepted"], done.total.accepted);
+    for channel in ["apns", "fcm"] {
+        let (forecast, counts) = (&funnel["forecast"][channel], &funnel["channels"][channel]);
+        let targeted = counts["targeted"].as_u64().zip(counts["skipped"].as_u64());
+        let expected = targeted.map(|(targeted, skipped)| targeted - skipped);
+        assert_eq!(forecast["expected"]["devices"].as_u64(), expected, "{forecast}");
+        assert_eq!(forecast["fact"]["accepted"], counts["accepted"]);
+        let of = |which: &str, when: &str| forecast[which][when].as_u64().expect("milliseconds");
+        for which in ["expected", "fact"] {
+            assert!(of(which, "p50_ms") <= of(which, "p99_ms"), "{forecast}");
+            assert!(of(which, "p99_ms") <= of(which, "last_ms"), "{forecast}");
+        }
+        assert!(of("fact", "last_ms") <= done.accepted_ms.last_ms.expect("a time"), "{forecast}");
+    }
     let mut reached = 0;
     let units = funnel["units"].as_object().expect("units").clone();
     for (unit, expected) in &units {

@@ -39,9 +39,14 @@ pub fn put_targeted(
 pub fn funnel(connection: &Connection, id: PublicationId) -> Result<Funnel, Error> {
     let mut cells = Cells::new();
     add_targets(connection, id, &mut cells)?;
-    let (open_dispatches, mut accepted_ms) = add_dispatches(connection, id, &mut cells)?;
+    let (open_dispatches, mut by_channel) = add_dispatches(connection, id, &mut cells)?;
     add_receipts(connection, id, &mut cells)?;
-    accepted_ms.add(&latency(connection, id, DELIVERED)?);
+    // Only the gateways tell of what they delivered.
+    let sockets = by_channel.entry(Channel::Websocket).or_default();
+    sockets.add(&latency(connection, id, DELIVERED)?);
+    by_channel.retain(|_, latency| latency.first_ms.is_some());
+    let mut accepted_ms = Latency::default();
+    by_channel.values().for_each(|latency| accepted_ms.add(latency));
     let mut funnel = Funnel {
         publication: id,
         total: Counts::default(),
@@ -50,6 +55,7 @@ pub fn funnel(connection: &Connection, id: PublicationId) -> Result<Funnel, Erro
         cells: Vec::with_capacity(cells.len()),
         open_dispatches,
         accepted_ms,
+        accepted_ms_by_channel: by_channel,
         received_ms: latency(connection, id, stage_code(Stage::Received))?,
     };
     for ((unit, channel), counts) in cells {
@@ -75,24 +81,25 @@ fn add_targets(conn: &Connection, id: PublicationId, cells: &mut Cells) -> Resul
     Ok(())
 }
 
-/// Answers how many dispatches are open, and their latencies.
+/// Answers how many dispatches are open, and their latencies by channel.
 fn add_dispatches(
     conn: &Connection,
     id: PublicationId,
     cells: &mut Cells,
-) -> Result<(u64, Latency), Error> {
+) -> Result<(u64, BTreeMap<Channel, Latency>), Error> {
     let sql = "SELECT unit, channel, state, counts, accepted_ms FROM dispatches
                WHERE publication = ?1";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([id.0.as_bytes()])?;
-    let (mut open, mut accepted_ms) = (0, Latency::default());
+    let (mut open, mut accepted_ms) = (0, BTreeMap::<Channel, Latency>::new());
     while let Some(row) = rows.next()? {
         open += u64::from(state(row, 2)? == State::Open);
         // A worker knows what it sent; targets and receipts are counted elsewhere.
         let counts =
             Counts { targeted: 0, received: 0, shown: 0, acknowledged: 0, ..json(row, 3)? };
-        cells.entry((unit(row, 0)?, channel(row, 1)?)).or_default().add(&counts);
-        accepted_ms.add(&json(row, 4)?);
+        let channel = channel(row, 1)?;
+        cells.entry((unit(row, 0)?, channel)).or_default().add(&counts);
+        accepted_ms.entry(channel).or_default().add(&json(row, 4)?);
     }
     Ok((open, accepted_ms))
 }
