@@ -76,8 +76,8 @@ async fn send_one(
     if publication.is_expired(now) {
         return (push, Outcome::Expired);
     }
-    let delivery =
-        Delivery { id: push_id(publication.id, push.device.id), expires: publication.expires, now };
+    let id = push_id(publication.id, push.device.id);
+    let delivery = Delivery { id, expires: publication.expires, now, lane: road.lane };
     let address = &push.device.profile.address;
     let outcome = road.sender.send(&push.prepared, address, &delivery).await;
     (push, outcome)
