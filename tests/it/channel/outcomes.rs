@@ -1,12 +1,13 @@
 //! Each kind of answer, end to end: what the provider says becomes the outcome of its table.
 
-use loa::domain::outcome::RetryScope;
+use loa::domain::outcome::{Arrival, RetryScope};
 use loa::simulator::faults::{Refusal, Rule, Service, Then, When};
 
 use super::*;
 
 fn retry(scope: RetryScope, seconds: u64, reason: &'static str) -> Outcome {
-    Outcome::Retry { after: Some(Duration::from_secs(seconds)), scope, reason }
+    let after = Some(Duration::from_secs(seconds));
+    Outcome::Retry { after, scope, arrival: Arrival::Excluded, reason }
 }
 
 #[tokio::test]
@@ -200,7 +201,8 @@ async fn wrong_credentials_are_found_out() {
     let sender = Sender::apns(&settings, Clock::System, CancellationToken::new()).expect("opens");
     let content = content();
     let prepared = sender.prepare(&content).expect("it fits");
-    let delivery = Delivery { id: Uuid::new_v4(), expires: content.expires, now: Timestamp::now() };
+    let (expires, lane) = (content.expires, content.lane);
+    let delivery = Delivery { id: Uuid::new_v4(), expires, now: Timestamp::now(), lane };
     let outcome = sender.send(&prepared, &address(Channel::Apns, 1), &delivery).await;
     assert_eq!(outcome, Outcome::Misconfigured { reason: "InvalidProviderToken" });
 
