@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use uuid::Uuid;
 
-use crate::channel::{Delivery, Prepared};
+use crate::channel::{Delivery, Prepared, Sender};
 use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, PublicationId, Seq};
 use crate::domain::outcome::Outcome;
@@ -21,6 +21,8 @@ pub struct Push {
     pub seq: Seq,
     /// The device.
     pub device: Arc<Device>,
+    /// Its channel's sender: the dispatch's own, but where a device changed its channel since.
+    pub sender: Arc<Sender>,
     /// Its payload, shared.
     pub prepared: Arc<Prepared>,
     /// 1 for the first attempt.
@@ -79,6 +81,6 @@ async fn send_one(
     let id = push_id(publication.id, push.device.id);
     let delivery = Delivery { id, expires: publication.expires, now, lane: road.lane };
     let address = &push.device.profile.address;
-    let outcome = road.sender.send(&push.prepared, address, &delivery).await;
+    let outcome = push.sender.send(&push.prepared, address, &delivery).await;
     (push, outcome)
 }

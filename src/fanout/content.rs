@@ -40,13 +40,13 @@ impl Outgoing {
         }
     }
 
-    /// The payload for a channel and key; rendered at the first call.
+    /// The payload for a sender's channel and a key; rendered at the first call.
     pub fn prepared(
         &self,
         sender: &Sender,
-        channel: Channel,
         (key, book): (PushKey, &Phrasebook<'_>),
     ) -> Result<Arc<Prepared>, Error> {
+        let channel = sender.channel();
         let mut prepared = self.prepared.lock().expect("no holder of this lock panics");
         if let Some(known) = prepared.get(&(channel, key)) {
             return Ok(Arc::clone(known));

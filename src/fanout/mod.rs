@@ -110,6 +110,7 @@ pub struct Shared {
     pub(crate) bus: Bus,
     pub(crate) registry: Registry,
     pub(crate) ledger: Ledger,
+    pub(crate) senders: BTreeMap<Channel, Arc<Sender>>,
     pub(crate) contents: content::Contents,
     pub(crate) gate: gate::Gate,
     pub(crate) superseded: superseded::Superseded,
@@ -141,7 +142,9 @@ pub struct Parts {
 pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
     let superseded = superseded::Superseded::default();
     superseded::follow(&parts.bus, superseded.clone(), tasks).await?;
+    let channels: Vec<Channel> = parts.senders.keys().copied().collect();
     let shared = Arc::new(Shared {
+        senders: parts.senders,
         contents: content::Contents::new(parts.alerts, parts.kinds),
         settings: parts.settings,
         clock: parts.clock,
@@ -152,11 +155,10 @@ pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
         superseded,
         running: worker::Running::default(),
     });
-    for (channel, sender) in parts.senders {
+    for channel in channels {
         let pace = pace::Pace::default();
         for lane in Lane::ALL {
-            let road =
-                worker::Road { channel, lane, sender: Arc::clone(&sender), pace: pace.clone() };
+            let road = worker::Road { channel, lane, pace: pace.clone() };
             worker::start(Arc::clone(&shared), road, tasks).await?;
         }
     }

@@ -152,9 +152,11 @@ impl Run<'_> {
         };
         let Some(key) = judge.verdict(candidate, attempt > 1).await? else { return Ok(None) };
         let Some(device) = candidate.device.clone() else { return Ok(None) };
-        let (sender, channel) = (&self.road.sender, self.road.channel);
-        let prepared = self.outgoing.prepared(sender, channel, (key, &self.book))?;
-        Ok(Some(Push { seq: candidate.seq, device, prepared, attempt }))
+        // A gateway serves those who are reached by their stream alone.
+        let sender = self.shared.senders.get(&device.profile.address.channel());
+        let Some(sender) = sender.map(Arc::clone) else { return Ok(None) };
+        let prepared = self.outgoing.prepared(&sender, (key, &self.book))?;
+        Ok(Some(Push { seq: candidate.seq, device, sender, prepared, attempt }))
     }
 
     fn local_minute(&self) -> u16 {

@@ -69,13 +69,13 @@ impl Judge<'_> {
         again: bool,
     ) -> Result<Option<PushKey>, Error> {
         let Some(device) = candidate.device.as_deref() else { return Ok(None) };
-        let channel = self.dispatch.channel;
-        if device.profile.address.channel() != channel
-            || (self.outgoing.publication.is_exercise() && !device.profile.exercises)
-        {
+        // Whoever was reached hears what follows by the road they have now.
+        let follows = !self.dispatch.reached_by.is_empty();
+        let is_ours = follows || device.profile.address.channel() == self.dispatch.channel;
+        if !is_ours || (self.outgoing.publication.is_exercise() && !device.profile.exercises) {
             return Ok(None);
         }
-        let coarse = if self.dispatch.reached_by.is_empty() {
+        let coarse = if !follows {
             match self.targeted((candidate, again), device).await? {
                 Some(coarse) => coarse,
                 None => return Ok(None),

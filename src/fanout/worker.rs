@@ -14,7 +14,6 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::{self, Acks, Committer, Consumer, Delivery, Position, TopicId};
-use crate::channel::Sender;
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::{Dispatch, DispatchId};
 use crate::domain::lane::Lane;
@@ -41,8 +40,6 @@ pub struct Road {
     pub channel: Channel,
     /// The lane.
     pub lane: Lane,
-    /// The channel's sender.
-    pub sender: Arc<Sender>,
     /// The channel's pause.
     pub pace: Pace,
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use loa::domain::alert::Category;
-use loa::domain::device::{Interest, Place};
+use loa::domain::device::{Interest, Place, Profile};
 use loa::domain::funnel::Funnel;
 use loa::domain::ids::PublicationId;
 use loa::simulator::citizens::{Mix, Population};
@@ -242,17 +242,17 @@ async fn a_cancel_goes_to_everyone_whom_any_publication_of_the_chain_reached() {
 async fn a_cancel_finds_those_who_moved_or_muted_since_and_nobody_who_was_left_out() {
     let scene = Scene::with(1_000).await;
     let registry = &scene.test.node.parts.registry;
-    let change = async |index: u32, change: &dyn Fn(&mut loa::domain::device::Profile)| {
+    let change = async |index: u32, change: &dyn Fn(&mut Profile)| {
         let id = scene.population.id(index);
         let stored = registry.get(&id).await.expect("a registry").expect("registered");
         let mut profile = stored.device.profile.clone();
         change(&mut profile);
         registry.update(&id, profile).await.expect("updated");
     };
-    let mute = |profile: &mut loa::domain::device::Profile| {
+    let mute = |profile: &mut Profile| {
         profile.muted.insert(Interest::Alert(Category::Met));
     };
-    let to = |profile: &mut loa::domain::device::Profile, places: &[Place]| {
+    let to = |profile: &mut Profile, places: &[Place]| {
         let unit = |place: &Place| Place { unit: place.unit.clone(), cell: None };
         profile.places = places.iter().take(1).map(unit).collect();
     };
@@ -285,6 +285,34 @@ async fn a_cancel_finds_those_who_moved_or_muted_since_and_nobody_who_was_left_o
     change(moves_in, &|profile| to(profile, &elsewhere)).await;
     scene.over(cancel).await;
     assert_once(&scene.received(cancel), &people(&alert));
+    scene.test.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_follows_a_device_to_its_new_channel() {
+    let scene = Scene::with(1_000).await;
+    let registry = &scene.test.node.parts.registry;
+    let id = scene.test.publish(AlertXml::hot("new-channel", CENTRE).render()).await;
+    scene.over(id).await;
+    let alert = people(&scene.received(id));
+    let address = |index: u32| scene.population.device(index).profile.address;
+    let changes = *alert.first().expect("somebody was reached");
+    // Its new address is that of a phone which is nobody's any more, by which it is recognised.
+    let is_free = |index: &u32| {
+        !alert.contains(index) && address(*index).channel() != address(changes).channel()
+    };
+    let free = (0..1_000).find(is_free).expect("a phone that was not reached");
+    registry.remove(&scene.population.id(free)).await.expect("removed");
+    let changing = scene.population.id(changes);
+    let stored = registry.get(&changing).await.expect("a registry").expect("registered");
+    let profile = Profile { address: address(free), ..stored.device.profile.clone() };
+    registry.update(&changing, profile).await.expect("updated");
+    let (cancel, _) = scene.cancel(id).await;
+    scene.over(cancel).await;
+    let mut expected = alert;
+    expected.remove(&changes);
+    expected.insert(free);
+    assert_once(&scene.received(cancel), &expected);
     scene.test.stop().await;
 }
 
