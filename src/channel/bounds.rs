@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::channel::Settings;
+use crate::channel::{Settings, fcm, http2, throttle};
 use crate::domain::channel::Channel;
 use crate::domain::forecast::Bounds;
 
@@ -11,10 +11,17 @@ use crate::domain::forecast::Bounds;
 pub fn bounds(settings: &Settings) -> BTreeMap<Channel, Bounds> {
     let apns = settings.apns.clone().unwrap_or_default();
     let fcm = settings.fcm.clone().unwrap_or_default();
-    let provider = |capacity: usize| Bounds { in_flight: Some(capacity as u64), per_minute: None };
     BTreeMap::from([
         (Channel::Websocket, Bounds::default()),
-        (Channel::Apns, provider(apns.http2.capacity())),
-        (Channel::Fcm, provider(fcm.http2.capacity())),
+        (Channel::Apns, of(&apns.throttle, &apns.http2, None)),
+        (Channel::Fcm, of(&fcm.throttle, &fcm.http2, Some(fcm::QUOTA_PER_MINUTE))),
     ])
+}
+
+fn of(throttle: &throttle::Settings, http2: &http2::Settings, quota: Option<u32>) -> Bounds {
+    let capacity = http2.capacity() as u64;
+    Bounds {
+        in_flight: Some(throttle.in_flight_max.map_or(capacity, |most| capacity.min(most.into()))),
+        per_minute: throttle.per_minute(quota).map(u64::from),
+    }
 }

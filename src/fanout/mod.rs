@@ -15,7 +15,6 @@ mod account;
 pub mod batch;
 pub mod content;
 pub mod gate;
-pub mod pace;
 mod plan;
 pub mod recipients;
 pub mod run;
@@ -142,7 +141,7 @@ pub struct Parts {
 pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
     let superseded = superseded::Superseded::default();
     superseded::follow(&parts.bus, superseded.clone(), tasks).await?;
-    let channels: Vec<Channel> = parts.senders.keys().copied().collect();
+    let senders = parts.senders.clone();
     let shared = Arc::new(Shared {
         senders: parts.senders,
         contents: content::Contents::new(parts.alerts, parts.kinds),
@@ -155,10 +154,9 @@ pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
         superseded,
         running: worker::Running::default(),
     });
-    for channel in channels {
-        let pace = pace::Pace::default();
+    for (channel, sender) in senders {
         for lane in Lane::ALL {
-            let road = worker::Road { channel, lane, pace: pace.clone() };
+            let road = worker::Road { channel, lane, sender: Arc::clone(&sender) };
             worker::start(Arc::clone(&shared), road, tasks).await?;
         }
     }

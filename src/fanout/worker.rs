@@ -14,13 +14,14 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::{self, Acks, Committer, Consumer, Delivery, Position, TopicId};
+use crate::channel::Sender;
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::{Dispatch, DispatchId};
 use crate::domain::lane::Lane;
 use crate::event::dead_letter::Reason;
 use crate::event::dispatch;
 use crate::fanout::run::{Ended, run};
-use crate::fanout::{Error, Shared, pace::Pace};
+use crate::fanout::{Error, Shared};
 use crate::lifecycle::Lifecycle;
 
 /// The consumer group of all workers.
@@ -40,8 +41,8 @@ pub struct Road {
     pub channel: Channel,
     /// The lane.
     pub lane: Lane,
-    /// The channel's pause.
-    pub pace: Pace,
+    /// The channel's sender.
+    pub sender: Arc<Sender>,
 }
 
 /// The dispatches this node works on, so that a record that comes twice is worked on once.

@@ -20,7 +20,7 @@ use super::faults::{Faults, Limits};
 use super::fcm::{Fcm, TOKEN_PATH};
 use super::record::{Delivered, Record};
 use super::serve::{Provider, Server, listen};
-use crate::channel::{self, apns, fcm, http2};
+use crate::channel::{self, apns, fcm, http2, throttle};
 use crate::clock::Clock;
 use crate::config::secret::Secret;
 
@@ -164,6 +164,7 @@ impl Providers {
             key: Some(self.apns_key.pem.clone()),
             critical_entitlement: true,
             http2: self.http2_settings(),
+            throttle: unlimited(),
             ..apns::Settings::default()
         }
     }
@@ -174,6 +175,7 @@ impl Providers {
             endpoint: self.fcm_url.clone(),
             service_account: Some(self.fcm_service_account_json.clone()),
             http2: self.http2_settings(),
+            throttle: unlimited(),
             ..fcm::Settings::default()
         }
     }
@@ -217,6 +219,11 @@ impl Drop for Providers {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// The simulated Google has no quota but the one that is set as a fault.
+fn unlimited() -> throttle::Settings {
+    throttle::Settings { per_minute: Some(0), ..throttle::Settings::default() }
 }
 
 fn simulated_apns(options: &Options, credentials: &Credentials) -> Result<Apns, Error> {

@@ -151,11 +151,6 @@ impl Client {
         }
     }
 
-    /// Connections × streams of one environment.
-    pub fn capacity(&self) -> usize {
-        self.0.settings.capacity()
-    }
-
     /// Waits for a connection to the production environment.
     pub async fn ready(&self) -> bool {
         self.0.production.ready(Instant::now() + self.0.settings.connect_timeout()).await

@@ -130,11 +130,6 @@ impl Client {
         }
     }
 
-    /// Connections × streams.
-    pub fn capacity(&self) -> usize {
-        self.0.settings.capacity()
-    }
-
     /// Waits for a connection and an access token.
     pub async fn ready(&self) -> bool {
         let deadline = Instant::now() + self.0.settings.connect_timeout();
