@@ -20,6 +20,7 @@ use crate::domain::dispatch::{Dispatch, DispatchId};
 use crate::domain::lane::Lane;
 use crate::event::dead_letter::Reason;
 use crate::event::dispatch;
+use crate::fanout::hygiene::Hygiene;
 use crate::fanout::run::{Ended, run};
 use crate::fanout::{Error, Shared, pace::Pace};
 use crate::lifecycle::Lifecycle;
@@ -45,6 +46,8 @@ pub struct Road {
     pub sender: Arc<Sender>,
     /// The channel's pause.
     pub pace: Pace,
+    /// What becomes of the channel's dead addresses.
+    pub hygiene: Arc<Hygiene>,
 }
 
 /// The dispatches this node works on, so that a record that comes twice is worked on once.

@@ -197,7 +197,7 @@ async fn wrong_credentials_are_found_out() {
     let ours = Providers::start(Options::default()).await.expect("it starts");
     let theirs = Providers::start(Options::default()).await.expect("it starts");
     let mut settings = ours.apns_settings();
-    settings.key = Some(theirs.apns_key.pem.clone());
+    settings.credentials.key = Some(theirs.apns_key.pem.clone());
     let sender = Sender::apns(&settings, Clock::System, CancellationToken::new()).expect("opens");
     let content = content();
     let prepared = sender.prepare(&content).expect("it fits");
