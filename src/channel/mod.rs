@@ -238,6 +238,15 @@ impl Sender {
         }
     }
 
+    /// Whether one account serves the whole channel: credentials that are refused then concern
+    /// everybody on it.
+    pub fn one_account(&self) -> bool {
+        match &self.provider {
+            Provider::Apns(client) => client.one_account(),
+            Provider::Fcm(_) => true,
+        }
+    }
+
     /// The topics of units, where the channel has them and the settings ask for them.
     pub fn topics(&self) -> Option<fcm::Topics> {
         match &self.provider {

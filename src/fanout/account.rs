@@ -26,14 +26,27 @@ impl Run<'_> {
         let sending = batch::send(self.shared, self.road, &publication, pushes);
         let (answers, is_last) = tokio::join!(sending, self.is_last(plan.perhaps_last));
         let mut outcomes: BTreeMap<&'static str, u64> = BTreeMap::new();
+        let mut refusals: BTreeMap<&'static str, u64> = BTreeMap::new();
         let (hygiene, now) = (&self.road.hygiene, self.shared.clock.now());
         hygiene.remove(&self.shared.registry, hygiene.note(&answers, now)).await;
         for (push, outcome) in answers {
             *outcomes.entry(outcome.name()).or_default() += 1;
+            if let Outcome::Rejected { reason } | Outcome::Misconfigured { reason } = &outcome {
+                *refusals.entry(reason).or_default() += 1;
+            }
             self.apply(&push, outcome);
         }
         for (outcome, count) in outcomes {
             metrics::attempts(self.road.channel, self.road.lane, outcome, count);
+        }
+        for (reason, pushes) in refusals {
+            tracing::error!(
+                channel = %self.road.channel,
+                reason,
+                pushes,
+                "pushes are refused for what we send, our credentials or our configuration: an \
+                 operator must act"
+            );
         }
         self.count(&plan);
         self.scanned |= is_last;
@@ -83,12 +96,9 @@ impl Run<'_> {
                 self.retry(push, (after, scope, reason), arrival);
             }
             Outcome::Misconfigured { reason } => {
-                tracing::error!(
-                    channel = %self.road.channel,
-                    reason,
-                    "the provider refuses our credentials or configuration: an operator must act"
-                );
-                let wish = (Some(MISCONFIGURED_RETRY), RetryScope::Channel, reason);
+                let everybody = self.road.sender.one_account();
+                let scope = if everybody { RetryScope::Channel } else { RetryScope::Device };
+                let wish = (Some(MISCONFIGURED_RETRY), scope, reason);
                 self.retry(push, wish, arrival);
             }
         }

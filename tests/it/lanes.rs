@@ -211,6 +211,24 @@ async fn a_device_of_an_app_that_is_not_served_is_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_is_asked_for_patience_holds_up_nobody_else() {
+    let test = TestNode::start().await;
+    let unit = centre(&test).await;
+    let devices = (1..=20).map(|number| device(number, apns(number), None, &unit));
+    register(&test, devices.collect()).await;
+    let hour = Some("3600".to_owned());
+    let refusal = Refusal { retry_after: hour, ..Refusal::new(429, "TooManyRequests") };
+    let phone = When::Token(token(&apns(1)).expect("a push address"));
+    test.providers.faults.set(Service::Apns, vec![Rule::new(phone, Then::Refuse(refusal))]);
+    for identifier in ["first", "second"] {
+        let id = test.publish(AlertXml::hot(identifier, CENTRE).render()).await;
+        let funnel = test.funnel_where(id, |now| now.total.waiting == 1).await;
+        assert_eq!(funnel.total.accepted, 19, "{identifier}: {:?}", funnel.total);
+    }
+    test.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_provider_in_trouble_is_tried_again_until_everyone_is_reached_once() {
     let test = TestNode::start().await;
     test.populate(400, MIX).await;

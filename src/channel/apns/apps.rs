@@ -1,9 +1,11 @@
 //! The apps, opened: each with the credentials and connections it is served with. Apps with the
 //! same credentials share both, others none: Apple ties a connection to the first key it sees.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::HeaderValue;
+use jiff::Timestamp;
 use url::Url;
 
 use super::certificate;
@@ -19,6 +21,8 @@ use crate::domain::channel::ApnsEnvironment;
 
 /// Length of Apple's team and key ids.
 const ID_CHARS: usize = 10;
+/// Credentials that Apple refuses are tried again after this.
+const REFUSED_WAIT: Duration = Duration::from_secs(30);
 
 /// One app.
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub struct Road {
     pub signer: Option<Signer>,
     production: http2::Client,
     sandbox: http2::Client,
+    /// Until when Apple is not asked with these credentials again, and why.
+    refused: Mutex<Option<(Timestamp, &'static str)>>,
 }
 
 impl App {
@@ -60,6 +66,18 @@ impl Road {
             ApnsEnvironment::Production => &self.production,
             ApnsEnvironment::Sandbox => &self.sandbox,
         }
+    }
+
+    /// Why Apple refused these credentials lately, if it did.
+    pub fn refused(&self, now: Timestamp) -> Option<&'static str> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.filter(|(until, _)| now < *until).map(|(_, reason)| reason)
+    }
+
+    /// Notes that Apple refuses these credentials.
+    pub fn refuse(&self, now: Timestamp, reason: &'static str) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        *refused = Some((now + REFUSED_WAIT, reason));
     }
 }
 
@@ -130,6 +148,7 @@ fn road(
         signer,
         production: connect("production", production)?,
         sandbox: connect("sandbox", sandbox)?,
+        refused: Mutex::default(),
     })
 }
 

@@ -98,6 +98,11 @@ impl Client {
         let Some(app) = self.0.apps.iter().find(|app| app.is(to.topic, to.environment)) else {
             return Outcome::Rejected { reason: "unknown_app" };
         };
+        // Where several apps share the channel it does not pause for one: this one stays silent.
+        let now = self.0.clock.now();
+        if let Some(reason) = app.road.refused(now).filter(|_| !self.one_account()) {
+            return Outcome::Misconfigured { reason };
+        }
         let form = &payload.forms[app.style];
         let host = app.road.host(to.environment);
         let head = |token: Option<&Token>| {
@@ -112,7 +117,11 @@ impl Client {
                 if reply.wants_new_connection() {
                     host.retire(&answer);
                 }
-                outcome(&reply)
+                let outcome = outcome(&reply);
+                if let Outcome::Misconfigured { reason } = outcome {
+                    app.road.refuse(now, reason);
+                }
+                outcome
             }
             Err(error) => unanswered(error, LOST_WAIT),
         }
@@ -137,6 +146,12 @@ impl Client {
             return Ok(answer);
         }
         send(Some(&signer.after_expired(&token, self.0.clock.now()))).await
+    }
+
+    /// Whether all apps share their credentials: what Apple says of one then holds for all.
+    pub fn one_account(&self) -> bool {
+        let first = &self.0.apps[0].road;
+        self.0.apps.iter().all(|app| Arc::ptr_eq(&app.road, first))
     }
 
     /// Connections × streams of one environment.

@@ -7,6 +7,7 @@ use loa::domain::outcome::Outcome;
 use loa::simulator::faults::{Refusal, Rule, Service, Then, When};
 
 use super::*;
+use crate::support::process::run;
 
 const OTHER: &str = "vn.loa.staff";
 
@@ -75,6 +76,27 @@ async fn a_topic_selects_the_app_with_its_credentials_and_an_unknown_one_is_neve
     assert_eq!(providers.record.total(), 3);
     assert_eq!(problems(&sender).await, [None, None, None]);
     assert_eq!(providers.record.total(), 3, "a check reaches nobody");
+}
+
+#[tokio::test]
+async fn an_app_whose_credentials_are_refused_neither_asks_on_nor_holds_up_the_others() {
+    let providers = providers().await;
+    let mut settings = providers.apns_settings();
+    assert!(open(&settings).expect("opens").one_account());
+    let wrong = Credentials { key_id: "WRONGKEY01".to_owned(), ..settings.credentials.clone() };
+    settings.apps.push(App { credentials: Some(wrong), ..app(OTHER) });
+    let sender = open(&settings).expect("opens");
+    assert!(!sender.one_account());
+    let slow = Rule::new(When::Always, Then::Slow(Duration::ZERO));
+    providers.faults.set(Service::Apns, vec![slow]);
+    let refused = Outcome::Misconfigured { reason: "InvalidProviderToken" };
+    for _ in 0..5 {
+        let outcome = push(&sender, &phone(OTHER, ApnsEnvironment::Production)).await;
+        assert_eq!(outcome, refused);
+    }
+    assert_eq!(providers.faults.met(), 1, "asked once");
+    let outcome = push(&sender, &phone(&providers.topic, ApnsEnvironment::Production)).await;
+    assert_eq!(outcome, Outcome::Accepted);
 }
 
 #[tokio::test]
@@ -209,4 +231,45 @@ async fn an_app_that_draws_for_itself_takes_data_messages() {
     let sender = open_fcm(&settings).expect("opens");
     let outcome = push(&sender, &address(Channel::Fcm, 1)).await;
     assert_eq!(outcome, Outcome::Accepted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_checks_every_app_and_exits_by_what_it_found() {
+    let providers = providers().await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let ca = file("ca.pem", &providers.ca_pem);
+    let key = file("key.p8", providers.apns_key.pem.expose());
+    let account = file("account.json", providers.fcm_service_account_json.expose());
+    let settings = |key_id: &str| {
+        format!(
+            "[channel.apns]\nproduction = \"{0}\"\nsandbox = \"{0}\"\n\
+             [channel.apns.http2]\nca_file = \"{ca}\"\n[channel.apns.credentials]\n\
+             team_id = \"{1}\"\nkey_id = \"{key_id}\"\nkey_file = \"{key}\"\n\
+             [[channel.apns.apps]]\nbundle_id = \"{2}\"\n\
+             [channel.fcm]\nendpoint = \"{3}\"\nservice_account_file = \"{account}\"\n\
+             [channel.fcm.http2]\nca_file = \"{ca}\"\n",
+            providers.apns_url, providers.apns_key.team_id, providers.topic, providers.fcm_url
+        )
+    };
+    let good = file("good.toml", &settings(&providers.apns_key.key_id));
+    let bad = file("bad.toml", &settings("WRONGKEY01"));
+    let check = async |config: String| {
+        let run = move || run(&["channels", "check", "--json", "--config", &config]);
+        let done = tokio::task::spawn_blocking(run).await.expect("no panic");
+        let answer: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+        (done.code, answer)
+    };
+    let (code, answer) = check(good).await;
+    assert_eq!((code, &answer["ok"]), (0, &true.into()), "{answer}");
+    assert_eq!(answer["channels"].as_array().map(Vec::len), Some(3), "{answer}");
+    let (code, answer) = check(bad).await;
+    assert_eq!((code, &answer["ok"]), (1, &false.into()), "{answer}");
+    assert_eq!(answer["channels"][0]["problem"], "403 InvalidProviderToken");
+    assert_eq!(answer["channels"][2]["problem"], serde_json::Value::Null);
+    assert_eq!(providers.record.total(), 0);
 }
