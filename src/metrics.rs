@@ -17,6 +17,10 @@ const ADDRESSES_REMOVED: &str = "loa_addresses_removed_total";
 const REMOVAL_PAUSED: &str = "loa_removal_paused";
 const TOPIC_POSTS: &str = "loa_topic_posts_total";
 const ROUTE_SECONDS: &str = "loa_route_seconds";
+const PUSH_LIMIT: &str = "loa_push_limit";
+const PUSH_IN_FLIGHT: &str = "loa_push_in_flight";
+const PUSH_WAITING: &str = "loa_push_waiting";
+const PUSH_WAITS: &str = "loa_push_waits_total";
 
 /// Tells the recorder what each metric means; call once after a recorder is installed.
 pub fn describe() {
@@ -30,6 +34,10 @@ pub fn describe() {
     describe_counter!(ADDRESSES_REMOVED, "Dead addresses taken from devices, by channel.");
     describe_gauge!(REMOVAL_PAUSED, "Apps whose dead addresses are implausibly many, by channel.");
     describe_counter!(TOPIC_POSTS, "Posts to units' FCM topics, by outcome; no device is counted.");
+    describe_gauge!(PUSH_LIMIT, "Pushes that may be in flight now, by channel.");
+    describe_gauge!(PUSH_IN_FLIGHT, "Pushes in flight, by channel.");
+    describe_gauge!(PUSH_WAITING, "Pushes that wait for the throttle, by channel.");
+    describe_counter!(PUSH_WAITS, "Pushes that had to wait for the throttle, by channel.");
     describe_histogram!(ROUTE_SECONDS, "Seconds from acceptance to the dispatches on the log.");
 }
 
@@ -91,4 +99,12 @@ pub fn lag(group: &'static str, topic: String, records: u64) {
 /// How long a publication took from acceptance to its dispatches.
 pub fn routed(seconds: f64) {
     histogram!(ROUTE_SECONDS).record(seconds);
+}
+
+/// How a channel's throttle stands: limit, in flight, waiting, and all that ever waited.
+pub fn throttle(channel: Channel, (limit, in_flight, waiting, waits): (u32, u32, usize, u64)) {
+    gauge!(PUSH_LIMIT, "channel" => channel.as_str()).set(f64::from(limit));
+    gauge!(PUSH_IN_FLIGHT, "channel" => channel.as_str()).set(f64::from(in_flight));
+    gauge!(PUSH_WAITING, "channel" => channel.as_str()).set(waiting as f64);
+    counter!(PUSH_WAITS, "channel" => channel.as_str()).absolute(waits);
 }

@@ -4,20 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::outcome::{Arrival, Outcome, RetryScope};
+use crate::domain::outcome::{Arrival, Outcome};
 use crate::domain::retry::next_attempt;
 use crate::fanout::Error;
-use crate::fanout::batch::{self, Push};
+use crate::fanout::batch::{self, MISCONFIGURED_RETRY, Push};
 use crate::fanout::plan::Plan;
 use crate::fanout::run::{Ended, Run};
 use crate::metrics;
 use crate::store::ledger::{State, Waiting};
 
-/// A misconfigured channel is asked again this often: an operator has to act first.
-const MISCONFIGURED_RETRY: Duration = Duration::from_secs(60);
-
 /// What an answer asks of the next attempt.
-type Wish = (Option<Duration>, RetryScope, &'static str);
+type Wish = (Option<Duration>, &'static str);
 
 impl Run<'_> {
     pub(super) async fn execute(&mut self, mut plan: Plan) -> Result<(), Error> {
@@ -92,14 +89,11 @@ impl Run<'_> {
                 counts.dead += 1;
                 tracing::debug!(reason, channel = %self.road.channel, "address is called dead");
             }
-            Outcome::Retry { after, scope, reason, .. } => {
-                self.retry(push, (after, scope, reason), arrival);
+            Outcome::Retry { after, reason, .. } => {
+                self.retry(push, (after, reason), arrival);
             }
             Outcome::Misconfigured { reason } => {
-                let everybody = self.road.sender.one_account();
-                let scope = if everybody { RetryScope::Channel } else { RetryScope::Device };
-                let wish = (Some(MISCONFIGURED_RETRY), scope, reason);
-                self.retry(push, wish, arrival);
+                self.retry(push, (Some(MISCONFIGURED_RETRY), reason), arrival);
             }
         }
     }
@@ -115,16 +109,13 @@ impl Run<'_> {
         }
     }
 
-    fn retry(&mut self, push: &Push, (after, scope, reason): Wish, arrival: Arrival) {
+    fn retry(&mut self, push: &Push, (after, reason): Wish, arrival: Arrival) {
         let now = self.shared.clock.now();
         let expires = self.outgoing.publication.expires;
         let Some(due) = next_attempt(now, expires, push.attempt, after, rand::random()) else {
             self.progress.counts.expired += 1;
             return;
         };
-        if scope == RetryScope::Channel && after.is_some() {
-            self.road.pace.pause_until(due);
-        }
         self.progress.retries.push(Waiting {
             seq: push.seq,
             attempt: push.attempt,

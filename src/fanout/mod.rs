@@ -16,7 +16,6 @@ pub mod batch;
 pub mod content;
 pub mod gate;
 pub mod hygiene;
-pub mod pace;
 mod plan;
 pub mod recipients;
 pub mod run;
@@ -158,7 +157,6 @@ pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
         running: worker::Running::default(),
     });
     for (channel, sender) in parts.senders {
-        let pace = pace::Pace::default();
         let settings = shared.settings.hygiene.clone();
         let hygiene = Arc::new(hygiene::Hygiene::new(settings, Arc::clone(&sender)));
         hygiene::start(Arc::clone(&hygiene), shared.registry.clone(), tasks);
@@ -166,9 +164,8 @@ pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
             topics::start(&shared, topics, tasks).await?;
         }
         for lane in Lane::ALL {
-            let (sender, pace) = (Arc::clone(&sender), pace.clone());
-            let hygiene = Arc::clone(&hygiene);
-            let road = worker::Road { channel, lane, sender, pace, hygiene };
+            let (sender, hygiene) = (Arc::clone(&sender), Arc::clone(&hygiene));
+            let road = worker::Road { channel, lane, sender, hygiene };
             worker::start(Arc::clone(&shared), road, tasks).await?;
         }
     }

@@ -22,7 +22,7 @@ use crate::event::dead_letter::Reason;
 use crate::event::dispatch;
 use crate::fanout::hygiene::Hygiene;
 use crate::fanout::run::{Ended, run};
-use crate::fanout::{Error, Shared, pace::Pace};
+use crate::fanout::{Error, Shared};
 use crate::lifecycle::Lifecycle;
 
 /// The consumer group of all workers.
@@ -44,8 +44,6 @@ pub struct Road {
     pub lane: Lane,
     /// The channel's sender.
     pub sender: Arc<Sender>,
-    /// The channel's pause.
-    pub pace: Pace,
     /// What becomes of the channel's dead addresses.
     pub hygiene: Arc<Hygiene>,
 }

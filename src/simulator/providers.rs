@@ -21,7 +21,7 @@ use super::fcm::{Fcm, Issued, TOKEN_PATH};
 use super::metadata;
 use super::record::{Delivered, Record};
 use super::serve::{Provider, Server, listen};
-use crate::channel::{self, apns, fcm, http2};
+use crate::channel::{self, apns, fcm, http2, throttle};
 use crate::clock::Clock;
 use crate::config::secret::Secret;
 
@@ -195,6 +195,7 @@ impl Providers {
                 ..apns::App::default()
             }],
             http2: self.http2_settings(),
+            throttle: unlimited(),
         }
     }
 
@@ -204,6 +205,7 @@ impl Providers {
             endpoint: self.fcm_url.clone(),
             service_account: Some(self.fcm_service_account_json.clone()),
             http2: self.http2_settings(),
+            throttle: unlimited(),
             ..fcm::Settings::default()
         }
     }
@@ -247,6 +249,11 @@ impl Drop for Providers {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// The simulated Google has no quota but the one that is set as a fault.
+fn unlimited() -> throttle::Settings {
+    throttle::Settings { per_minute: Some(0), ..throttle::Settings::default() }
 }
 
 fn simulated_apns(options: &Options, credentials: &Credentials) -> Result<Apns, Error> {

@@ -23,6 +23,7 @@ use crate::channel::recall::Recall;
 use crate::channel::{Delivery, Error, retry_after, time_left, unanswered};
 use crate::clock::Clock;
 use crate::domain::channel::{ApnsEnvironment, Channel};
+use crate::domain::lane::Lane;
 use crate::domain::outcome::Outcome;
 use crate::domain::push::{Loudness, PushContent};
 
@@ -92,6 +93,7 @@ impl Client {
     pub async fn send(&self, payload: &Payload, to: Address<'_>, delivery: &Delivery) -> Outcome {
         let Some(left) = time_left(delivery) else { return Outcome::Expired };
         let deadline = Instant::now() + left.min(self.0.settings.request_timeout());
+        let way = (delivery.lane, deadline);
         let Some(path) = path(to.token) else {
             return Outcome::Rejected { reason: "malformed_address" };
         };
@@ -110,7 +112,7 @@ impl Client {
             fill(request.headers_mut(), (app, payload, form), token, delivery);
             request
         };
-        let answer = self.ask(app, host, (&payload.recall, &form.body, deadline), head).await;
+        let answer = self.ask(app, host, (&payload.recall, &form.body, way), head).await;
         match answer {
             Ok(answer) => {
                 let reply = self.read(&answer);
@@ -132,12 +134,12 @@ impl Client {
         &self,
         app: &App,
         host: &http2::Client,
-        (recall, body, deadline): (&Recall, &Bytes, Instant),
+        (recall, body, way): (&Recall, &Bytes, (Lane, Instant)),
         head: impl Fn(Option<&Token>) -> Request<()>,
     ) -> Result<Answer, http2::Error> {
         let send = async |token: Option<&Token>| {
             let head = || recall.unless(|| head(token));
-            host.send(head, Body::whole(body.clone()), deadline).await
+            host.send(head, Body::whole(body.clone()), way).await
         };
         let Some(signer) = &app.road.signer else { return send(None).await };
         let token = signer.token(self.0.clock.now());
@@ -152,11 +154,6 @@ impl Client {
     pub fn one_account(&self) -> bool {
         let first = &self.0.apps[0].road;
         self.0.apps.iter().all(|app| Arc::ptr_eq(&app.road, first))
-    }
-
-    /// Connections × streams of one environment.
-    pub fn capacity(&self) -> usize {
-        self.0.settings.capacity()
     }
 
     /// Waits for a connection of each app to its first environment.
@@ -201,7 +198,8 @@ impl Client {
             request
         };
         let body = Bytes::from_static(br#"{"aps":{"content-available":1}}"#);
-        let answer = self.ask(app, host, (&Recall::default(), &body, deadline), head).await;
+        let answer =
+            self.ask(app, host, (&Recall::default(), &body, (Lane::Routine, deadline)), head).await;
         match answer.map(|answer| self.read(&answer)) {
             Ok(Reply { status: 200, .. }) => None,
             Ok(Reply { reason: Some(reason), .. }) if reason == "BadDeviceToken" => None,

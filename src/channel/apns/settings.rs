@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::channel::http2;
+use crate::channel::{http2, throttle};
 use crate::config::secret::Secret;
 use crate::domain::channel::ApnsEnvironment;
 
@@ -23,6 +23,8 @@ pub struct Settings {
     pub apps: Vec<App>,
     /// The connections: so many for each credentials and environment.
     pub http2: http2::Settings,
+    /// How fast it may go.
+    pub throttle: throttle::Settings,
 }
 
 /// As whom we ask: with a signing key, or with a certificate.
@@ -108,6 +110,7 @@ impl Default for Settings {
             credentials: Credentials::default(),
             apps: Vec::new(),
             http2: http2::Settings::default(),
+            throttle: throttle::Settings::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ use url::{Url, form_urlencoded};
 
 use super::oauth::{Failure, Granted, judge, unavailable};
 use crate::channel::http2::{self, Body};
+use crate::domain::lane::Lane;
 
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -81,7 +82,7 @@ impl Account {
         };
         let answer = self
             .http
-            .send(|| Some(head()), Body::whole(form.into()), deadline)
+            .send(|| Some(head()), Body::whole(form.into()), (Lane::Emergency, deadline))
             .await
             .map_err(|error| unavailable(error.reason()))?;
         judge(answer.status, (&answer.headers, &answer.body), now)

@@ -23,6 +23,7 @@ use crate::channel::recall::Recall;
 use crate::channel::{Delivery, Error, retry_after, time_left, unanswered};
 use crate::clock::Clock;
 use crate::domain::channel::Channel;
+use crate::domain::lane::Lane;
 use crate::domain::outcome::{Arrival, Outcome, RetryScope};
 use crate::domain::push::PushContent;
 
@@ -114,7 +115,7 @@ impl Client {
         let deadline = Instant::now() + left.min(self.0.settings.request_timeout());
         let [prefix, middle, suffix] = payload.pieces(to, delivery.expires, delivery.now);
         let body = Body::spliced(prefix, middle, suffix);
-        match self.ask(&payload.recall, body, deadline).await {
+        match self.ask(&payload.recall, body, (delivery.lane, deadline)).await {
             Ok(answer) => outcome(&self.read(&answer)),
             Err(unanswered) => unanswered,
         }
@@ -124,7 +125,7 @@ impl Client {
     pub async fn check(&self) -> Vec<Checked> {
         let deadline = Instant::now() + self.0.settings.request_timeout();
         let body = Body::whole(Bytes::from_static(DRY_RUN.as_bytes()));
-        let problem = match self.ask(&Recall::default(), body, deadline).await {
+        let problem = match self.ask(&Recall::default(), body, (Lane::Routine, deadline)).await {
             Ok(answer) if answer.status == StatusCode::OK => None,
             Ok(answer) => {
                 let code = self.read(&answer).code;
@@ -137,15 +138,21 @@ impl Client {
 
     /// Sends a request, and again with a new token where Google refuses the token; what became of
     /// it where there is no answer.
-    async fn ask(&self, recall: &Recall, body: Body, deadline: Instant) -> Result<Answer, Outcome> {
+    async fn ask(
+        &self,
+        recall: &Recall,
+        body: Body,
+        way: (Lane, Instant),
+    ) -> Result<Answer, Outcome> {
+        let (_, deadline) = way;
         let lost = |error| unanswered(error, LOST_WAIT);
         let token = self.0.tokens.token(deadline).await.map_err(no_token)?;
-        let answer = self.post((&token, recall), body.clone(), deadline).await.map_err(lost)?;
+        let answer = self.post((&token, recall), body.clone(), way).await.map_err(lost)?;
         if !self.read(&answer).wants_new_token() {
             return Ok(answer);
         }
         let token = self.0.tokens.after_refused(&token, deadline).await.map_err(no_token)?;
-        self.post((&token, recall), body, deadline).await.map_err(lost)
+        self.post((&token, recall), body, way).await.map_err(lost)
     }
 
     /// Connections × streams.
@@ -170,7 +177,7 @@ impl Client {
         &self,
         (token, recall): (&Token, &Recall),
         body: Body,
-        deadline: Instant,
+        way: (Lane, Instant),
     ) -> Result<Answer, http2::Error> {
         let head = || {
             let mut request = self.0.http.post(self.0.path.clone());
@@ -179,7 +186,7 @@ impl Client {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             request
         };
-        self.0.http.send(|| recall.unless(head), body, deadline).await
+        self.0.http.send(|| recall.unless(head), body, way).await
     }
 
     fn read(&self, answer: &Answer) -> Reply {

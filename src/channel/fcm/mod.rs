@@ -14,5 +14,5 @@ mod topics;
 
 pub use client::{Address, Client};
 pub use payload::{Kind, Payload};
-pub use settings::{NotificationChannels, Settings};
+pub use settings::{NotificationChannels, QUOTA_PER_MINUTE, Settings};
 pub use topics::Topics;
