@@ -3,6 +3,7 @@
 
 pub mod agencies;
 pub mod cap;
+pub mod channels;
 pub mod client;
 pub mod config;
 pub mod demo;
@@ -56,6 +57,9 @@ enum Command {
     DeadLetters(letters::Command),
     /// How long a city-wide alert takes, and what limits it
     Plan(plan::Args),
+    /// Push channels and their credentials
+    #[command(subcommand)]
+    Channels(channels::Command),
     /// Settings
     #[command(subcommand)]
     Config(config::Command),
@@ -69,6 +73,7 @@ impl Cli {
             Command::Cap(command) => cap::run(&command, out),
             Command::Config(command) => config::run(&command, out),
             Command::Plan(args) => plan::run(&args, out),
+            Command::Channels(command) => block_on(channels::run(&command, out)),
             Command::Geofences(args) => geofences::run(&args, Timestamp::now(), out)
                 .map_err(|error| BadInput(format!("{error:#}")).into()),
             Command::Demo(args) => block_on(demo::run(args)),

@@ -10,6 +10,7 @@ mod events;
 mod garbage;
 mod gateway;
 mod geofences;
+mod hygiene;
 mod ingest;
 mod lanes;
 mod late;
@@ -20,5 +21,6 @@ mod recovery;
 mod registry;
 mod replies;
 mod tidy;
+mod topics;
 
 mod support;

@@ -6,17 +6,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use h2::client::{self, SendRequest};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::BufWriter;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::resolve::Host;
 use super::{Body, Settings, WarmUp, watchdog};
 
 /// Frames are gathered up to this size before they become a TLS record and a system call.
@@ -24,30 +27,34 @@ const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// Answers are small; this lets thousands of them in before we must say that there is room.
 const RECEIVE_WINDOW_BYTES: u32 = 1024 * 1024;
 
+/// A connection that ends sooner, unproven, counts as a failed connect.
+const USEFUL: Duration = Duration::from_secs(30);
+
 /// The transport under HTTP/2.
 pub type Io = BufWriter<TlsStream<TcpStream>>;
 
 /// Where connections go.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Endpoint {
-    host: String,
-    port: u16,
+    host: Host,
     name: ServerName<'static>,
     tls: Arc<ClientConfig>,
 }
 
 impl Endpoint {
     /// The host and port of an https URL; `None` for any other URL.
-    pub fn of(url: &Url, tls: Arc<ClientConfig>) -> Option<Self> {
+    pub fn of(url: &Url, tls: Arc<ClientConfig>, settings: &Settings) -> Option<Self> {
         let host = url.host_str().filter(|_| url.scheme() == "https")?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host.clone()).ok()?;
-        Some(Self { port: url.port_or_known_default()?, host, name, tls })
+        let (port, patience) = (url.port_or_known_default()?, settings.connect_timeout() / 3);
+        let host = Host::new(host, port, settings.resolver.clone(), patience);
+        Some(Self { host, name, tls })
     }
 
     /// Looks the name up (each time anew), connects, and shakes hands.
     pub async fn connect(&self) -> io::Result<(SendRequest<Body>, client::Connection<Io, Body>)> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let tcp = self.host.connect().await?;
         // Lone pushes would wait 40 ms for the peer's delayed acknowledgement.
         tcp.set_nodelay(true)?;
         let tls = TlsConnector::from(self.tls.clone()).connect(self.name.clone(), tcp).await?;
@@ -74,6 +81,8 @@ pub struct Link {
     peer_limit: AtomicU32,
     warm_up: WarmUp,
     proven: AtomicBool,
+    suspect: AtomicBool,
+    since: Instant,
     in_flight: AtomicU32,
     answers: AtomicU64,
 }
@@ -94,6 +103,8 @@ impl Link {
             peer_limit: AtomicU32::new(peer_limit),
             warm_up,
             proven: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
+            since: Instant::now(),
             in_flight: AtomicU32::new(0),
             answers: AtomicU64::new(0),
         }
@@ -119,6 +130,22 @@ impl Link {
     /// Whether a request was ever answered with 200 on it.
     pub fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
+    }
+
+    /// Whether it fell silent under load and has not answered a ping yet: nothing new goes out on
+    /// it meanwhile.
+    pub fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether it is suspected dead.
+    pub fn suspect(&self, suspect: bool) {
+        self.suspect.store(suspect, Ordering::Relaxed);
+    }
+
+    /// Whether it served for a while, or proved itself sooner.
+    pub fn was_useful(&self) -> bool {
+        self.is_proven() || self.since.elapsed() >= USEFUL
     }
 
     /// Streams in use.
@@ -151,7 +178,7 @@ impl Link {
 /// What a driver tells its pool while the connection lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The peer allows more streams than before.
+    /// Streams came to be usable: the peer allows more, or answered a ping after a silence.
     MoreStreams,
     /// The peer takes no new streams (GOAWAY); those it has may still be answered.
     NoNewStreams,
@@ -165,6 +192,7 @@ pub async fn drive(
     tell: impl Fn(Event),
 ) -> &'static str {
     let pings = connection.ping_pong().expect("nobody took the ping handle before");
+    let alive = || tell(Event::MoreStreams);
     let mut probe = link.sender();
     let mut open = true;
     let traffic = poll_fn(|cx| {
@@ -185,6 +213,6 @@ pub async fn drive(
             Ok(()) => "closed by the peer",
             Err(_) => "broken",
         },
-        () = watchdog::watch(pings, link, settings) => "silent",
+        () = watchdog::watch(pings, link, settings, alive) => "silent",
     }
 }
