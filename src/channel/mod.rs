@@ -21,10 +21,12 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::secret;
 use crate::domain::channel::{Channel, PushAddress};
+use crate::domain::lane::Lane;
 use crate::domain::outcome::{Outcome, RetryScope};
 use crate::domain::push::PushContent;
 
 pub use health::Health;
+use health::Monitor;
 
 /// A push that never went out, for want of a connection or a stream, is tried again after this.
 const UNSENT_WAIT: Duration = Duration::from_secs(1);
@@ -72,9 +74,17 @@ pub enum Error {
     },
 }
 
-/// A push channel, ready to send. Cheap to clone; all clones share connections and credentials.
+/// A push channel, ready to send: a provider's client, and what all providers share. Cheap to
+/// clone; all clones share connections, credentials and what was observed.
 #[derive(Clone, Debug)]
-pub enum Sender {
+pub struct Sender {
+    provider: Provider,
+    clock: Clock,
+    monitor: Monitor,
+}
+
+#[derive(Clone, Debug)]
+enum Provider {
     /// Apple Push Notification service.
     Apns(apns::Client),
     /// Firebase Cloud Messaging.
@@ -128,6 +138,8 @@ pub struct Delivery {
     pub expires: Timestamp,
     /// The present instant.
     pub now: Timestamp,
+    /// Its lane: emergency goes first and has connections of its own.
+    pub lane: Lane,
 }
 
 impl Sender {
@@ -138,7 +150,8 @@ impl Sender {
         clock: Clock,
         stop: CancellationToken,
     ) -> Result<Self, Error> {
-        apns::Client::open(settings, clock, stop).map(Self::Apns)
+        let client = apns::Client::open(settings, clock.clone(), stop)?;
+        Ok(Self::over(Provider::Apns(client), clock))
     }
 
     /// Opens the FCM channel; otherwise as [`Sender::apns`].
@@ -147,22 +160,27 @@ impl Sender {
         clock: Clock,
         stop: CancellationToken,
     ) -> Result<Self, Error> {
-        fcm::Client::open(settings, clock, stop).map(Self::Fcm)
+        let client = fcm::Client::open(settings, clock.clone(), stop)?;
+        Ok(Self::over(Provider::Fcm(client), clock))
+    }
+
+    fn over(provider: Provider, clock: Clock) -> Self {
+        Self { provider, clock, monitor: Monitor::default() }
     }
 
     /// Which channel this is.
     pub fn channel(&self) -> Channel {
-        match self {
-            Self::Apns(_) => Channel::Apns,
-            Self::Fcm(_) => Channel::Fcm,
+        match self.provider {
+            Provider::Apns(_) => Channel::Apns,
+            Provider::Fcm(_) => Channel::Fcm,
         }
     }
 
     /// Renders a push, once for all its recipients; the body is cut to the provider's limit.
     pub fn prepare(&self, content: &PushContent) -> Result<Prepared, payload::Error> {
-        match self {
-            Self::Apns(client) => client.prepare(content).map(Prepared::Apns),
-            Self::Fcm(client) => client.prepare(content).map(Prepared::Fcm),
+        match &self.provider {
+            Provider::Apns(client) => client.prepare(content).map(Prepared::Apns),
+            Provider::Fcm(client) => client.prepare(content).map(Prepared::Fcm),
         }
     }
 
@@ -171,6 +189,50 @@ impl Sender {
     /// process are sent again at once; nothing else is repeated here. Dropping the future cancels
     /// the request; whether the provider got it is then unknown.
     pub async fn send(
+        &self,
+        prepared: &Prepared,
+        address: &PushAddress,
+        delivery: &Delivery,
+    ) -> Outcome {
+        let outcome = self.provider.send(prepared, address, delivery).await;
+        self.monitor.observe(&outcome, self.clock.now());
+        outcome
+    }
+
+    /// How many sends make sense at once: connections × streams. More than that only wait.
+    pub fn capacity(&self) -> usize {
+        match &self.provider {
+            Provider::Apns(client) => client.capacity(),
+            Provider::Fcm(client) => client.capacity(),
+        }
+    }
+
+    /// Waits until a connection to the provider stands and credentials are at hand; false when
+    /// the channel's connect timeout passed first.
+    pub async fn ready(&self) -> bool {
+        match &self.provider {
+            Provider::Apns(client) => client.ready().await,
+            Provider::Fcm(client) => client.ready().await,
+        }
+    }
+
+    /// How the channel fares.
+    pub fn health(&self) -> Health {
+        self.monitor.health()
+    }
+
+    /// Takes no new sends (they come back as `Retry`) and waits until all answers are in, or the
+    /// request's time limit has passed.
+    pub async fn drain(&self) {
+        match &self.provider {
+            Provider::Apns(client) => client.drain().await,
+            Provider::Fcm(client) => client.drain().await,
+        }
+    }
+}
+
+impl Provider {
+    async fn send(
         &self,
         prepared: &Prepared,
         address: &PushAddress,
@@ -189,40 +251,6 @@ impl Sender {
                 client.send(payload, fcm::Address { kind: *kind, value }, delivery).await
             }
             _ => Outcome::Rejected { reason: "address_of_another_channel" },
-        }
-    }
-
-    /// How many sends make sense at once: connections × streams. More than that only wait.
-    pub fn capacity(&self) -> usize {
-        match self {
-            Self::Apns(client) => client.capacity(),
-            Self::Fcm(client) => client.capacity(),
-        }
-    }
-
-    /// Waits until a connection to the provider stands and credentials are at hand; false when
-    /// the channel's connect timeout passed first.
-    pub async fn ready(&self) -> bool {
-        match self {
-            Self::Apns(client) => client.ready().await,
-            Self::Fcm(client) => client.ready().await,
-        }
-    }
-
-    /// How the channel fares.
-    pub fn health(&self) -> Health {
-        match self {
-            Self::Apns(client) => client.health(),
-            Self::Fcm(client) => client.health(),
-        }
-    }
-
-    /// Takes no new sends (they come back as `Retry`) and waits until all answers are in, or the
-    /// request's time limit has passed.
-    pub async fn drain(&self) {
-        match self {
-            Self::Apns(client) => client.drain().await,
-            Self::Fcm(client) => client.drain().await,
         }
     }
 }

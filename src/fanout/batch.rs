@@ -106,8 +106,8 @@ async fn send_one(
     if publication.is_expired(now) {
         return (push, Sent::Answered(Outcome::Expired));
     }
-    let delivery =
-        Delivery { id: push_id(publication.id, push.device.id), expires: publication.expires, now };
+    let id = push_id(publication.id, push.device.id);
+    let delivery = Delivery { id, expires: publication.expires, now, lane: road.lane };
     let address = &push.device.profile.address;
     match road.sender.send(&push.prepared, address, &delivery).await {
         Outcome::Retry { reason: WITHDRAWN, .. } => (push, Sent::Superseded),

@@ -50,7 +50,8 @@ impl Bench {
 
     fn delivery(&self, device: u64) -> Delivery {
         let id = Uuid::new_v5(&self.content.publication.0, &device.to_be_bytes());
-        Delivery { id, expires: self.content.expires, now: self.clock.now() }
+        let (expires, lane) = (self.content.expires, self.content.lane);
+        Delivery { id, expires, now: self.clock.now(), lane }
     }
 
     async fn send(&self, device: u64) -> Outcome {

@@ -14,9 +14,8 @@ use super::outcome::{Reply, outcome};
 use super::payload::{self, App};
 use super::token::{Signer, Token};
 use super::{Payload, Settings};
-use crate::channel::health::Monitor;
 use crate::channel::http2::{self, Answer, Body, WarmUp};
-use crate::channel::{Delivery, Error, Health, retry_after, time_left, unanswered};
+use crate::channel::{Delivery, Error, retry_after, time_left, unanswered};
 use crate::clock::Clock;
 use crate::config::secret::Secret;
 use crate::domain::channel::{ApnsEnvironment, Channel};
@@ -58,7 +57,6 @@ struct Inner {
     warned: AtomicBool,
     settings: http2::Settings,
     clock: Clock,
-    monitor: Monitor,
 }
 
 impl Client {
@@ -96,7 +94,6 @@ impl Client {
             warned: AtomicBool::new(settings.critical_entitlement),
             settings: settings.http2.clone(),
             clock,
-            monitor: Monitor::default(),
         })))
     }
 
@@ -117,32 +114,6 @@ impl Client {
 
     /// Sends a push to one device.
     pub async fn send(&self, payload: &Payload, to: Address<'_>, delivery: &Delivery) -> Outcome {
-        let outcome = self.judge(payload, to, delivery).await;
-        self.0.monitor.observe(&outcome, self.0.clock.now());
-        outcome
-    }
-
-    /// Connections × streams of one environment.
-    pub fn capacity(&self) -> usize {
-        self.0.settings.capacity()
-    }
-
-    /// Waits for a connection to the production environment.
-    pub async fn ready(&self) -> bool {
-        self.0.production.ready(Instant::now() + self.0.settings.connect_timeout()).await
-    }
-
-    /// How the channel fares.
-    pub fn health(&self) -> Health {
-        self.0.monitor.health()
-    }
-
-    /// Waits for the answers of what is in flight.
-    pub async fn drain(&self) {
-        tokio::join!(self.0.production.drain(), self.0.sandbox.drain());
-    }
-
-    async fn judge(&self, payload: &Payload, to: Address<'_>, delivery: &Delivery) -> Outcome {
         let Some(left) = time_left(delivery) else { return Outcome::Expired };
         let deadline = Instant::now() + left.min(self.0.settings.request_timeout());
         let Some((path, topic)) = wire_form(to) else {
@@ -178,6 +149,21 @@ impl Client {
             }
             Err(error) => unanswered(error, LOST_WAIT),
         }
+    }
+
+    /// Connections × streams of one environment.
+    pub fn capacity(&self) -> usize {
+        self.0.settings.capacity()
+    }
+
+    /// Waits for a connection to the production environment.
+    pub async fn ready(&self) -> bool {
+        self.0.production.ready(Instant::now() + self.0.settings.connect_timeout()).await
+    }
+
+    /// Waits for the answers of what is in flight.
+    pub async fn drain(&self) {
+        tokio::join!(self.0.production.drain(), self.0.sandbox.drain());
     }
 
     fn read(&self, answer: &Answer) -> Reply {

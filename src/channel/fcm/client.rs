@@ -13,9 +13,8 @@ use super::oauth::{Failure, ServiceAccount, Token, Tokens};
 use super::outcome::{Reply, outcome};
 use super::settings::NotificationChannels;
 use super::{Payload, Settings, payload};
-use crate::channel::health::Monitor;
 use crate::channel::http2::{self, Answer, Body, WarmUp};
-use crate::channel::{Delivery, Error, Health, retry_after, time_left, unanswered};
+use crate::channel::{Delivery, Error, retry_after, time_left, unanswered};
 use crate::clock::Clock;
 use crate::config::secret::Secret;
 use crate::domain::channel::{Channel, FcmAddressKind};
@@ -50,7 +49,6 @@ struct Inner {
     channels: NotificationChannels,
     settings: http2::Settings,
     clock: Clock,
-    monitor: Monitor,
 }
 
 impl Client {
@@ -92,7 +90,6 @@ impl Client {
             channels: settings.notification_channels.clone(),
             settings: settings.http2.clone(),
             clock,
-            monitor: Monitor::default(),
         })))
     }
 
@@ -106,35 +103,6 @@ impl Client {
 
     /// Sends a push to one device.
     pub async fn send(&self, payload: &Payload, to: Address<'_>, delivery: &Delivery) -> Outcome {
-        let outcome = self.judge(payload, to, delivery).await;
-        self.0.monitor.observe(&outcome, self.0.clock.now());
-        outcome
-    }
-
-    /// Connections × streams.
-    pub fn capacity(&self) -> usize {
-        self.0.settings.capacity()
-    }
-
-    /// Waits for a connection and an access token.
-    pub async fn ready(&self) -> bool {
-        let deadline = Instant::now() + self.0.settings.connect_timeout();
-        let (up, token) = tokio::join!(self.0.http.ready(deadline), self.0.tokens.token(deadline));
-        up && token.is_ok()
-    }
-
-    /// How the channel fares.
-    pub fn health(&self) -> Health {
-        self.0.monitor.health()
-    }
-
-    /// Waits for the answers of what is in flight.
-    pub async fn drain(&self) {
-        self.0.http.drain().await;
-        self.0.oauth.drain().await;
-    }
-
-    async fn judge(&self, payload: &Payload, to: Address<'_>, delivery: &Delivery) -> Outcome {
         let Some(left) = time_left(delivery) else { return Outcome::Expired };
         if to.value.is_empty() {
             return Outcome::Rejected { reason: "malformed_address" };
@@ -160,6 +128,24 @@ impl Client {
             Ok(answer) => outcome(&self.read(&answer)),
             Err(error) => unanswered(error, LOST_WAIT),
         }
+    }
+
+    /// Connections × streams.
+    pub fn capacity(&self) -> usize {
+        self.0.settings.capacity()
+    }
+
+    /// Waits for a connection and an access token.
+    pub async fn ready(&self) -> bool {
+        let deadline = Instant::now() + self.0.settings.connect_timeout();
+        let (up, token) = tokio::join!(self.0.http.ready(deadline), self.0.tokens.token(deadline));
+        up && token.is_ok()
+    }
+
+    /// Waits for the answers of what is in flight.
+    pub async fn drain(&self) {
+        self.0.http.drain().await;
+        self.0.oauth.drain().await;
     }
 
     async fn post(

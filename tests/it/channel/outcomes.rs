@@ -200,7 +200,8 @@ async fn wrong_credentials_are_found_out() {
     let sender = Sender::apns(&settings, Clock::System, CancellationToken::new()).expect("opens");
     let content = content();
     let prepared = sender.prepare(&content).expect("it fits");
-    let delivery = Delivery { id: Uuid::new_v4(), expires: content.expires, now: Timestamp::now() };
+    let (expires, lane) = (content.expires, content.lane);
+    let delivery = Delivery { id: Uuid::new_v4(), expires, now: Timestamp::now(), lane };
     let outcome = sender.send(&prepared, &address(Channel::Apns, 1), &delivery).await;
     assert_eq!(outcome, Outcome::Misconfigured { reason: "InvalidProviderToken" });
 
