@@ -10,6 +10,7 @@ pub mod http2;
 pub mod payload;
 pub mod recall;
 mod retry_after;
+pub mod webpush;
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use health::Monitor;
 /// A push that never went out, for want of a connection or a stream, is tried again after this.
 const UNSENT_WAIT: Duration = Duration::from_secs(1);
 
-/// Both providers' settings; a provider without settings is not there.
+/// All providers' settings; a provider without settings is not there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -41,6 +42,9 @@ pub struct Settings {
     /// Google.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fcm: Option<fcm::Settings>,
+    /// Browsers' push services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webpush: Option<webpush::Settings>,
 }
 
 /// Why a channel cannot be opened: the operator must change a setting.
@@ -89,6 +93,8 @@ enum Provider {
     Apns(apns::Client),
     /// Firebase Cloud Messaging.
     Fcm(fcm::Client),
+    /// Browsers' push services.
+    Webpush(webpush::Client),
 }
 
 /// How long a push may still be sent; `None` when its time is over.
@@ -115,6 +121,8 @@ pub enum Prepared {
     Apns(apns::Payload),
     /// For Google.
     Fcm(fcm::Payload),
+    /// For browsers.
+    Webpush(webpush::Payload),
 }
 
 impl Prepared {
@@ -124,6 +132,7 @@ impl Prepared {
         match self {
             Self::Apns(payload) => payload.recall().call(),
             Self::Fcm(payload) => payload.recall().call(),
+            Self::Webpush(payload) => payload.recall().call(),
         }
     }
 }
@@ -164,6 +173,17 @@ impl Sender {
         Ok(Self::over(Provider::Fcm(client), clock))
     }
 
+    /// Opens the Web Push channel with our VAPID key; otherwise as [`Sender::apns`].
+    pub fn webpush(
+        settings: &webpush::Settings,
+        key: webpush::vapid::Key,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        let client = webpush::Client::open(settings, key, clock.clone(), stop)?;
+        Ok(Self::over(Provider::Webpush(client), clock))
+    }
+
     fn over(provider: Provider, clock: Clock) -> Self {
         Self { provider, clock, monitor: Monitor::default() }
     }
@@ -173,6 +193,7 @@ impl Sender {
         match self.provider {
             Provider::Apns(_) => Channel::Apns,
             Provider::Fcm(_) => Channel::Fcm,
+            Provider::Webpush(_) => Channel::Webpush,
         }
     }
 
@@ -181,6 +202,7 @@ impl Sender {
         match &self.provider {
             Provider::Apns(client) => client.prepare(content).map(Prepared::Apns),
             Provider::Fcm(client) => client.prepare(content).map(Prepared::Fcm),
+            Provider::Webpush(client) => client.prepare(content).map(Prepared::Webpush),
         }
     }
 
@@ -204,6 +226,7 @@ impl Sender {
         match &self.provider {
             Provider::Apns(client) => client.capacity(),
             Provider::Fcm(client) => client.capacity(),
+            Provider::Webpush(client) => client.capacity(),
         }
     }
 
@@ -213,6 +236,7 @@ impl Sender {
         match &self.provider {
             Provider::Apns(client) => client.ready().await,
             Provider::Fcm(client) => client.ready().await,
+            Provider::Webpush(client) => client.ready().await,
         }
     }
 
@@ -227,6 +251,7 @@ impl Sender {
         match &self.provider {
             Provider::Apns(client) => client.drain().await,
             Provider::Fcm(client) => client.drain().await,
+            Provider::Webpush(client) => client.drain().await,
         }
     }
 }
@@ -249,6 +274,9 @@ impl Provider {
             }
             (Self::Fcm(client), Prepared::Fcm(payload), PushAddress::Fcm { kind, value }) => {
                 client.send(payload, fcm::Address { kind: *kind, value }, delivery).await
+            }
+            (Self::Webpush(client), Prepared::Webpush(payload), PushAddress::Webpush(to)) => {
+                client.send(payload, to, delivery).await
             }
             _ => Outcome::Rejected { reason: "address_of_another_channel" },
         }

@@ -42,6 +42,8 @@ pub struct PushContent {
     pub body: String,
     /// How loudly.
     pub loudness: Loudness,
+    /// Everybody may read it in the public feed.
+    pub public: bool,
     /// An exercise, marked as such.
     pub exercise: bool,
     /// The unit is only partly covered and the person's place is the whole unit.

@@ -106,6 +106,7 @@ impl<'a> Phrasebook<'a> {
             title,
             body,
             loudness: key.loudness,
+            public: matches!(publication.content, Content::Alert(_)) && !publication.is_exercise(),
             exercise: publication.is_exercise(),
             coarse: key.coarse,
             expires: publication.expires,

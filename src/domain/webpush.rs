@@ -74,7 +74,8 @@ impl Subscription {
 
     /// The endpoint: an https URL without user information or fragment, not too long.
     pub fn url(&self) -> Option<Url> {
-        let url = Url::parse(&self.endpoint).ok().filter(|_| self.endpoint.len() <= ENDPOINT_MAX)?;
+        let url =
+            Url::parse(&self.endpoint).ok().filter(|_| self.endpoint.len() <= ENDPOINT_MAX)?;
         let plain = url.username().is_empty() && url.password().is_none();
         (url.scheme() == "https" && plain && url.fragment().is_none()).then_some(url)
     }
@@ -230,9 +231,8 @@ mod tests {
 
     #[test]
     fn every_broken_rule_is_named() {
-        let fields = |one: &Subscription| -> Vec<_> {
-            one.broken_rules().map(|(field, _)| field).collect()
-        };
+        let fields =
+            |one: &Subscription| -> Vec<_> { one.broken_rules().map(|(field, _)| field).collect() };
         for bad in [
             "http://fcm.googleapis.com/x",
             "https://user@fcm.googleapis.com/x",

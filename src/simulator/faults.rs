@@ -18,6 +18,13 @@ pub enum Service {
     Fcm,
     /// Google's token endpoint.
     OAuth,
+    /// A browsers' push service.
+    Webpush,
+}
+
+impl Service {
+    /// Every service.
+    pub const ALL: [Service; 4] = [Service::Apns, Service::Fcm, Service::OAuth, Service::Webpush];
 }
 
 /// Which requests a rule meets.
@@ -116,7 +123,7 @@ pub struct Faults(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    rules: [ArcSwap<Vec<Active>>; 3],
+    rules: [ArcSwap<Vec<Active>>; Service::ALL.len()],
     limits: watch::Sender<Limits>,
     met: AtomicU64,
     connections: AtomicU64,
@@ -154,7 +161,7 @@ impl Faults {
 
     /// Removes all rules; limits stay.
     pub fn clear(&self) {
-        for service in [Service::Apns, Service::Fcm, Service::OAuth] {
+        for service in Service::ALL {
             self.set(service, vec![]);
         }
     }
@@ -233,6 +240,7 @@ impl Faults {
             Service::Apns => 0,
             Service::Fcm => 1,
             Service::OAuth => 2,
+            Service::Webpush => 3,
         }]
     }
 }

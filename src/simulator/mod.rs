@@ -1,4 +1,4 @@
-//! APNs, FCM and citizens that behave as documented, with faults on demand. For the demo, drills,
+//! APNs, FCM, a Web Push service and citizens that behave as documented, with faults on demand. For the demo, drills,
 //! tests and benchmarks, over real TLS sockets; nothing of the pipeline knows it.
 
 pub mod alerts;
@@ -10,4 +10,5 @@ mod fcm;
 pub mod providers;
 pub mod record;
 mod serve;
+pub mod webpush;
 mod wire;

@@ -19,6 +19,7 @@ use super::apns::Apns;
 use super::faults::{Faults, Refusal, Service, Then};
 use super::fcm::Fcm;
 use super::record::{Delivered, Record};
+use super::webpush::Webpush;
 use super::wire::{Injector, Wire};
 
 /// Largest request body read; both providers refuse far smaller ones.
@@ -36,6 +37,8 @@ pub enum Provider {
     Apns(Apns),
     /// Google, with its token endpoint.
     Fcm(Fcm),
+    /// A browsers' push service.
+    Webpush(Webpush),
 }
 
 /// A request, read whole.
@@ -69,6 +72,7 @@ impl Provider {
         match self {
             Self::Apns(apns) => apns.judge(asked),
             Self::Fcm(fcm) => fcm.judge(asked),
+            Self::Webpush(webpush) => webpush.judge(asked),
         }
     }
 
@@ -76,6 +80,7 @@ impl Provider {
         match self {
             Self::Apns(apns) => apns.refuse(refusal),
             Self::Fcm(fcm) => fcm.refuse(refusal, service),
+            Self::Webpush(webpush) => webpush.refuse(refusal),
         }
     }
 }

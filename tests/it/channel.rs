@@ -123,6 +123,7 @@ fn content() -> PushContent {
         title: "Lũ quét: di dời ngay".to_owned(),
         body: "Nước sông dâng nhanh. Đến \"nhà văn hoá\" phường 🌊".to_owned(),
         loudness: Loudness::Critical,
+        public: true,
         exercise: false,
         coarse: false,
         expires: Timestamp::now() + Duration::from_secs(3600),

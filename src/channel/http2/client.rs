@@ -17,6 +17,7 @@ use super::connection::{Endpoint, Event, Link, drive};
 use super::error::{Fate, NO_CONNECTION, WITHDRAWN, fate};
 use super::pool::{Found, Pool};
 use super::{Body, Error, Settings, WarmUp};
+use crate::domain::webpush::Addresses;
 
 /// Longest answer read; providers' answers have a few hundred bytes.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
@@ -64,9 +65,30 @@ impl Client {
         warm_up: WarmUp,
         stop: CancellationToken,
     ) -> Option<Self> {
+        Self::over(Endpoint::of(url, tls)?, url, settings, (warm_up, stop))
+    }
+
+    /// A sender to a host that a stranger chose; connects to no other addresses than these.
+    pub fn guarded(
+        url: &Url,
+        tls: Arc<ClientConfig>,
+        settings: &Settings,
+        addresses: Addresses,
+        stop: CancellationToken,
+    ) -> Option<Self> {
+        let endpoint = Endpoint::of(url, tls)?.within(addresses);
+        Self::over(endpoint, url, settings, (WarmUp::None, stop))
+    }
+
+    fn over(
+        endpoint: Endpoint,
+        url: &Url,
+        settings: &Settings,
+        (warm_up, stop): (WarmUp, CancellationToken),
+    ) -> Option<Self> {
         Some(Self(Arc::new(Shared {
             authority: Authority::try_from(url.authority()).ok()?,
-            endpoint: Endpoint::of(url, tls)?,
+            endpoint,
             settings: settings.clone(),
             warm_up,
             stop,

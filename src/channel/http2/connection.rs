@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -11,13 +12,15 @@ use h2::client::{self, SendRequest};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::BufWriter;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::public::is_public;
 use super::{Body, Settings, WarmUp, watchdog};
+use crate::domain::webpush::Addresses;
 
 /// Frames are gathered up to this size before they become a TLS record and a system call.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
@@ -34,6 +37,7 @@ pub struct Endpoint {
     port: u16,
     name: ServerName<'static>,
     tls: Arc<ClientConfig>,
+    addresses: Addresses,
 }
 
 impl Endpoint {
@@ -42,12 +46,18 @@ impl Endpoint {
         let host = url.host_str().filter(|_| url.scheme() == "https")?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host.clone()).ok()?;
-        Some(Self { port: url.port_or_known_default()?, host, name, tls })
+        let port = url.port_or_known_default()?;
+        Some(Self { port, host, name, tls, addresses: Addresses::Any })
+    }
+
+    /// The same, but which addresses its name may resolve to.
+    pub fn within(self, addresses: Addresses) -> Self {
+        Self { addresses, ..self }
     }
 
     /// Looks the name up (each time anew), connects, and shakes hands.
     pub async fn connect(&self) -> io::Result<(SendRequest<Body>, client::Connection<Io, Body>)> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let tcp = self.reach().await?;
         // Lone pushes would wait 40 ms for the peer's delayed acknowledgement.
         tcp.set_nodelay(true)?;
         let tls = TlsConnector::from(self.tls.clone()).connect(self.name.clone(), tcp).await?;
@@ -60,6 +70,21 @@ impl Endpoint {
             .handshake(BufWriter::with_capacity(WRITE_BUFFER_BYTES, tls))
             .await
             .map_err(io::Error::other)
+    }
+
+    /// What is checked is the address that is connected: a name that resolves to something else a
+    /// moment later gains nothing.
+    async fn reach(&self) -> io::Result<TcpStream> {
+        let found = lookup_host((self.host.as_str(), self.port)).await?;
+        let allowed = |to: &SocketAddr| self.addresses == Addresses::Any || is_public(to.ip());
+        let mut last = io::Error::other("the name has no address that may be connected to");
+        for address in found.filter(allowed) {
+            match TcpStream::connect(address).await {
+                Ok(tcp) => return Ok(tcp),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 }
 
@@ -186,5 +211,26 @@ pub async fn drive(
             Err(_) => "broken",
         },
         () = watchdog::watch(pings, link, settings) => "silent",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_not_connected_to() {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let url = Url::parse(&format!("https://localhost:{port}")).unwrap();
+        let root = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let settings = Settings { ca_pem: Some(root.cert.pem()), ..Settings::default() };
+        let open = Endpoint::of(&url, super::super::tls::config(&settings).unwrap()).unwrap();
+        let refused = open.clone().within(Addresses::Public).reach().await;
+        let refused = refused.expect_err("loopback is not public").to_string();
+        assert!(refused.contains("no address that may be connected to"), "{refused}");
+        assert!(open.reach().await.is_ok());
     }
 }

@@ -14,6 +14,7 @@ mod client;
 mod connection;
 mod error;
 mod pool;
+mod public;
 mod settings;
 pub mod tls;
 mod watchdog;
