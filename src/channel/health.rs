@@ -45,7 +45,10 @@ impl Monitor {
                 self.fail();
                 *self.misconfigured() = Some(reason);
             }
-            Outcome::DeadAddress { .. } | Outcome::Rejected { .. } | Outcome::Expired => {}
+            Outcome::DeadAddress { .. }
+            | Outcome::Rejected { .. }
+            | Outcome::Expired
+            | Outcome::Withdrawn => {}
         }
     }
 

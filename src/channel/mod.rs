@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::secret;
 use crate::domain::channel::{Channel, PushAddress};
 use crate::domain::lane::Lane;
-use crate::domain::outcome::{Outcome, RetryScope};
+use crate::domain::outcome::{Arrival, Outcome, RetryScope};
 use crate::domain::push::PushContent;
 
 pub use health::Health;
@@ -107,11 +107,12 @@ fn time_left(delivery: &Delivery) -> Option<Duration> {
 /// was lost the provider may be in trouble, and gets `patience`.
 fn unanswered(error: http2::Error, patience: Duration) -> Outcome {
     let scope = if error.concerns_all() { RetryScope::Channel } else { RetryScope::Device };
-    let after = match error {
-        http2::Error::NotSent(_) => UNSENT_WAIT,
-        http2::Error::Lost(_) => patience,
+    let (after, arrival) = match error {
+        http2::Error::NotSent(_) => (UNSENT_WAIT, Arrival::Excluded),
+        http2::Error::Lost(_) => (patience, Arrival::Possible),
+        http2::Error::Withdrawn => return Outcome::Withdrawn,
     };
-    Outcome::Retry { after: Some(after), scope, reason: error.reason() }
+    Outcome::Retry { after: Some(after), scope, arrival, reason: error.reason() }
 }
 
 /// A push rendered for one provider; the bytes are shared by all who get it.
@@ -126,8 +127,8 @@ pub enum Prepared {
 }
 
 impl Prepared {
-    /// Calls back every push of it that still waits for a stream; each comes back as a retry with
-    /// the reason [`http2::WITHDRAWN`] and did not go out.
+    /// Calls back every push of it that still waits for a stream; each comes back as
+    /// [`Outcome::Withdrawn`].
     pub fn call_back(&self) {
         match self {
             Self::Apns(payload) => payload.recall().call(),

@@ -16,6 +16,8 @@ pub enum Outcome {
         after: Option<Duration>,
         /// Who has to wait.
         scope: RetryScope,
+        /// Whether this attempt may have reached the device all the same.
+        arrival: Arrival,
         /// The provider's reason, or ours for a transport failure.
         reason: &'static str,
     },
@@ -39,6 +41,23 @@ pub enum Outcome {
     },
     /// It expired before it could be sent.
     Expired,
+    /// An update or cancel called it back before it went out.
+    Withdrawn,
+}
+
+impl Outcome {
+    /// Its name, as a metric's label.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Retry { .. } => "retry",
+            Self::DeadAddress { .. } => "dead_address",
+            Self::Rejected { .. } => "rejected",
+            Self::Misconfigured { .. } => "misconfigured",
+            Self::Expired => "expired",
+            Self::Withdrawn => "superseded",
+        }
+    }
 }
 
 /// Who has to wait before a retry.
@@ -50,11 +69,12 @@ pub enum RetryScope {
     Channel,
 }
 
-/// Reasons of a retry whose push went out and whose answer was lost.
-const ANSWER_LOST: [&str; 3] = ["connection_lost", "stream_reset", "timed_out"];
-
-/// Whether a push that waits to be tried again for this reason may have arrived already: its
-/// device then counts as possibly reached, and is told of a cancel.
-pub fn may_have_arrived(reason: &str) -> bool {
-    ANSWER_LOST.contains(&reason)
+/// What is known of a push that has to be tried again; the greater doubt outweighs the smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Arrival {
+    /// The provider refused it, or it never went out.
+    Excluded,
+    /// It went out and its answer was lost: its device counts as possibly reached, and is told of
+    /// a cancel.
+    Possible,
 }

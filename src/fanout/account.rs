@@ -1,17 +1,14 @@
 //! What became of a batch, and of a dispatch that is over: counts, cursor, retries, dead addresses.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::domain::ids::DeviceNum;
-use crate::domain::outcome::{Outcome, RetryScope, may_have_arrived};
+use crate::domain::outcome::{Arrival, Outcome, RetryScope};
 use crate::domain::retry::next_attempt;
 use crate::fanout::Error;
-use crate::fanout::batch::{self, Push, Sent};
+use crate::fanout::batch::{self, Push};
 use crate::fanout::plan::Plan;
 use crate::fanout::run::{Ended, Run};
 use crate::metrics;
@@ -20,7 +17,8 @@ use crate::store::ledger::{State, Waiting};
 /// A misconfigured channel is asked again this often: an operator has to act first.
 const MISCONFIGURED_RETRY: Duration = Duration::from_secs(60);
 
-type Reason = Cow<'static, str>;
+/// What an answer asks of the next attempt.
+type Wish = (Option<Duration>, RetryScope, &'static str);
 
 impl Run<'_> {
     pub(super) async fn execute(&mut self, mut plan: Plan) -> Result<(), Error> {
@@ -29,9 +27,9 @@ impl Run<'_> {
         let sending = batch::send(self.shared, self.road, &publication, pushes);
         let (answers, is_last) = tokio::join!(sending, self.is_last(plan.perhaps_last));
         let mut outcomes: BTreeMap<&'static str, u64> = BTreeMap::new();
-        for (push, sent) in answers {
-            *outcomes.entry(sent.name()).or_default() += 1;
-            self.apply(&push, sent).await?;
+        for (push, outcome) in answers {
+            *outcomes.entry(outcome.name()).or_default() += 1;
+            self.apply(&push, outcome).await?;
         }
         for (outcome, count) in outcomes {
             metrics::attempts(self.road.channel, self.road.lane, outcome, count);
@@ -51,71 +49,67 @@ impl Run<'_> {
         }
     }
 
-    async fn apply(&mut self, push: &Push, sent: Sent) -> Result<(), Error> {
+    async fn apply(&mut self, push: &Push, outcome: Outcome) -> Result<(), Error> {
         let now = self.shared.clock.now();
-        let doubt = self.take_doubt(push);
+        let mut arrival = self.take_doubt(push);
+        if let Outcome::Retry { arrival: latest, .. } = &outcome {
+            arrival = arrival.max(*latest);
+        }
         let counts = &mut self.progress.counts;
-        if push.attempt == 1 && sent != Sent::Superseded {
+        if push.attempt == 1 && outcome != Outcome::Withdrawn {
             counts.sent += 1;
         }
-        let reached =
-            sent == Sent::Answered(Outcome::Accepted) || doubt.is_some() || sent.is_lost();
-        match sent {
-            Sent::Superseded => counts.superseded += 1,
-            Sent::Answered(Outcome::Expired) => counts.expired += 1,
-            Sent::Answered(Outcome::Accepted) => {
+        if outcome != Outcome::Accepted && arrival == Arrival::Excluded {
+            self.progress.unreached.insert(push.seq.0);
+        }
+        match outcome {
+            Outcome::Withdrawn => counts.superseded += 1,
+            Outcome::Expired => counts.expired += 1,
+            Outcome::Accepted => {
                 counts.accepted += 1;
                 let accepted_at = self.outgoing.publication.accepted_at;
                 let ms = now.as_millisecond() - accepted_at.as_millisecond();
                 self.progress.accepted_ms.record(ms.max(0) as u64);
             }
-            Sent::Answered(Outcome::Rejected { reason }) => {
+            Outcome::Rejected { reason } => {
                 *counts.failed.entry(reason.to_owned()).or_default() += 1;
             }
-            Sent::Answered(Outcome::DeadAddress { reason, since }) => {
+            Outcome::DeadAddress { reason, since } => {
                 counts.dead += 1;
                 tracing::debug!(reason, channel = %self.road.channel, "address is dead");
                 let device: DeviceNum = push.device.num;
                 let address = &push.device.profile.address;
                 self.shared.registry.deactivate_address(device, address, since).await?;
             }
-            Sent::Answered(Outcome::Retry { after, scope, reason }) => {
-                self.retry(push, (after, scope, doubt.unwrap_or(reason.into())), now);
+            Outcome::Retry { after, scope, reason, .. } => {
+                self.retry(push, (after, scope, reason), arrival);
             }
-            Sent::Answered(Outcome::Misconfigured { reason }) => {
+            Outcome::Misconfigured { reason } => {
                 tracing::error!(
                     channel = %self.road.channel,
                     reason,
                     "the provider refuses our credentials or configuration: an operator must act"
                 );
-                let reason = doubt.unwrap_or(reason.into());
-                self.retry(push, (Some(MISCONFIGURED_RETRY), RetryScope::Channel, reason), now);
+                let wish = (Some(MISCONFIGURED_RETRY), RetryScope::Channel, reason);
+                self.retry(push, wish, arrival);
             }
-        }
-        if !reached {
-            self.progress.unreached.insert(push.seq.0);
         }
         Ok(())
     }
 
-    /// Takes a push off the list of those that wait. Where an earlier answer of it was lost, that
-    /// reason stays with it, whatever is answered now: it may have arrived then.
-    fn take_doubt(&mut self, push: &Push) -> Option<Reason> {
-        if push.attempt == 1 {
-            return None;
-        }
+    /// Takes a push off the list of those that wait, with what is known of its earlier attempts: if
+    /// one may have arrived, it may have, whatever is answered now.
+    fn take_doubt(&mut self, push: &Push) -> Arrival {
         let retries = &mut self.progress.retries;
-        let at = retries.iter().position(|waiting| waiting.seq == push.seq)?;
-        let waited = retries.remove(at);
-        may_have_arrived(&waited.reason).then_some(waited.reason)
+        let waits = |waiting: &Waiting| push.attempt > 1 && waiting.seq == push.seq;
+        match retries.iter().position(waits) {
+            Some(at) => retries.remove(at).arrival,
+            None => Arrival::Excluded,
+        }
     }
 
-    fn retry(
-        &mut self,
-        push: &Push,
-        (after, scope, reason): (Option<Duration>, RetryScope, Reason),
-        now: Timestamp,
-    ) {
+    fn retry(&mut self, push: &Push, (after, scope, reason): Wish, arrival: Arrival) {
+        let now = self.shared.clock.now();
         let expires = self.outgoing.publication.expires;
         let Some(due) = next_attempt(now, expires, push.attempt, after, rand::random()) else {
             self.progress.counts.expired += 1;
@@ -128,7 +122,8 @@ impl Run<'_> {
             seq: push.seq,
             attempt: push.attempt,
             not_before: due,
-            reason,
+            arrival,
+            reason: reason.into(),
         });
     }
 

@@ -6,11 +6,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use uuid::Uuid;
 
-use crate::channel::http2::WITHDRAWN;
 use crate::channel::{Delivery, Prepared};
 use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, PublicationId, Seq};
-use crate::domain::outcome::{Outcome, may_have_arrived};
+use crate::domain::outcome::Outcome;
 use crate::domain::publication::Publication;
 use crate::fanout::Shared;
 use crate::fanout::worker::Road;
@@ -28,48 +27,19 @@ pub struct Push {
     pub attempt: u32,
 }
 
-/// What became of a push.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Sent {
-    /// The channel's answer.
-    Answered(Outcome),
-    /// Not sent: an update or cancel came first.
-    Superseded,
-}
-
-impl Sent {
-    /// It went out and its answer was lost.
-    pub fn is_lost(&self) -> bool {
-        matches!(self, Sent::Answered(Outcome::Retry { reason, .. }) if may_have_arrived(reason))
-    }
-
-    /// What became of it, as a metric's label.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Sent::Superseded => "superseded",
-            Sent::Answered(Outcome::Accepted) => "accepted",
-            Sent::Answered(Outcome::Retry { .. }) => "retry",
-            Sent::Answered(Outcome::DeadAddress { .. }) => "dead_address",
-            Sent::Answered(Outcome::Rejected { .. }) => "rejected",
-            Sent::Answered(Outcome::Misconfigured { .. }) => "misconfigured",
-            Sent::Answered(Outcome::Expired) => "expired",
-        }
-    }
-}
-
 /// The id of a push: the same whenever the same publication goes to the same device, so that a
 /// repeat can be traced (`apns-id`).
 pub fn push_id(publication: PublicationId, device: DeviceId) -> Uuid {
     Uuid::new_v5(&publication.0, device.0.as_bytes())
 }
 
-/// Sends a batch and waits for every answer.
+/// Sends a batch and waits for every answer. What an update or cancel comes before is withdrawn.
 pub async fn send(
     shared: &Shared,
     road: &Road,
     publication: &Publication,
     pushes: Vec<Push>,
-) -> Vec<(Push, Sent)> {
+) -> Vec<(Push, Outcome)> {
     let prepared: Vec<_> = pushes.iter().map(|push| Arc::clone(&push.prepared)).collect();
     let mut flying: FuturesUnordered<_> =
         pushes.into_iter().map(|push| send_one(shared, road, publication, push)).collect();
@@ -97,20 +67,18 @@ async fn send_one(
     road: &Road,
     publication: &Publication,
     push: Push,
-) -> (Push, Sent) {
+) -> (Push, Outcome) {
     shared.gate.pass(road.lane).await;
     if shared.superseded.contains(publication.id) {
-        return (push, Sent::Superseded);
+        return (push, Outcome::Withdrawn);
     }
     let now = shared.clock.now();
     if publication.is_expired(now) {
-        return (push, Sent::Answered(Outcome::Expired));
+        return (push, Outcome::Expired);
     }
     let id = push_id(publication.id, push.device.id);
     let delivery = Delivery { id, expires: publication.expires, now, lane: road.lane };
     let address = &push.device.profile.address;
-    match road.sender.send(&push.prepared, address, &delivery).await {
-        Outcome::Retry { reason: WITHDRAWN, .. } => (push, Sent::Superseded),
-        outcome => (push, Sent::Answered(outcome)),
-    }
+    let outcome = road.sender.send(&push.prepared, address, &delivery).await;
+    (push, outcome)
 }

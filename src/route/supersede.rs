@@ -8,10 +8,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::Dispatch;
 use crate::domain::ids::{Seq, UnitCode};
-use crate::domain::outcome::may_have_arrived;
+use crate::domain::outcome::Arrival;
 use crate::domain::publication::Publication;
 use crate::route::{Error, Parts};
-use crate::store::ledger::Progress;
+use crate::store::ledger::{Progress, Waiting};
 
 /// Ledger calls in flight at once; they share commits.
 const AT_ONCE: usize = 256;
@@ -39,7 +39,8 @@ pub async fn freeze(parts: &Parts, publication: &Publication) -> Result<Frozen, 
         let rows: Vec<_> = frozen_rows.try_collect().await?;
         let mut reached: BTreeMap<(Option<UnitCode>, Channel), u64> = BTreeMap::new();
         for row in rows.into_iter().flatten().filter(|row| row.intent > Seq(0)) {
-            let doubtful = row.retries.iter().filter(|one| may_have_arrived(&one.reason)).count();
+            let possible = |one: &&Waiting| one.arrival == Arrival::Possible;
+            let doubtful = row.retries.iter().filter(possible).count();
             let unit = row.dispatch.scope.unit().cloned();
             *reached.entry((unit, row.dispatch.channel)).or_default() += doubtful as u64;
             frozen.reaching.push(row.dispatch);

@@ -134,6 +134,7 @@ fn reason(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Accepted => "accepted",
         Outcome::Expired => "expired",
+        Outcome::Withdrawn => "withdrawn",
         Outcome::Retry { reason, .. }
         | Outcome::DeadAddress { reason, .. }
         | Outcome::Rejected { reason }

@@ -8,6 +8,7 @@ use loa::domain::dispatch::{Dispatch, DispatchId, Scope};
 use loa::domain::funnel::Counts;
 use loa::domain::ids::{DeviceNum, PublicationId, Seq, SubjectId, UnitCode};
 use loa::domain::lane::Lane;
+use loa::domain::outcome::Arrival;
 use loa::domain::receipt::{Receipt, Stage};
 use loa::store::ledger::{
     AcceptedAt, BATCH_MAX, Delivered, Error, Ledger, Progress, Saved, Settings, State, Waiting,
@@ -126,9 +127,13 @@ async fn a_progress_comes_back_as_it_was_also_after_a_restart(home: Home) {
     progress.accepted_ms.record(1234);
     progress.counts.failed.insert("BadDeviceToken".into(), 2);
     progress.unreached.extend([7, 70_000, 1 << 40]);
-    for (seq, reason) in [(7, "TooManyRequests"), (70_000, "timeout"), (1 << 40, "timeout")] {
-        let (seq, reason) = (Seq(seq), reason.into());
-        progress.retries.push(Waiting { seq, attempt: 2, not_before: at(60), reason });
+    for (seq, reason, arrival) in [
+        (7, "TooManyRequests", Arrival::Excluded),
+        (70_000, "timeout", Arrival::Possible),
+        (1 << 40, "timeout", Arrival::Excluded),
+    ] {
+        let (seq, reason, not_before) = (Seq(seq), reason.into(), at(60));
+        progress.retries.push(Waiting { seq, attempt: 2, not_before, arrival, reason });
     }
     assert_eq!(ledger.save(&progress).await.expect("an answer"), Saved::Saved);
     drop(ledger);

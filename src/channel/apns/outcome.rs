@@ -7,7 +7,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::domain::outcome::{Outcome, RetryScope};
+use crate::domain::outcome::{Arrival, Outcome, RetryScope};
 
 /// A device that asks for patience is left alone this long, unless Apple says otherwise.
 const DEVICE_WAIT: Duration = Duration::from_secs(30);
@@ -149,7 +149,7 @@ pub fn outcome(reply: &Reply) -> Outcome {
             let asked = reply.status == 503 && reply.retry_after.is_some();
             let scope = if asked { Channel } else { scope };
             let after = reply.retry_after.unwrap_or(least).max(SERVER_WAIT);
-            Outcome::Retry { after: Some(after), scope, reason }
+            Outcome::Retry { after: Some(after), scope, arrival: Arrival::Excluded, reason }
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::channel::{Delivery, Error, retry_after, time_left, unanswered};
 use crate::clock::Clock;
 use crate::config::secret::Secret;
 use crate::domain::channel::{Channel, FcmAddressKind};
-use crate::domain::outcome::{Outcome, RetryScope};
+use crate::domain::outcome::{Arrival, Outcome, RetryScope};
 use crate::domain::push::PushContent;
 
 /// A push whose answer was lost is tried again after this: Google asks for 10 seconds after faults
@@ -192,7 +192,8 @@ fn no_token(failure: Failure) -> Outcome {
     match failure {
         Failure::Refused(reason) => Outcome::Misconfigured { reason },
         Failure::Unavailable { reason, after } => {
-            Outcome::Retry { after: Some(after), scope: RetryScope::Channel, reason }
+            let scope = RetryScope::Channel;
+            Outcome::Retry { after: Some(after), scope, arrival: Arrival::Excluded, reason }
         }
     }
 }

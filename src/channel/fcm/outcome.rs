@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::domain::outcome::{Outcome, RetryScope};
+use crate::domain::outcome::{Arrival, Outcome, RetryScope};
 
 /// Quota exceeded, where Google names no time.
 const QUOTA_WAIT: Duration = Duration::from_secs(60);
@@ -156,8 +156,10 @@ pub fn outcome(reply: &Reply) -> Outcome {
         None => by_status(reply.status),
     };
     let asked = reply.retry_after;
-    let wait =
-        |after: Duration, scope| Outcome::Retry { after: Some(after.max(WAIT_MIN)), scope, reason };
+    let wait = |after: Duration, scope| {
+        let after = Some(after.max(WAIT_MIN));
+        Outcome::Retry { after, scope, arrival: Arrival::Excluded, reason }
+    };
     let device_unless = |channel| if channel { RetryScope::Channel } else { RetryScope::Device };
     match verdict {
         DeadIfNamed if !reply.names_address => Outcome::Rejected { reason },

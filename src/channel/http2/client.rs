@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::connection::{Endpoint, Event, Link, drive};
-use super::error::{Fate, NO_CONNECTION, WITHDRAWN, fate};
+use super::error::{Fate, NO_CONNECTION, fate};
 use super::pool::{Found, Pool};
 use super::{Body, Error, Settings, WarmUp};
 use crate::domain::webpush::Addresses;
@@ -113,7 +113,7 @@ impl Client {
 
     /// Sends a request and waits for its answer, to the deadline. `head` is called once for each
     /// time the request goes out, when a stream is free for it; without a head it does not go out
-    /// ([`WITHDRAWN`]). Dropping the future resets the stream.
+    /// ([`Error::Withdrawn`]). Dropping the future resets the stream.
     pub async fn send(
         &self,
         head: impl Fn() -> Option<Request<()>>,
@@ -125,7 +125,7 @@ impl Client {
         let mut refusals = 0;
         loop {
             let lease = self.lease(deadline).await?;
-            let Some(head) = head() else { return Err(Error::NotSent(WITHDRAWN)) };
+            let Some(head) = head() else { return Err(Error::Withdrawn) };
             let attempt = attempt(&lease.link, head, body.clone());
             match timeout_at(deadline, attempt).await {
                 Ok(Ok(answer)) => {

@@ -3,9 +3,6 @@
 /// Until the deadline no connection stood.
 pub const NO_CONNECTION: &str = "no_connection";
 
-/// It was called back while it waited for a stream.
-pub const WITHDRAWN: &str = "withdrawn";
-
 /// Why a request got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -15,6 +12,9 @@ pub enum Error {
     /// It went out and the answer never came: the server may have acted on it.
     #[error("answer lost: {0}")]
     Lost(&'static str),
+    /// It was called back while it waited for a stream, and did not go out.
+    #[error("withdrawn")]
+    Withdrawn,
 }
 
 impl Error {
@@ -27,6 +27,7 @@ impl Error {
     pub fn reason(self) -> &'static str {
         match self {
             Self::NotSent(reason) | Self::Lost(reason) => reason,
+            Self::Withdrawn => "withdrawn",
         }
     }
 }

@@ -21,5 +21,5 @@ mod watchdog;
 
 pub use body::Body;
 pub use client::{Answer, Client};
-pub use error::{Error, WITHDRAWN};
+pub use error::Error;
 pub use settings::{Settings, WarmUp};

@@ -34,6 +34,7 @@ use crate::domain::channel::Channel;
 use crate::domain::dispatch::{Dispatch, DispatchId};
 use crate::domain::funnel::{Counts, Funnel, Latency};
 use crate::domain::ids::{DeviceNum, PublicationId, Seq, UnitCode};
+use crate::domain::outcome::Arrival;
 use crate::domain::receipt::{Receipt, Stage};
 use crate::store::Failure;
 
@@ -86,6 +87,8 @@ pub struct Waiting {
     pub attempt: u32,
     /// Not to be tried again before; kept to the millisecond.
     pub not_before: Timestamp,
+    /// Whether any of those attempts may have reached the device.
+    pub arrival: Arrival,
     /// Why the last attempt failed.
     pub reason: Cow<'static, str>,
 }

@@ -1,12 +1,13 @@
 //! Each kind of answer, end to end: what the provider says becomes the outcome of its table.
 
-use loa::domain::outcome::RetryScope;
+use loa::domain::outcome::{Arrival, RetryScope};
 use loa::simulator::faults::{Refusal, Rule, Service, Then, When};
 
 use super::*;
 
 fn retry(scope: RetryScope, seconds: u64, reason: &'static str) -> Outcome {
-    Outcome::Retry { after: Some(Duration::from_secs(seconds)), scope, reason }
+    let after = Some(Duration::from_secs(seconds));
+    Outcome::Retry { after, scope, arrival: Arrival::Excluded, reason }
 }
 
 #[tokio::test]

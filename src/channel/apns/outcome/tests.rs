@@ -17,7 +17,8 @@ fn judge_with(
 }
 
 fn wait(scope: RetryScope, seconds: u64, reason: &'static str) -> Outcome {
-    Outcome::Retry { after: Some(Duration::from_secs(seconds)), scope, reason }
+    let after = Some(Duration::from_secs(seconds));
+    Outcome::Retry { after, scope, arrival: Arrival::Excluded, reason }
 }
 
 #[test]

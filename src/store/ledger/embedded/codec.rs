@@ -2,7 +2,8 @@
 //! them, and they are saved again and again.
 //!
 //! A count, then per member 22 bytes in little endian: Seq, attempts, the instant in
-//! milliseconds, and the index of its reason; then the reasons, each once, a line each.
+//! milliseconds, and the index of its reason, whose highest bit says that an attempt may have
+//! arrived; then the reasons, each once, a line each.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,10 +12,12 @@ use jiff::Timestamp;
 use roaring::RoaringTreemap;
 
 use crate::domain::ids::Seq;
+use crate::domain::outcome::Arrival;
 use crate::store::Failure;
 use crate::store::ledger::{Error, Waiting};
 
 const MEMBER_BYTES: usize = 22;
+const MAY_HAVE_ARRIVED: u16 = 1 << 15;
 
 /// Those who wait, as bytes.
 pub fn encode_retries(retries: &[Waiting]) -> Vec<u8> {
@@ -25,12 +28,13 @@ pub fn encode_retries(retries: &[Waiting]) -> Vec<u8> {
     for waiting in retries {
         let index = *known.entry(&waiting.reason).or_insert_with(|| {
             reasons.push(waiting.reason.replace('\n', " "));
-            (reasons.len() - 1).min(usize::from(u16::MAX)) as u16
+            (reasons.len() - 1).min(usize::from(MAY_HAVE_ARRIVED - 1)) as u16
         });
+        let doubt = if waiting.arrival == Arrival::Possible { MAY_HAVE_ARRIVED } else { 0 };
         out.extend(waiting.seq.0.to_le_bytes());
         out.extend(waiting.attempt.to_le_bytes());
         out.extend(waiting.not_before.as_millisecond().to_le_bytes());
-        out.extend(index.to_le_bytes());
+        out.extend((index | doubt).to_le_bytes());
     }
     out.extend(reasons.join("\n").as_bytes());
     out
@@ -55,7 +59,11 @@ fn read_retries(bytes: &[u8]) -> Option<Vec<Waiting>> {
             seq: Seq(u64::from_le_bytes(*seq)),
             attempt: u32::from_le_bytes(*attempt),
             not_before: Timestamp::from_millisecond(i64::from_le_bytes(*not_before)).ok()?,
-            reason: Cow::Owned((*reasons.get(usize::from(index))?).to_owned()),
+            arrival: match index & MAY_HAVE_ARRIVED {
+                0 => Arrival::Excluded,
+                _ => Arrival::Possible,
+            },
+            reason: Cow::Owned((*reasons.get(usize::from(index & !MAY_HAVE_ARRIVED))?).to_owned()),
         })
     };
     members.chunks_exact(MEMBER_BYTES).map(read).collect()
@@ -79,7 +87,8 @@ mod tests {
 
     fn waiting(seq: u64, reason: &'static str) -> Waiting {
         let not_before = Timestamp::from_millisecond(1_785_000_000_123).expect("an instant");
-        Waiting { seq: Seq(seq), attempt: 3, not_before, reason: reason.into() }
+        let arrival = if seq.is_multiple_of(2) { Arrival::Possible } else { Arrival::Excluded };
+        Waiting { seq: Seq(seq), attempt: 3, not_before, arrival, reason: reason.into() }
     }
 
     #[test]

@@ -12,7 +12,11 @@ use crate::store::ledger::{Error, State};
 /// before what may be long, so that reading it never touches the long part. `unit` is empty where
 /// there is none, since SQL holds no two NULLs for the same. `fences` are dispatches frozen before
 /// they were opened; `marks` hold who reached a stage, 65,536 devices a row.
-pub const MIGRATIONS: &[&str] = &["
+///
+/// Version 2 changes no table: whoever waits for another try now says whether an attempt may have
+/// arrived (`codec`), which a program of version 1 would read as a damaged row.
+pub const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE dispatches(
         id BLOB NOT NULL UNIQUE,
         publication BLOB NOT NULL,
@@ -54,7 +58,9 @@ pub const MIGRATIONS: &[&str] = &["
         stage INTEGER NOT NULL,
         latency TEXT NOT NULL,
         PRIMARY KEY(publication, stage)) WITHOUT ROWID;
-"];
+",
+    "",
+];
 
 /// A unit's column; empty for none.
 pub fn unit_text(unit: Option<&UnitCode>) -> &str {
