@@ -23,6 +23,7 @@ use crate::console::{self, Console};
 use crate::domain::audience::Boundaries;
 use crate::domain::channel::Channel;
 use crate::domain::status_kinds::StatusKinds;
+use crate::domain::webpush::Offer;
 use crate::gateway::Gateway;
 use crate::geofence::City;
 use crate::ingest::{self, Ingest};
@@ -185,6 +186,11 @@ fn senders(config: &Config, clock: &Clock, tasks: &Lifecycle) -> Result<Senders>
         let sender = Sender::fcm(fcm, clock.clone(), stop.child_token())?;
         senders.insert(Channel::Fcm, Arc::new(sender));
     }
+    if let Some(webpush) = &config.channel.webpush {
+        let key = key::vapid(webpush, &config.node.data_dir)?;
+        let sender = Sender::webpush(webpush, key, clock.clone(), stop.child_token())?;
+        senders.insert(Channel::Webpush, Arc::new(sender));
+    }
     Ok(senders)
 }
 
@@ -337,6 +343,14 @@ fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
         city: Arc::clone(&parts.city),
         doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone()),
         node_key: key::derived(&key, "device").into(),
+        webpush: offer(config)?,
         clock: parts.clock.clone(),
     })
+}
+
+fn offer(config: &Config) -> Result<Option<Arc<Offer>>> {
+    let Some(webpush) = &config.channel.webpush else { return Ok(None) };
+    let key = key::vapid(webpush, &config.node.data_dir)?;
+    let application_server_key = key.public().to_owned();
+    Ok(Some(Arc::new(Offer { application_server_key, services: webpush.push_services() })))
 }

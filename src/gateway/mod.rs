@@ -31,6 +31,7 @@ pub mod settings;
 pub mod sse;
 pub mod view;
 pub mod viewer;
+pub mod webpush;
 pub mod wire;
 pub mod ws;
 
@@ -44,6 +45,7 @@ use utoipa_axum::routes;
 use crate::auth::citizen::Doorkeeper;
 use crate::bus::Bus;
 use crate::clock::Clock;
+use crate::domain::webpush::Offer;
 use crate::gateway::deliveries::{Deliveries, Recorder};
 use crate::gateway::hub::Hub;
 use crate::gateway::hub::tail::{self, Tail};
@@ -77,6 +79,8 @@ pub struct Parts {
     pub doorkeeper: Doorkeeper,
     /// The node's own key, shared by all gateways: derives the secrets of repeated registrations.
     pub node_key: Arc<[u8]>,
+    /// What browsers subscribe with; `None` without Web Push.
+    pub webpush: Option<Arc<Offer>>,
     /// The time.
     pub clock: Clock,
 }
@@ -164,6 +168,7 @@ impl Gateway {
             .routes(routes!(public::feed))
             .routes(routes!(public::cap))
             .routes(routes!(public::units))
+            .routes(routes!(webpush::vapid))
             .with_state(self.clone())
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::domain::outcome::{Outcome, RetryScope};
+use crate::domain::outcome::{Arrival, Outcome, RetryScope};
 
 /// Too many requests, where the service names no time.
 const QUOTA_WAIT: Duration = Duration::from_secs(60);
@@ -66,6 +66,7 @@ pub fn outcome(reply: &Reply) -> Outcome {
     let retry = |after: Duration, reason| Outcome::Retry {
         after: Some(after.max(WAIT_MIN)),
         scope: RetryScope::Device,
+        arrival: Arrival::Excluded,
         reason,
     };
     let dead = |reason| Outcome::DeadAddress { reason, since: None };
@@ -105,7 +106,8 @@ mod tests {
 
     fn wait(seconds: u64, reason: &'static str) -> Outcome {
         let after = Some(Duration::from_secs(seconds));
-        Outcome::Retry { after, scope: RetryScope::Device, reason }
+        let (scope, arrival) = (RetryScope::Device, Arrival::Excluded);
+        Outcome::Retry { after, scope, arrival, reason }
     }
 
     #[test]

@@ -109,7 +109,7 @@ async fn a_node_tells_its_state() {
     let channels = ready["channels"].as_array().expect("channels");
     let names: Vec<_> =
         channels.iter().map(|one| one["channel"].as_str().expect("a name")).collect();
-    assert_eq!(names, ["apns", "fcm"]);
+    assert_eq!(names, ["apns", "fcm", "webpush"]);
     test.stop().await;
 }
 
