@@ -8,7 +8,7 @@ SHELL := bash
 # rustup's folder, for shells that do not look there.
 export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
-# The tests' websocket client.
+# The tests' clients in other languages.
 export LOA_CLIENTS := $(abspath $(TARGET))/clients
 # As in `make demo ARGS="--citizens 5000 --once"`.
 ARGS ?=

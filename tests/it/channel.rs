@@ -125,7 +125,7 @@ fn address(channel: Channel, device: u64) -> PushAddress {
     }
 }
 
-fn content() -> PushContent {
+pub(crate) fn content() -> PushContent {
     let id = Uuid::now_v7();
     PushContent {
         publication: PublicationId(id),

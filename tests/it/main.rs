@@ -20,5 +20,6 @@ mod recovery;
 mod registry;
 mod replies;
 mod tidy;
+mod webpush;
 
 mod support;

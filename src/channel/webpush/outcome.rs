@@ -89,9 +89,9 @@ pub fn outcome(reply: &Reply) -> Outcome {
         408 => retry(SERVER_WAIT, "http_408"),
         413 => Outcome::Rejected { reason: "payload_too_large" },
         429 => retry(asked.unwrap_or(QUOTA_WAIT), "http_429"),
-        400..=499 => Outcome::Rejected { reason: "http_4xx" },
         503 => retry(asked.unwrap_or(SERVER_WAIT), "http_503"),
-        500..=599 => retry(asked.unwrap_or_default().max(SERVER_WAIT), "http_5xx"),
+        other if other / 100 == 5 => retry(asked.unwrap_or_default().max(SERVER_WAIT), "http_5xx"),
+        other if other / 100 == 4 => Outcome::Rejected { reason: "http_4xx" },
         _ => Outcome::Rejected { reason: "http_unexpected" },
     }
 }
