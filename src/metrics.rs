@@ -14,6 +14,10 @@ const RECEIPTS: &str = "loa_receipts_total";
 const CONNECTIONS: &str = "loa_gateway_connections";
 const LAG: &str = "loa_bus_lag_records";
 const ROUTE_SECONDS: &str = "loa_route_seconds";
+const PUSH_LIMIT: &str = "loa_push_limit";
+const PUSH_IN_FLIGHT: &str = "loa_push_in_flight";
+const PUSH_WAITING: &str = "loa_push_waiting";
+const PUSH_WAITS: &str = "loa_push_waits_total";
 
 /// Tells the recorder what each metric means; call once after a recorder is installed.
 pub fn describe() {
@@ -24,6 +28,10 @@ pub fn describe() {
     describe_counter!(RECEIPTS, "Receipts counted for the first time.");
     describe_gauge!(CONNECTIONS, "Open websockets and event streams.");
     describe_gauge!(LAG, "Records a consumer group has not committed, by group and topic.");
+    describe_gauge!(PUSH_LIMIT, "Pushes that may be in flight now, by channel.");
+    describe_gauge!(PUSH_IN_FLIGHT, "Pushes in flight, by channel.");
+    describe_gauge!(PUSH_WAITING, "Pushes that wait for the throttle, by channel.");
+    describe_counter!(PUSH_WAITS, "Pushes that had to wait for the throttle, by channel.");
     describe_histogram!(ROUTE_SECONDS, "Seconds from acceptance to the dispatches on the log.");
 }
 
@@ -70,4 +78,12 @@ pub fn lag(group: &'static str, topic: String, records: u64) {
 /// How long a publication took from acceptance to its dispatches.
 pub fn routed(seconds: f64) {
     histogram!(ROUTE_SECONDS).record(seconds);
+}
+
+/// How a channel's throttle stands: limit, in flight, waiting, and all that ever waited.
+pub fn throttle(channel: Channel, (limit, in_flight, waiting, waits): (u32, u32, usize, u64)) {
+    gauge!(PUSH_LIMIT, "channel" => channel.as_str()).set(f64::from(limit));
+    gauge!(PUSH_IN_FLIGHT, "channel" => channel.as_str()).set(f64::from(in_flight));
+    gauge!(PUSH_WAITING, "channel" => channel.as_str()).set(waiting as f64);
+    counter!(PUSH_WAITS, "channel" => channel.as_str()).absolute(waits);
 }

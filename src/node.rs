@@ -2,6 +2,7 @@
 //! all rooms.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use futures_util::future::join_all;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::auth::bearer::Verifier;
 use crate::auth::citizen::Doorkeeper;
@@ -103,7 +106,8 @@ impl Node {
         let senders = senders(config, &parts.clock, &tasks)?;
         announce(config, &parts, address, &senders);
         let router = roles(config, &parts, (&senders, outside.simulated), &tasks).await?;
-        housekeeping::start(parts.clone(), config.node.keep_days, &tasks);
+        let kept = senders.values().cloned().collect();
+        housekeeping::start(parts.clone(), kept, config.node.keep_days, &tasks);
         let (limits, stop) = (config.http.clone(), tasks.token().clone());
         let grace = Duration::from_secs(config.node.grace_seconds);
         let app = http::shield::around(router, &limits);
@@ -177,20 +181,29 @@ type Senders = BTreeMap<Channel, Arc<Sender>>;
 
 fn senders(config: &Config, clock: &Clock, tasks: &Lifecycle) -> Result<Senders> {
     let mut senders = Senders::new();
-    let stop = tasks.token();
+    let end = CancellationToken::new();
     if let Some(apns) = &config.channel.apns {
-        let sender = Sender::apns(apns, clock.clone(), stop.child_token())?;
+        let sender = Sender::apns(apns, clock.clone(), end.child_token())?;
         senders.insert(Channel::Apns, Arc::new(sender));
     }
     if let Some(fcm) = &config.channel.fcm {
-        let sender = Sender::fcm(fcm, clock.clone(), stop.child_token())?;
+        let sender = Sender::fcm(fcm, clock.clone(), end.child_token())?;
         senders.insert(Channel::Fcm, Arc::new(sender));
     }
     if let Some(webpush) = &config.channel.webpush {
         let key = key::vapid(webpush, &config.node.data_dir)?;
-        let sender = Sender::webpush(webpush, key, clock.clone(), stop.child_token())?;
+        let sender = Sender::webpush(webpush, key, clock.clone(), end.child_token())?;
         senders.insert(Channel::Webpush, Arc::new(sender));
     }
+    let (all, stop) = (senders.clone(), tasks.token().clone());
+    tasks.service("senders", async move {
+        stop.cancelled().await;
+        // Answers of what is in flight still come in, so that nothing is sent again for want of
+        // one; what waits comes back, and goes out after the next start.
+        join_all(all.values().map(|sender| sender.drain())).await;
+        end.cancel();
+        Ok::<(), Infallible>(())
+    });
     Ok(senders)
 }
 

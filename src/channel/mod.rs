@@ -7,9 +7,11 @@ pub mod apns;
 pub mod fcm;
 pub mod health;
 pub mod http2;
+mod pace;
 pub mod payload;
 pub mod recall;
 mod retry_after;
+pub mod throttle;
 pub mod webpush;
 
 use std::time::Duration;
@@ -28,6 +30,9 @@ use crate::domain::push::PushContent;
 
 pub use health::Health;
 use health::Monitor;
+use pace::Pace;
+use recall::Recall;
+use throttle::{Figures, Load, Throttle, Turn, TurnedBack};
 
 /// A push that never went out, for want of a connection or a stream, is tried again after this.
 const UNSENT_WAIT: Duration = Duration::from_secs(1);
@@ -85,6 +90,8 @@ pub struct Sender {
     provider: Provider,
     clock: Clock,
     monitor: Monitor,
+    throttle: Throttle,
+    pace: Pace,
 }
 
 #[derive(Clone, Debug)]
@@ -115,6 +122,40 @@ fn unanswered(error: http2::Error, patience: Duration) -> Outcome {
     Outcome::Retry { after: Some(after), scope, arrival, reason: error.reason() }
 }
 
+/// What a push becomes that was not let out until an instant.
+fn paused(until: Timestamp, now: Timestamp) -> Outcome {
+    unsent(Duration::try_from(until.duration_since(now)).unwrap_or_default(), "paused")
+}
+
+fn unsent(after: Duration, reason: &'static str) -> Outcome {
+    let (scope, arrival) = (RetryScope::Device, Arrival::Excluded);
+    Outcome::Retry { after: Some(after), scope, arrival, reason }
+}
+
+/// What an outcome says of a provider's load.
+fn load(outcome: &Outcome) -> Load {
+    match outcome {
+        Outcome::Accepted | Outcome::DeadAddress { .. } | Outcome::Rejected { .. } => Load::Borne,
+        Outcome::Retry { scope: RetryScope::Channel, .. }
+        | Outcome::Retry { arrival: Arrival::Possible, .. } => Load::Strained,
+        Outcome::Retry { .. }
+        | Outcome::Misconfigured { .. }
+        | Outcome::Expired
+        | Outcome::Withdrawn => Load::Unknown,
+    }
+}
+
+fn throttle(
+    channel: Channel,
+    (settings, http2): (&throttle::Settings, &http2::Settings),
+    quota: Option<u32>,
+) -> Result<Throttle, Error> {
+    match settings.broken_rule() {
+        Some((setting, rule)) => Err(Error::Setting { channel, setting, why: rule.to_owned() }),
+        None => Ok(Throttle::new(settings, http2.capacity(), quota)),
+    }
+}
+
 /// A push rendered for one provider; the bytes are shared by all who get it.
 #[derive(Clone, Debug)]
 pub enum Prepared {
@@ -127,13 +168,16 @@ pub enum Prepared {
 }
 
 impl Prepared {
-    /// Calls back every push of it that still waits for a stream; each comes back as
-    /// [`Outcome::Withdrawn`].
+    /// Calls back every push of it that still waits; each comes back as [`Outcome::Withdrawn`].
     pub fn call_back(&self) {
+        self.recall().call();
+    }
+
+    fn recall(&self) -> &Recall {
         match self {
-            Self::Apns(payload) => payload.recall().call(),
-            Self::Fcm(payload) => payload.recall().call(),
-            Self::Webpush(payload) => payload.recall().call(),
+            Self::Apns(payload) => payload.recall(),
+            Self::Fcm(payload) => payload.recall(),
+            Self::Webpush(payload) => payload.recall(),
         }
     }
 }
@@ -161,7 +205,8 @@ impl Sender {
         stop: CancellationToken,
     ) -> Result<Self, Error> {
         let client = apns::Client::open(settings, clock.clone(), stop)?;
-        Ok(Self::over(Provider::Apns(client), clock))
+        let throttle = throttle(Channel::Apns, (&settings.throttle, &settings.http2), None)?;
+        Ok(Self::over(Provider::Apns(client), clock, throttle))
     }
 
     /// Opens the FCM channel; otherwise as [`Sender::apns`].
@@ -171,7 +216,9 @@ impl Sender {
         stop: CancellationToken,
     ) -> Result<Self, Error> {
         let client = fcm::Client::open(settings, clock.clone(), stop)?;
-        Ok(Self::over(Provider::Fcm(client), clock))
+        let limits = (&settings.throttle, &settings.http2);
+        let throttle = throttle(Channel::Fcm, limits, Some(fcm::QUOTA_PER_MINUTE))?;
+        Ok(Self::over(Provider::Fcm(client), clock, throttle))
     }
 
     /// Opens the Web Push channel with our VAPID key; otherwise as [`Sender::apns`].
@@ -182,11 +229,13 @@ impl Sender {
         stop: CancellationToken,
     ) -> Result<Self, Error> {
         let client = webpush::Client::open(settings, key, clock.clone(), stop)?;
-        Ok(Self::over(Provider::Webpush(client), clock))
+        let throttle = throttle(Channel::Webpush, (&settings.throttle, &settings.http2), None)?;
+        Ok(Self::over(Provider::Webpush(client), clock, throttle))
     }
 
-    fn over(provider: Provider, clock: Clock) -> Self {
-        Self { provider, clock, monitor: Monitor::default() }
+    fn over(provider: Provider, clock: Clock, throttle: Throttle) -> Self {
+        let (monitor, pace) = (Monitor::default(), Pace::default());
+        Self { provider, clock, monitor, throttle, pace }
     }
 
     /// Which channel this is.
@@ -207,27 +256,58 @@ impl Sender {
         }
     }
 
-    /// Sends a push to one address and tells what became of it. Waits while all streams are in
-    /// use, never past the request's time limit or the push's expiry. Streams a server refused to
-    /// process are sent again at once; nothing else is repeated here. Dropping the future cancels
-    /// the request; whether the provider got it is then unknown.
+    /// Sends a push to one address and tells what became of it. Waits until the throttle lets it
+    /// in, then for a stream, never past the request's time limit or the push's expiry. Streams a
+    /// server refused to process are sent again at once; nothing else is repeated here. Dropping
+    /// the future cancels the request; whether the provider got it is then unknown.
     pub async fn send(
         &self,
         prepared: &Prepared,
         address: &PushAddress,
         delivery: &Delivery,
     ) -> Outcome {
-        let outcome = self.provider.send(prepared, address, delivery).await;
+        if let Some(until) = self.paused_until(delivery.now) {
+            return paused(until, delivery.now);
+        }
+        let (pass, outcome) = match self.throttle.ask(delivery.lane) {
+            Ok(Turn::Now(pass)) => (pass, self.provider.send(prepared, address, delivery).await),
+            Ok(Turn::Later(turn)) => {
+                let pass = tokio::select! {
+                    pass = turn => pass,
+                    () = prepared.recall().called() => return Outcome::Withdrawn,
+                };
+                let now = self.clock.now();
+                let Ok(pass) = pass else { return self.turned_back(now) };
+                let delivery = Delivery { now, ..*delivery };
+                (pass, self.provider.send(prepared, address, &delivery).await)
+            }
+            Err(TurnedBack) => return self.turned_back(delivery.now),
+        };
+        pass.done(self.provider.load(&outcome));
         self.monitor.observe(&outcome, self.clock.now());
         outcome
     }
 
-    /// How many sends make sense at once: connections × streams. More than that only wait.
-    pub fn capacity(&self) -> usize {
-        match &self.provider {
-            Provider::Apns(client) => client.capacity(),
-            Provider::Fcm(client) => client.capacity(),
-            Provider::Webpush(client) => client.capacity(),
+    /// Lets nothing out until an instant; who waits comes back to be tried again then.
+    pub fn pause_until(&self, instant: Timestamp) {
+        self.pace.pause_until(instant);
+        self.throttle.turn_back();
+    }
+
+    /// The end of the pause, if the channel pauses now.
+    pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.pace.paused_until(now)
+    }
+
+    /// How fast it goes.
+    pub fn figures(&self) -> Figures {
+        self.throttle.figures()
+    }
+
+    fn turned_back(&self, now: Timestamp) -> Outcome {
+        match self.paused_until(now) {
+            Some(until) => paused(until, now),
+            None => unsent(UNSENT_WAIT, "closing"),
         }
     }
 
@@ -249,6 +329,7 @@ impl Sender {
     /// Takes no new sends (they come back as `Retry`) and waits until all answers are in, or the
     /// request's time limit has passed.
     pub async fn drain(&self) {
+        self.throttle.close();
         match &self.provider {
             Provider::Apns(client) => client.drain().await,
             Provider::Fcm(client) => client.drain().await,
@@ -258,6 +339,15 @@ impl Sender {
 }
 
 impl Provider {
+    /// What an outcome says of the channel's load. Of many push services one in trouble says
+    /// nothing of the others.
+    fn load(&self, outcome: &Outcome) -> Load {
+        match load(outcome) {
+            Load::Strained if matches!(self, Self::Webpush(_)) => Load::Unknown,
+            load => load,
+        }
+    }
+
     async fn send(
         &self,
         prepared: &Prepared,

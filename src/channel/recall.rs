@@ -1,22 +1,46 @@
-//! Calling back: pushes that still wait for a free stream when an update or cancel comes are not
-//! sent any more. All who get the same prepared payload share the call.
+//! Calling back: pushes that still wait when an update or cancel comes are not sent any more. All
+//! who get the same prepared payload share the call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Notify;
+
 /// Whether a payload was called back. Clones share the answer.
 #[derive(Clone, Debug, Default)]
-pub struct Recall(Arc<AtomicBool>);
+pub struct Recall(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    called: AtomicBool,
+    woken: Notify,
+}
 
 impl Recall {
     /// From now on nothing of it goes out.
     pub fn call(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.called.store(true, Ordering::Release);
+        self.0.woken.notify_waiters();
     }
 
     /// What to send, unless it was called back.
     pub fn unless<T>(&self, make: impl FnOnce() -> T) -> Option<T> {
-        (!self.0.load(Ordering::Acquire)).then(make)
+        (!self.is_called()).then(make)
+    }
+
+    /// Waits until it is called back.
+    pub async fn called(&self) {
+        let woken = self.0.woken.notified();
+        tokio::pin!(woken);
+        // Registered before the look, so that no call is missed in between.
+        woken.as_mut().enable();
+        if !self.is_called() {
+            woken.await;
+        }
+    }
+
+    fn is_called(&self) -> bool {
+        self.0.called.load(Ordering::Acquire)
     }
 }
 
@@ -24,12 +48,19 @@ impl Recall {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_clone_is_called_back() {
+    #[tokio::test]
+    async fn every_clone_is_called_back() {
         let recall = Recall::default();
         let other = recall.clone();
         assert_eq!(other.unless(|| 1), Some(1));
+        let waits = tokio::spawn({
+            let recall = recall.clone();
+            async move { recall.called().await }
+        });
+        tokio::task::yield_now().await;
         recall.call();
         assert_eq!(other.unless(|| 1), None);
+        waits.await.expect("no panic");
+        other.called().await;
     }
 }

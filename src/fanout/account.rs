@@ -5,20 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::ids::DeviceNum;
-use crate::domain::outcome::{Arrival, Outcome, RetryScope};
+use crate::domain::outcome::{Arrival, Outcome};
 use crate::domain::retry::next_attempt;
 use crate::fanout::Error;
-use crate::fanout::batch::{self, Push};
+use crate::fanout::batch::{self, MISCONFIGURED_RETRY, Push};
 use crate::fanout::plan::Plan;
 use crate::fanout::run::{Ended, Run};
 use crate::metrics;
 use crate::store::ledger::{State, Waiting};
 
-/// A misconfigured channel is asked again this often: an operator has to act first.
-const MISCONFIGURED_RETRY: Duration = Duration::from_secs(60);
-
 /// What an answer asks of the next attempt.
-type Wish = (Option<Duration>, RetryScope, &'static str);
+type Wish = (Option<Duration>, &'static str);
 
 impl Run<'_> {
     pub(super) async fn execute(&mut self, mut plan: Plan) -> Result<(), Error> {
@@ -81,8 +78,8 @@ impl Run<'_> {
                 let address = &push.device.profile.address;
                 self.shared.registry.deactivate_address(device, address, since).await?;
             }
-            Outcome::Retry { after, scope, reason, .. } => {
-                self.retry(push, (after, scope, reason), arrival);
+            Outcome::Retry { after, reason, .. } => {
+                self.retry(push, (after, reason), arrival);
             }
             Outcome::Misconfigured { reason } => {
                 tracing::error!(
@@ -90,8 +87,7 @@ impl Run<'_> {
                     reason,
                     "the provider refuses our credentials or configuration: an operator must act"
                 );
-                let wish = (Some(MISCONFIGURED_RETRY), RetryScope::Channel, reason);
-                self.retry(push, wish, arrival);
+                self.retry(push, (Some(MISCONFIGURED_RETRY), reason), arrival);
             }
         }
         Ok(())
@@ -108,16 +104,13 @@ impl Run<'_> {
         }
     }
 
-    fn retry(&mut self, push: &Push, (after, scope, reason): Wish, arrival: Arrival) {
+    fn retry(&mut self, push: &Push, (after, reason): Wish, arrival: Arrival) {
         let now = self.shared.clock.now();
         let expires = self.outgoing.publication.expires;
         let Some(due) = next_attempt(now, expires, push.attempt, after, rand::random()) else {
             self.progress.counts.expired += 1;
             return;
         };
-        if scope == RetryScope::Channel && after.is_some() {
-            self.road.pace.pause_until(due);
-        }
         self.progress.retries.push(Waiting {
             seq: push.seq,
             attempt: push.attempt,

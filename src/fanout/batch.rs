@@ -1,6 +1,7 @@
 //! One batch: sent with all its members in flight at once, each answer with its member.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -9,10 +10,13 @@ use uuid::Uuid;
 use crate::channel::{Delivery, Prepared};
 use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, PublicationId, Seq};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Outcome, RetryScope};
 use crate::domain::publication::Publication;
 use crate::fanout::Shared;
 use crate::fanout::worker::Road;
+
+/// A misconfigured channel is asked again this often: an operator has to act first.
+pub(super) const MISCONFIGURED_RETRY: Duration = Duration::from_secs(60);
 
 /// One push about to be made.
 #[derive(Clone, Debug)]
@@ -80,5 +84,19 @@ async fn send_one(
     let delivery = Delivery { id, expires: publication.expires, now, lane: road.lane };
     let address = &push.device.profile.address;
     let outcome = road.sender.send(&push.prepared, address, &delivery).await;
+    if let Some(pause) = pause(&outcome) {
+        let until = shared.clock.now().checked_add(pause).unwrap_or(publication.expires);
+        road.sender.pause_until(until);
+    }
     (push, outcome)
+}
+
+/// How long the whole channel waits after an outcome: the other pushes of this and every other
+/// batch that did not go out yet come back, and are tried again then.
+fn pause(outcome: &Outcome) -> Option<Duration> {
+    match outcome {
+        Outcome::Retry { after, scope: RetryScope::Channel, .. } => *after,
+        Outcome::Misconfigured { .. } => Some(MISCONFIGURED_RETRY),
+        _ => None,
+    }
 }

@@ -15,7 +15,6 @@ mod account;
 pub mod batch;
 pub mod content;
 pub mod gate;
-pub mod pace;
 mod plan;
 pub mod recipients;
 pub mod run;
@@ -153,10 +152,8 @@ pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
         running: worker::Running::default(),
     });
     for (channel, sender) in parts.senders {
-        let pace = pace::Pace::default();
         for lane in Lane::ALL {
-            let road =
-                worker::Road { channel, lane, sender: Arc::clone(&sender), pace: pace.clone() };
+            let road = worker::Road { channel, lane, sender: Arc::clone(&sender) };
             worker::start(Arc::clone(&shared), road, tasks).await?;
         }
     }

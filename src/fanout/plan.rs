@@ -37,7 +37,7 @@ impl Run<'_> {
     /// The next batch: due retries first, then the next members, unless too many wait already.
     pub(super) async fn next(&mut self) -> Result<Next, Error> {
         let now = self.shared.clock.now();
-        if let Some(until) = self.road.pace.paused_until(now) {
+        if let Some(until) = self.road.sender.paused_until(now) {
             return Ok(Next::Wait(until));
         }
         let due: Vec<Waiting> = self

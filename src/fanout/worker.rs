@@ -21,7 +21,7 @@ use crate::domain::lane::Lane;
 use crate::event::dead_letter::Reason;
 use crate::event::dispatch;
 use crate::fanout::run::{Ended, run};
-use crate::fanout::{Error, Shared, pace::Pace};
+use crate::fanout::{Error, Shared};
 use crate::lifecycle::Lifecycle;
 
 /// The consumer group of all workers.
@@ -43,8 +43,6 @@ pub struct Road {
     pub lane: Lane,
     /// The channel's sender.
     pub sender: Arc<Sender>,
-    /// The channel's pause.
-    pub pace: Pace,
 }
 
 /// The dispatches this node works on, so that a record that comes twice is worked on once.

@@ -1,11 +1,13 @@
 //! What keeps a node from growing: old publications, rows, tombstones, replies and log records are
-//! dropped, and the lag of each consumer group is measured.
+//! dropped, and the lag of each consumer group and the channels' throttles are measured.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::channel::Sender;
 use crate::fanout::worker;
 use crate::lifecycle::Lifecycle;
 use crate::metrics;
@@ -22,7 +24,7 @@ const MEASURE: Duration = Duration::from_secs(5);
 const DEPARTED: SignedDuration = SignedDuration::from_hours(48);
 
 /// Starts both.
-pub fn start(parts: Parts, keep_days: u32, tasks: &Lifecycle) {
+pub fn start(parts: Parts, senders: Vec<Arc<Sender>>, keep_days: u32, tasks: &Lifecycle) {
     let stop = tasks.token().clone();
     tasks.service("housekeeping", async move {
         let mut drop_old = tokio::time::interval(DROP);
@@ -30,7 +32,10 @@ pub fn start(parts: Parts, keep_days: u32, tasks: &Lifecycle) {
         loop {
             tokio::select! {
                 _ = drop_old.tick() => tidy(&parts, keep_days).await,
-                _ = measure.tick() => lag(&parts).await,
+                _ = measure.tick() => {
+                    senders.iter().for_each(|sender| throttle(sender));
+                    lag(&parts).await;
+                }
                 () = stop.cancelled() => return Ok::<(), Infallible>(()),
             }
         }
@@ -61,6 +66,12 @@ async fn tidy(parts: &Parts, keep_days: u32) {
             Err(error) => tracing::warn!(what, error, "old entries could not be dropped"),
         }
     }
+}
+
+fn throttle(sender: &Sender) {
+    let now = sender.figures();
+    let figures = (now.limit, now.in_flight, now.waiting, now.waits);
+    metrics::throttle(sender.channel(), figures);
 }
 
 async fn lag(parts: &Parts) {

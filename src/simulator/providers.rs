@@ -22,7 +22,7 @@ use super::record::{Delivered, Record};
 use super::serve::{Provider, Server, listen};
 use super::webpush::{Browsers, Webpush};
 use crate::channel::webpush::vapid::Key;
-use crate::channel::{self, apns, fcm, http2, webpush};
+use crate::channel::{self, apns, fcm, http2, throttle, webpush};
 use crate::clock::Clock;
 use crate::config::secret::Secret;
 
@@ -184,6 +184,7 @@ impl Providers {
             key: Some(self.apns_key.pem.clone()),
             critical_entitlement: true,
             http2: self.http2_settings(),
+            throttle: unlimited(),
             ..apns::Settings::default()
         }
     }
@@ -194,6 +195,7 @@ impl Providers {
             endpoint: self.fcm_url.clone(),
             service_account: Some(self.fcm_service_account_json.clone()),
             http2: self.http2_settings(),
+            throttle: unlimited(),
             ..fcm::Settings::default()
         }
     }
@@ -207,6 +209,7 @@ impl Providers {
             key: Some(self.webpush_key.clone()),
             private: vec![format!("{host}:{port}")],
             http2: self.http2_settings(),
+            throttle: unlimited(),
             ..webpush::Settings::default()
         }
     }
@@ -254,6 +257,11 @@ impl Drop for Providers {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// The simulated Google has no quota but the one that is set as a fault.
+fn unlimited() -> throttle::Settings {
+    throttle::Settings { per_minute: Some(0), ..throttle::Settings::default() }
 }
 
 fn simulated_apns(options: &Options, credentials: &Credentials) -> Result<Apns, Error> {

@@ -116,6 +116,7 @@ impl Client {
     pub async fn send(&self, payload: &Payload, to: Address<'_>, delivery: &Delivery) -> Outcome {
         let Some(left) = time_left(delivery) else { return Outcome::Expired };
         let deadline = Instant::now() + left.min(self.0.settings.request_timeout());
+        let way = (delivery.lane, deadline);
         let Some((path, topic)) = wire_form(to) else {
             return Outcome::Rejected { reason: "malformed_address" };
         };
@@ -132,12 +133,12 @@ impl Client {
         let token = self.0.signer.token(self.0.clock.now());
         let body = Body::whole(payload.body.clone());
         let mut answer =
-            host.send(|| payload.recall.unless(|| request(&token)), body.clone(), deadline).await;
+            host.send(|| payload.recall.unless(|| request(&token)), body.clone(), way).await;
         if let Ok(first) = &answer
             && self.read(first).wants_new_token()
         {
             let token = self.0.signer.after_expired(&token, self.0.clock.now());
-            answer = host.send(|| payload.recall.unless(|| request(&token)), body, deadline).await;
+            answer = host.send(|| payload.recall.unless(|| request(&token)), body, way).await;
         }
         match answer {
             Ok(answer) => {
@@ -149,11 +150,6 @@ impl Client {
             }
             Err(error) => unanswered(error, LOST_WAIT),
         }
-    }
-
-    /// Connections × streams of one environment.
-    pub fn capacity(&self) -> usize {
-        self.0.settings.capacity()
     }
 
     /// Waits for a connection to the production environment.

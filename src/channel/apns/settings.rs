@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::channel::http2;
+use crate::channel::{http2, throttle};
 use crate::config::secret::Secret;
 
 /// How to reach Apple and as whom.
@@ -33,6 +33,8 @@ pub struct Settings {
     pub critical_sound: String,
     /// The connections; to each of the two environments as many as it says.
     pub http2: http2::Settings,
+    /// How fast it may go.
+    pub throttle: throttle::Settings,
 }
 
 impl Default for Settings {
@@ -47,6 +49,7 @@ impl Default for Settings {
             critical_entitlement: false,
             critical_sound: "default".to_owned(),
             http2: http2::Settings::default(),
+            throttle: throttle::Settings::default(),
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::channel::{Delivery, Error, retry_after, time_left, unanswered};
 use crate::clock::Clock;
 use crate::config::secret::Secret;
 use crate::domain::channel::{Channel, FcmAddressKind};
+use crate::domain::lane::Lane;
 use crate::domain::outcome::{Arrival, Outcome, RetryScope};
 use crate::domain::push::PushContent;
 
@@ -114,7 +115,8 @@ impl Client {
         };
         let [prefix, middle, suffix] = payload.pieces(to, delivery.expires, delivery.now);
         let body = Body::spliced(prefix, middle, suffix);
-        let mut answer = self.post((&token, payload), body.clone(), deadline).await;
+        let mut answer =
+            self.post((&token, payload), body.clone(), (delivery.lane, deadline)).await;
         if let Ok(first) = &answer
             && self.read(first).wants_new_token()
         {
@@ -122,17 +124,12 @@ impl Client {
                 Ok(token) => token,
                 Err(failure) => return no_token(failure),
             };
-            answer = self.post((&token, payload), body, deadline).await;
+            answer = self.post((&token, payload), body, (delivery.lane, deadline)).await;
         }
         match answer {
             Ok(answer) => outcome(&self.read(&answer)),
             Err(error) => unanswered(error, LOST_WAIT),
         }
-    }
-
-    /// Connections × streams.
-    pub fn capacity(&self) -> usize {
-        self.0.settings.capacity()
     }
 
     /// Waits for a connection and an access token.
@@ -152,7 +149,7 @@ impl Client {
         &self,
         (token, payload): (&Token, &Payload),
         body: Body,
-        deadline: Instant,
+        way: (Lane, Instant),
     ) -> Result<Answer, http2::Error> {
         let head = || {
             let mut request = self.0.http.post(self.0.path.clone());
@@ -161,7 +158,7 @@ impl Client {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             request
         };
-        self.0.http.send(|| payload.recall.unless(head), body, deadline).await
+        self.0.http.send(|| payload.recall.unless(head), body, way).await
     }
 
     fn read(&self, answer: &Answer) -> Reply {

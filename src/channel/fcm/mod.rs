@@ -10,4 +10,4 @@ mod settings;
 
 pub use client::{Address, Client};
 pub use payload::Payload;
-pub use settings::{NotificationChannels, Settings};
+pub use settings::{NotificationChannels, QUOTA_PER_MINUTE, Settings};

@@ -19,6 +19,7 @@ use url::{Url, form_urlencoded};
 use crate::channel::http2::{self, Answer, Body};
 use crate::channel::retry_after;
 use crate::clock::Clock;
+use crate::domain::lane::Lane;
 
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -228,7 +229,7 @@ impl Tokens {
         };
         let answer = self
             .http
-            .send(|| Some(head()), Body::whole(form.into()), deadline)
+            .send(|| Some(head()), Body::whole(form.into()), (Lane::Emergency, deadline))
             .await
             .map_err(|error| unavailable(error.reason()))?;
         judge(&answer, now)

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::channel::http2;
+use crate::channel::{http2, throttle};
 use crate::config::secret::Secret;
+
+/// Messages a minute that Google lets a project send, unless it granted more (FACTS F2).
+pub const QUOTA_PER_MINUTE: u32 = 600_000;
 
 /// How to reach Google and as whom.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,8 @@ pub struct Settings {
     pub notification_channels: NotificationChannels,
     /// The connections to the endpoint.
     pub http2: http2::Settings,
+    /// How fast it may go.
+    pub throttle: throttle::Settings,
 }
 
 /// Names of the app's Android notification channels: from Android 8 on a channel's importance, set
@@ -59,6 +64,7 @@ impl Default for Settings {
             token_uri: None,
             notification_channels: NotificationChannels::default(),
             http2: http2::Settings::default(),
+            throttle: throttle::Settings::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The sender: takes a stream for each request, sends again what a server refused unprocessed, and
 //! keeps its connections standing.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,16 +9,16 @@ use bytes::{Bytes, BytesMut};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 use rustls::ClientConfig;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::connection::{Endpoint, Event, Link, drive};
 use super::error::{Fate, NO_CONNECTION, fate};
-use super::pool::{Found, Pool};
+use super::pool::{Connect, Found, Pool};
 use super::{Body, Error, Settings, WarmUp};
-use crate::domain::webpush::Addresses;
+use crate::domain::lane::Lane;
 
 /// Longest answer read; providers' answers have a few hundred bytes.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
@@ -49,10 +50,13 @@ struct Shared {
     warm_up: WarmUp,
     stop: CancellationToken,
     pool: Mutex<Pool>,
-    /// A permit for each stream there could be; first come, first served.
-    permits: Semaphore,
-    /// Woken for each stream that may have become free.
-    freed: Notify,
+    /// Requests that wait for a stream or an answer.
+    callers: AtomicUsize,
+    /// Woken when the last of them has ended.
+    alone: Notify,
+    /// Woken for each stream that may have become free: who may not use the reserved connections,
+    /// who may.
+    freed: [Notify; 2],
 }
 
 impl Client {
@@ -65,36 +69,16 @@ impl Client {
         warm_up: WarmUp,
         stop: CancellationToken,
     ) -> Option<Self> {
-        Self::over(Endpoint::of(url, tls)?, url, settings, (warm_up, stop))
-    }
-
-    /// A sender to a host that a stranger chose; connects to no other addresses than these.
-    pub fn guarded(
-        url: &Url,
-        tls: Arc<ClientConfig>,
-        settings: &Settings,
-        addresses: Addresses,
-        stop: CancellationToken,
-    ) -> Option<Self> {
-        let endpoint = Endpoint::of(url, tls)?.within(addresses);
-        Self::over(endpoint, url, settings, (WarmUp::None, stop))
-    }
-
-    fn over(
-        endpoint: Endpoint,
-        url: &Url,
-        settings: &Settings,
-        (warm_up, stop): (WarmUp, CancellationToken),
-    ) -> Option<Self> {
         Some(Self(Arc::new(Shared {
             authority: Authority::try_from(url.authority()).ok()?,
-            endpoint,
+            endpoint: Endpoint::of(url, tls, settings)?,
             settings: settings.clone(),
             warm_up,
             stop,
             pool: Mutex::default(),
-            permits: Semaphore::new(settings.capacity()),
-            freed: Notify::new(),
+            callers: AtomicUsize::new(0),
+            alone: Notify::new(),
+            freed: Default::default(),
         })))
     }
 
@@ -113,18 +97,19 @@ impl Client {
 
     /// Sends a request and waits for its answer, to the deadline. `head` is called once for each
     /// time the request goes out, when a stream is free for it; without a head it does not go out
-    /// ([`Error::Withdrawn`]). Dropping the future resets the stream.
+    /// ([`Error::Withdrawn`]). The emergency lane may use the reserved connections. Dropping the
+    /// future resets the stream.
     pub async fn send(
         &self,
         head: impl Fn() -> Option<Request<()>>,
         body: Body,
-        deadline: Instant,
+        (lane, deadline): (Lane, Instant),
     ) -> Result<Answer, Error> {
-        let permit = timeout_at(deadline, self.0.permits.acquire()).await;
-        let Ok(Ok(_permit)) = permit else { return Err(Error::NotSent("no_stream_free")) };
+        let _caller = Caller::new(&self.0);
+        let hot = lane == Lane::Emergency;
         let mut refusals = 0;
         loop {
-            let lease = self.lease(deadline).await?;
+            let lease = self.lease(hot, deadline).await?;
             let Some(head) = head() else { return Err(Error::Withdrawn) };
             let attempt = attempt(&lease.link, head, body.clone());
             match timeout_at(deadline, attempt).await {
@@ -154,7 +139,7 @@ impl Client {
         if self.pool().is_up() {
             return true;
         }
-        self.lease(deadline).await.is_ok()
+        self.lease(false, deadline).await.is_ok()
     }
 
     /// Gives no further streams of the connection that brought this answer.
@@ -166,27 +151,46 @@ impl Client {
     /// request may take, and ends the connections.
     pub async fn drain(&self) {
         self.pool().close();
-        self.0.freed.notify_waiters();
-        let all = u32::try_from(self.0.settings.capacity()).unwrap_or(u32::MAX);
+        self.0.freed.iter().for_each(Notify::notify_waiters);
+        let left = async {
+            loop {
+                let alone = self.0.alone.notified();
+                tokio::pin!(alone);
+                alone.as_mut().enable();
+                if !self.is_used() {
+                    return;
+                }
+                alone.await;
+            }
+        };
         // Running out of time leaves the rest to end with the connections.
-        let _ = timeout(self.0.settings.request_timeout(), self.0.permits.acquire_many(all)).await;
+        let _ = timeout(self.0.settings.request_timeout(), left).await;
         self.pool().end();
+    }
+
+    fn is_used(&self) -> bool {
+        self.0.callers.load(Ordering::SeqCst) > 0
+    }
+
+    /// A stream may have become free.
+    fn freed(&self) {
+        self.0.freed.iter().for_each(Notify::notify_one);
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
         self.0.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn lease(&self, deadline: Instant) -> Result<Lease<'_>, Error> {
-        if let Some(lease) = self.try_lease()? {
+    async fn lease(&self, hot: bool, deadline: Instant) -> Result<Lease<'_>, Error> {
+        if let Some(lease) = self.try_lease(hot)? {
             return Ok(lease);
         }
         loop {
-            let freed = self.0.freed.notified();
+            let freed = self.0.freed[usize::from(hot)].notified();
             tokio::pin!(freed);
             // Registered before the second look, so that no stream is freed unseen in between.
             freed.as_mut().enable();
-            if let Some(lease) = self.try_lease()? {
+            if let Some(lease) = self.try_lease(hot)? {
                 return Ok(lease);
             }
             tokio::select! {
@@ -200,29 +204,35 @@ impl Client {
         }
     }
 
-    fn try_lease(&self) -> Result<Option<Lease<'_>>, Error> {
-        let found = self.pool().take(&self.0.settings);
+    fn try_lease(&self, hot: bool) -> Result<Option<Lease<'_>>, Error> {
+        let found = self.pool().take(&self.0.settings, hot);
         match found {
-            Found::Stream { link, more } => {
+            Found::Stream { link, more, connect } => {
+                let lease = Lease { client: self, link };
+                self.connect(connect);
                 if more {
-                    self.0.freed.notify_one();
+                    self.freed();
                 }
-                Ok(Some(Lease { client: self, link }))
+                Ok(Some(lease))
             }
             Found::Full { connect } => {
-                if connect {
-                    tokio::spawn(open(self.clone()));
-                }
+                self.connect(connect);
                 Ok(None)
             }
             Found::Closing => Err(Error::NotSent("closing")),
         }
     }
 
+    fn connect(&self, connect: Connect) {
+        for (reserved, _) in [false, true].into_iter().zip(connect).filter(|(_, wanted)| *wanted) {
+            tokio::spawn(open(self.clone(), reserved));
+        }
+    }
+
     fn answered(&self, link: &Link, status: StatusCode) {
         if link.answered(status == StatusCode::OK) {
             self.pool().proven();
-            self.0.freed.notify_one();
+            self.freed();
         }
     }
 }
@@ -236,7 +246,25 @@ struct Lease<'a> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         self.client.pool().give(&self.link);
-        self.client.0.freed.notify_one();
+        self.client.freed();
+    }
+}
+
+/// Counts a request for as long as it lives.
+struct Caller<'a>(&'a Shared);
+
+impl<'a> Caller<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.callers.fetch_add(1, Ordering::SeqCst);
+        Self(shared)
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        if self.0.callers.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.alone.notify_waiters();
+        }
     }
 }
 
@@ -266,16 +294,19 @@ async fn attempt(link: &Link, head: Request<()>, body: Body) -> Result<Answer, F
 }
 
 /// Opens a connection, however often it takes, and drives it to its end. Ends with the client's
-/// `stop`, or when the deadlines of all who waited have passed.
-async fn open(client: Client) {
+/// `stop`, or when the deadlines of all who waited have passed; a reserved one is opened again.
+async fn open(client: Client, reserved: bool) {
     let stop = client.0.stop.clone();
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = connect_and_drive(&client) => {}
-    }
+    let whole = async {
+        connect_and_drive(&client, reserved).await;
+        while reserved && client.pool().reopen() {
+            connect_and_drive(&client, reserved).await;
+        }
+    };
+    stop.run_until_cancelled(whole).await;
 }
 
-async fn connect_and_drive(client: &Client) {
+async fn connect_and_drive(client: &Client, reserved: bool) {
     let shared = &client.0;
     let settings = &shared.settings;
     let (link, connection) = loop {
@@ -299,22 +330,22 @@ async fn connect_and_drive(client: &Client) {
             let host = shared.authority.as_str();
             tracing::warn!(host, failures, error, "cannot connect; trying on");
         }
-        if shared.permits.available_permits() == settings.capacity() {
-            client.pool().gave_up();
+        if !reserved && !client.is_used() {
+            client.pool().gave_up(reserved);
             // Whoever came since the count was read opens anew.
-            shared.freed.notify_one();
+            client.freed();
             return;
         }
     };
-    client.pool().connected(link.clone());
-    shared.freed.notify_one();
+    client.pool().connected(link.clone(), reserved);
+    client.freed();
     let tell = |event| match event {
-        Event::MoreStreams => shared.freed.notify_one(),
+        Event::MoreStreams => client.freed(),
         Event::NoNewStreams => client.pool().retire(link.id),
     };
     let why = drive(&link, connection, settings, tell).await;
     tracing::debug!(host = shared.authority.as_str(), connection = link.id, why, "ended");
     client.pool().remove(&link, settings);
     // Whoever waited for a stream of this one must see that another is needed.
-    shared.freed.notify_one();
+    client.freed();
 }

@@ -2,62 +2,59 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use h2::client::{self, SendRequest};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::BufWriter;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::public::is_public;
+use super::resolve::Host;
 use super::{Body, Settings, WarmUp, watchdog};
-use crate::domain::webpush::Addresses;
 
 /// Frames are gathered up to this size before they become a TLS record and a system call.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// Answers are small; this lets thousands of them in before we must say that there is room.
 const RECEIVE_WINDOW_BYTES: u32 = 1024 * 1024;
 
+/// A connection that ends sooner, unproven, counts as a failed connect.
+const USEFUL: Duration = Duration::from_secs(30);
+
 /// The transport under HTTP/2.
 pub type Io = BufWriter<TlsStream<TcpStream>>;
 
 /// Where connections go.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Endpoint {
-    host: String,
-    port: u16,
+    host: Host,
     name: ServerName<'static>,
     tls: Arc<ClientConfig>,
-    addresses: Addresses,
 }
 
 impl Endpoint {
     /// The host and port of an https URL; `None` for any other URL.
-    pub fn of(url: &Url, tls: Arc<ClientConfig>) -> Option<Self> {
+    pub fn of(url: &Url, tls: Arc<ClientConfig>, settings: &Settings) -> Option<Self> {
         let host = url.host_str().filter(|_| url.scheme() == "https")?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host.clone()).ok()?;
-        let port = url.port_or_known_default()?;
-        Some(Self { port, host, name, tls, addresses: Addresses::Any })
-    }
-
-    /// The same, but which addresses its name may resolve to.
-    pub fn within(self, addresses: Addresses) -> Self {
-        Self { addresses, ..self }
+        let (port, patience) = (url.port_or_known_default()?, settings.connect_timeout() / 3);
+        let host = Host::new(host, port, settings.resolver.clone(), patience);
+        Some(Self { host, name, tls })
     }
 
     /// Looks the name up (each time anew), connects, and shakes hands.
     pub async fn connect(&self) -> io::Result<(SendRequest<Body>, client::Connection<Io, Body>)> {
-        let tcp = self.reach().await?;
+        let tcp = self.host.connect().await?;
         // Lone pushes would wait 40 ms for the peer's delayed acknowledgement.
         tcp.set_nodelay(true)?;
         let tls = TlsConnector::from(self.tls.clone()).connect(self.name.clone(), tcp).await?;
@@ -70,21 +67,6 @@ impl Endpoint {
             .handshake(BufWriter::with_capacity(WRITE_BUFFER_BYTES, tls))
             .await
             .map_err(io::Error::other)
-    }
-
-    /// What is checked is the address that is connected: a name that resolves to something else a
-    /// moment later gains nothing.
-    async fn reach(&self) -> io::Result<TcpStream> {
-        let found = lookup_host((self.host.as_str(), self.port)).await?;
-        let allowed = |to: &SocketAddr| self.addresses == Addresses::Any || is_public(to.ip());
-        let mut last = io::Error::other("the name has no address that may be connected to");
-        for address in found.filter(allowed) {
-            match TcpStream::connect(address).await {
-                Ok(tcp) => return Ok(tcp),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
     }
 }
 
@@ -99,6 +81,8 @@ pub struct Link {
     peer_limit: AtomicU32,
     warm_up: WarmUp,
     proven: AtomicBool,
+    suspect: AtomicBool,
+    since: Instant,
     in_flight: AtomicU32,
     answers: AtomicU64,
 }
@@ -119,6 +103,8 @@ impl Link {
             peer_limit: AtomicU32::new(peer_limit),
             warm_up,
             proven: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
+            since: Instant::now(),
             in_flight: AtomicU32::new(0),
             answers: AtomicU64::new(0),
         }
@@ -144,6 +130,22 @@ impl Link {
     /// Whether a request was ever answered with 200 on it.
     pub fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
+    }
+
+    /// Whether it fell silent under load and has not answered a ping yet: nothing new goes out on
+    /// it meanwhile.
+    pub fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether it is suspected dead.
+    pub fn suspect(&self, suspect: bool) {
+        self.suspect.store(suspect, Ordering::Relaxed);
+    }
+
+    /// Whether it served for a while, or proved itself sooner.
+    pub fn was_useful(&self) -> bool {
+        self.is_proven() || self.since.elapsed() >= USEFUL
     }
 
     /// Streams in use.
@@ -176,7 +178,7 @@ impl Link {
 /// What a driver tells its pool while the connection lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The peer allows more streams than before.
+    /// Streams came to be usable: the peer allows more, or answered a ping after a silence.
     MoreStreams,
     /// The peer takes no new streams (GOAWAY); those it has may still be answered.
     NoNewStreams,
@@ -190,6 +192,7 @@ pub async fn drive(
     tell: impl Fn(Event),
 ) -> &'static str {
     let pings = connection.ping_pong().expect("nobody took the ping handle before");
+    let alive = || tell(Event::MoreStreams);
     let mut probe = link.sender();
     let mut open = true;
     let traffic = poll_fn(|cx| {
@@ -210,27 +213,6 @@ pub async fn drive(
             Ok(()) => "closed by the peer",
             Err(_) => "broken",
         },
-        () = watchdog::watch(pings, link, settings) => "silent",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_name_that_leads_inside_is_not_connected_to() {
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = socket.local_addr().unwrap().port();
-        let url = Url::parse(&format!("https://localhost:{port}")).unwrap();
-        let root = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-        let settings = Settings { ca_pem: Some(root.cert.pem()), ..Settings::default() };
-        let open = Endpoint::of(&url, super::super::tls::config(&settings).unwrap()).unwrap();
-        let refused = open.clone().within(Addresses::Public).reach().await;
-        let refused = refused.expect_err("loopback is not public").to_string();
-        assert!(refused.contains("no address that may be connected to"), "{refused}");
-        assert!(open.reach().await.is_ok());
+        () = watchdog::watch(pings, link, settings, alive) => "silent",
     }
 }

@@ -7,6 +7,7 @@
 //! - Never more streams on a connection than the peer allows at that moment.
 //! - A connection that falls silent under load is replaced within twice `ping_quiet_ms` plus
 //!   `ping_timeout_ms`.
+//! - The emergency lane has connections of its own, kept standing, and may use the others too.
 //! - Nothing queues without end: whoever sends waits for a stream, to the request's deadline.
 
 mod body;
@@ -15,6 +16,7 @@ mod connection;
 mod error;
 mod pool;
 mod public;
+mod resolve;
 mod settings;
 pub mod tls;
 mod watchdog;
@@ -22,4 +24,5 @@ mod watchdog;
 pub use body::Body;
 pub use client::{Answer, Client};
 pub use error::Error;
+pub use resolve::{Lookup, Resolver};
 pub use settings::{Settings, WarmUp};

@@ -1,5 +1,6 @@
 //! The connections to one host: which of them takes the next request, when another is opened, and
-//! how long to wait after failures. No input or output here; [`super::Client`] acts on it.
+//! how long to wait after failures. Some are reserved for the emergency lane, which may use the
+//! others too. No input or output here; [`super::Client`] acts on it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use super::connection::Link;
 #[derive(Debug, Default)]
 pub struct Pool {
     entries: Vec<Entry>,
-    connecting: bool,
+    /// Whether one is being opened: an ordinary one, a reserved one.
+    connecting: [bool; 2],
     closing: bool,
     failures: u32,
     not_before: Option<Instant>,
@@ -23,8 +25,13 @@ pub struct Pool {
 #[derive(Debug)]
 struct Entry {
     link: Arc<Link>,
+    /// Only the emergency lane may use it.
+    reserved: bool,
     retired: bool,
 }
+
+/// Which connections the caller must open: an ordinary one, a reserved one.
+pub type Connect = [bool; 2];
 
 /// What a request finds.
 #[derive(Debug)]
@@ -35,40 +42,68 @@ pub enum Found {
         link: Arc<Link>,
         /// There is room for another request at once.
         more: bool,
+        /// What to open besides.
+        connect: Connect,
     },
-    /// None is free. `connect`: the caller must open another connection.
+    /// None is free.
     Full {
-        /// Whether to open one.
-        connect: bool,
+        /// What to open.
+        connect: Connect,
     },
     /// The sender is being closed.
     Closing,
 }
 
 impl Pool {
-    /// Takes a stream of the connection with the fewest in use, or says what to do instead.
-    pub fn take(&mut self, settings: &Settings) -> Found {
+    /// Takes a stream of the connection with the fewest in use, or says what to do instead. A hot
+    /// request takes one of a reserved connection first, where routine work cannot be in its way.
+    pub fn take(&mut self, settings: &Settings, hot: bool) -> Found {
         if self.closing {
             return Found::Closing;
         }
         let free = |entry: &&Entry| {
-            !entry.retired && entry.link.in_flight() < entry.link.limit(settings.streams)
+            let link = &entry.link;
+            let usable = !entry.retired && (hot || !entry.reserved) && !link.is_suspect();
+            usable && link.in_flight() < link.limit(settings.streams)
         };
-        let best = self.entries.iter().filter(free).min_by_key(|entry| entry.link.in_flight());
-        if let Some(link) = best.map(|entry| entry.link.clone()) {
-            link.take_stream();
-            return Found::Stream { link, more: self.entries.iter().any(|entry| free(&entry)) };
+        let order = |entry: &&Entry| (!entry.reserved, entry.link.in_flight());
+        let best = self.entries.iter().filter(free).min_by_key(order);
+        let best = best.map(|entry| entry.link.clone());
+        let connect = self.wanted(settings, hot, best.is_some());
+        for (connecting, wanted) in self.connecting.iter_mut().zip(connect) {
+            *connecting |= wanted;
         }
+        let Some(link) = best else { return Found::Full { connect } };
+        link.take_stream();
+        let more = self.entries.iter().any(|entry| free(&entry));
+        Found::Stream { link, more, connect }
+    }
+
+    fn wanted(&self, settings: &Settings, hot: bool, served: bool) -> Connect {
+        let room = |reserved: bool| {
+            let standing = self.usable(reserved).count();
+            !self.connecting[usize::from(reserved)] && standing < settings.connections_of(reserved)
+        };
         // A connection that is still proving itself will soon have room: one at a time.
-        let soon = self.connecting || self.usable().any(|link| !link.is_warm());
-        let connect = !soon && self.usable().count() < usize::from(settings.connections);
-        self.connecting |= connect;
-        Found::Full { connect }
+        let soon = |reserved: bool| {
+            let proving = |link: &Link| !link.is_warm() && !link.is_suspect();
+            self.connecting[usize::from(reserved)] || self.usable(reserved).any(proving)
+        };
+        // Of the reserved ones the first stands as soon as the host is in use.
+        let first = room(true) && self.usable(true).next().is_none();
+        if served {
+            return [false, first];
+        }
+        if !hot {
+            return [room(false) && !soon(false), first];
+        }
+        let reserved = first || room(true) && !soon(true);
+        [!reserved && room(false) && !soon(true) && !soon(false), reserved]
     }
 
     /// Whether a connection stands.
     pub fn is_up(&self) -> bool {
-        self.usable().next().is_some()
+        self.entries.iter().any(|entry| !entry.retired)
     }
 
     /// A number for the next connection.
@@ -78,14 +113,23 @@ impl Pool {
     }
 
     /// Adds the connection that was being opened.
-    pub fn connected(&mut self, link: Arc<Link>) {
-        self.connecting = false;
-        self.entries.push(Entry { link, retired: false });
+    pub fn connected(&mut self, link: Arc<Link>, reserved: bool) {
+        self.connecting[usize::from(reserved)] = false;
+        self.entries.push(Entry { link, reserved, retired: false });
     }
 
     /// The opening was given up.
-    pub fn gave_up(&mut self) {
-        self.connecting = false;
+    pub fn gave_up(&mut self, reserved: bool) {
+        self.connecting[usize::from(reserved)] = false;
+    }
+
+    /// After a reserved connection ended: whether the caller must open another at once, so that one
+    /// stands when an emergency comes.
+    pub fn reopen(&mut self) -> bool {
+        let connecting = &mut self.connecting[1];
+        let reopen = !self.closing && !*connecting;
+        *connecting |= reopen;
+        reopen
     }
 
     /// Until when to wait before the next connect.
@@ -132,7 +176,7 @@ impl Pool {
     /// Forgets a connection that ended.
     pub fn remove(&mut self, link: &Link, settings: &Settings) {
         self.entries.retain(|entry| entry.link.id != link.id);
-        if !link.is_proven() {
+        if !link.was_useful() {
             self.failed(settings, Instant::now());
         }
     }
@@ -147,8 +191,9 @@ impl Pool {
         self.entries.iter().for_each(|entry| entry.link.end.cancel());
     }
 
-    fn usable(&self) -> impl Iterator<Item = &Link> {
-        self.entries.iter().filter(|entry| !entry.retired).map(|entry| entry.link.as_ref())
+    fn usable(&self, reserved: bool) -> impl Iterator<Item = &Link> {
+        let usable = move |entry: &&Entry| !entry.retired && entry.reserved == reserved;
+        self.entries.iter().filter(usable).map(|entry| entry.link.as_ref())
     }
 }
 
@@ -171,15 +216,38 @@ mod tests {
         assert_eq!(pool.not_before(), None);
     }
 
+    fn connect(found: Found) -> Connect {
+        match found {
+            Found::Full { connect } => connect,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn one_connection_at_a_time_is_opened() {
-        let settings = Settings::default();
+        let settings = Settings { connections: 1, ..Settings::default() };
         let mut pool = Pool::default();
-        assert!(matches!(pool.take(&settings), Found::Full { connect: true }));
-        assert!(matches!(pool.take(&settings), Found::Full { connect: false }));
-        pool.gave_up();
-        assert!(matches!(pool.take(&settings), Found::Full { connect: true }));
+        assert_eq!(connect(pool.take(&settings, true)), [true, false]);
+        assert_eq!(connect(pool.take(&settings, false)), [false, false]);
+        pool.gave_up(false);
+        assert_eq!(connect(pool.take(&settings, false)), [true, false]);
         pool.close();
-        assert!(matches!(pool.take(&settings), Found::Closing));
+        assert!(matches!(pool.take(&settings, true), Found::Closing));
+    }
+
+    #[test]
+    fn a_reserved_connection_is_opened_with_the_first_use_and_kept() {
+        let settings = Settings { connections: 3, ..Settings::default() };
+        let mut pool = Pool::default();
+        assert_eq!(connect(pool.take(&settings, true)), [false, true], "the reserve will do");
+        assert_eq!(connect(pool.take(&settings, false)), [true, false]);
+        pool.gave_up(true);
+        assert_eq!(connect(pool.take(&settings, false)), [false, true]);
+        pool.gave_up(true);
+        assert!(pool.reopen());
+        assert!(!pool.reopen(), "one at a time");
+        pool.close();
+        pool.gave_up(true);
+        assert!(!pool.reopen());
     }
 }

@@ -5,12 +5,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Resolver;
+
 /// Settings of one sender, for each host it talks to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Most connections at once. More are opened only when the streams of the others are in use.
+    /// FCM allows about 100 streams on each: ten carry its quota at a round trip of 100 ms.
     pub connections: u16,
+    /// Of these, the connections only the emergency lane may use; one connection always serves all.
+    /// They are kept standing.
+    pub reserved_connections: u16,
     /// Most requests in flight on a connection; the peer's own limit holds where it is lower.
     /// 1,000 in flight is where the sender was measured fastest.
     pub streams: u32,
@@ -32,6 +38,9 @@ pub struct Settings {
     /// A PEM file of further trusted roots (the simulator, or a proxy that ends TLS).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// How names are looked up.
+    #[serde(skip)]
+    pub resolver: Resolver,
     /// Further trusted roots, inline PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_pem: Option<String>,
@@ -49,7 +58,8 @@ pub enum WarmUp {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            connections: 4,
+            connections: 10,
+            reserved_connections: 1,
             streams: 1000,
             connect_timeout_ms: 10_000,
             request_timeout_ms: 15_000,
@@ -57,7 +67,8 @@ impl Default for Settings {
             ping_idle_ms: 60_000,
             ping_timeout_ms: 3_000,
             backoff_min_ms: 200,
-            backoff_max_ms: 30_000,
+            backoff_max_ms: 10_000,
+            resolver: Resolver::default(),
             ca_file: None,
             ca_pem: None,
         }
@@ -92,6 +103,12 @@ impl Settings {
     /// [`Settings::request_timeout_ms`].
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
+    }
+
+    /// How many connections a lane may have to itself: the emergency lane, or the others.
+    pub fn connections_of(&self, hot: bool) -> usize {
+        let reserved = self.reserved_connections.min(self.connections.saturating_sub(1));
+        usize::from(if hot { reserved } else { self.connections - reserved })
     }
 
     /// Connections × streams: what can be in flight at once.

@@ -9,9 +9,13 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Settings;
 use super::connection::Link;
 
+/// A ping is overdue after this part of its time limit.
+const OVERDUE: u32 = 4;
+
 /// Returns when the peer left a ping unanswered. Pings go out when requests are in flight and no
 /// answer came during a whole `ping_quiet_ms`, and now and then when there is nothing to do.
-pub async fn watch(mut pings: PingPong, link: &Link, settings: &Settings) {
+/// When an answer is overdue the connection is suspect; `alive` is told when it no longer is.
+pub async fn watch(mut pings: PingPong, link: &Link, settings: &Settings, alive: impl Fn()) {
     let quiet = Duration::from_millis(settings.ping_quiet_ms);
     let idle = Duration::from_millis(settings.ping_idle_ms);
     let patience = Duration::from_millis(settings.ping_timeout_ms);
@@ -28,10 +32,19 @@ pub async fn watch(mut pings: PingPong, link: &Link, settings: &Settings) {
         if link.in_flight() == 0 && heard.elapsed() < idle {
             continue;
         }
-        match timeout(patience, pings.ping(Ping::opaque())).await {
-            Ok(Ok(_)) => heard = Instant::now(),
-            // An error means that the connection ended, which its driver sees too.
-            Ok(Err(_)) | Err(_) => return,
+        let ping = pings.ping(Ping::opaque());
+        tokio::pin!(ping);
+        let mut pong = timeout(patience / OVERDUE, &mut ping).await;
+        if pong.is_err() {
+            link.suspect(true);
+            pong = timeout(patience - patience / OVERDUE, ping).await;
+        }
+        // An error means that the connection ended, which its driver sees too.
+        let Ok(Ok(_)) = pong else { return };
+        heard = Instant::now();
+        if link.is_suspect() {
+            link.suspect(false);
+            alive();
         }
     }
 }

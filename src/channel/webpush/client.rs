@@ -18,7 +18,7 @@ use super::ece::{self, Recipient};
 use super::outcome::{Reply, outcome};
 use super::vapid::{Key, Signer, Token};
 use super::{Payload, Settings, payload};
-use crate::channel::http2::{self, Answer, Body};
+use crate::channel::http2::{self, Answer, Body, WarmUp};
 use crate::channel::{Delivery, Error, retry_after, time_left, unanswered};
 use crate::clock::Clock;
 use crate::domain::channel::Channel;
@@ -125,7 +125,8 @@ impl Client {
         let token = service.signer.token(self.0.clock.now());
         let head = || service.head(&url, (payload, &token), delivery);
         let body = Body::whole(message.into());
-        match service.http.send(|| payload.recall.unless(head), body, deadline).await {
+        let way = (delivery.lane, deadline);
+        match service.http.send(|| payload.recall.unless(head), body, way).await {
             Ok(answer) => {
                 service.heard();
                 self.judge(&service, &token, &answer)
@@ -137,11 +138,6 @@ impl Client {
                 waiting(error)
             }
         }
-    }
-
-    /// Connections × streams of one service; what goes beyond that waits.
-    pub fn capacity(&self) -> usize {
-        self.0.settings.capacity()
     }
 
     /// Which services there are only the subscriptions say: there is nothing to wait for.
@@ -169,8 +165,12 @@ impl Client {
         }
         let inner = &self.0;
         let stop = inner.stop.child_token();
-        let (tls, settings) = (Arc::clone(&inner.tls), &inner.settings);
-        let http = http2::Client::guarded(url, tls, settings, addresses, stop.clone())?;
+        let mut settings = inner.settings.clone();
+        if addresses == Addresses::Public {
+            settings.resolver = settings.resolver.public();
+        }
+        let tls = Arc::clone(&inner.tls);
+        let http = http2::Client::new(url, tls, &settings, WarmUp::None, stop.clone())?;
         let (key, contact) = (Arc::clone(&inner.key), Arc::clone(&inner.contact));
         let signer = Signer::new(key, contact, origin.clone(), inner.clock.now()).ok()?;
         let service = Service { origin, http, signer, rests_until: Mutex::default(), stop };

@@ -1,9 +1,10 @@
 //! Message encryption for Web Push (RFC 8291) in the `aes128gcm` encoding (RFC 8188), one record a
 //! message: salt (16), record size (4), length of the key id (1), our public key (65), ciphertext.
 //!
-//! Each message has a key pair and a salt of its own. One key pair for many subscriptions would
-//! save only its making, a sixth of a push (the exchange is with each browser's key anyway), and
-//! give all its messages to whoever learns that one key.
+//! Each message has a key pair and a salt of its own, as RFC 8291 section 3.1 has it. One pair for
+//! many subscriptions would save only its making, 15 of the 115 µs that a message costs (the
+//! exchange is with each browser's key anyway), and lay all its messages open to whoever learns
+//! that one key.
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::channel::http2;
+use crate::channel::{http2, throttle};
 use crate::config::secret::{self, Secret};
 use crate::domain::webpush::{PushServices, is_pattern};
 
@@ -45,6 +45,8 @@ pub struct Settings {
     pub services: usize,
     /// The connections to each service.
     pub http2: http2::Settings,
+    /// How fast the channel may go, all services together.
+    pub throttle: throttle::Settings,
 }
 
 impl Default for Settings {
@@ -58,6 +60,7 @@ impl Default for Settings {
             private: Vec::new(),
             services: 32,
             http2: http2::Settings::default(),
+            throttle: throttle::Settings::default(),
         }
     }
 }
