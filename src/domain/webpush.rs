@@ -3,7 +3,6 @@
 //! to it, so a service must be one that the settings know.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
@@ -180,7 +179,8 @@ pub fn is_pattern(pattern: &str) -> bool {
         !label.is_empty()
             && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
     };
-    port.is_some() && name.split('.').all(plain) && name.parse::<IpAddr>().is_err()
+    let is_name = matches!(Host::parse(name), Ok(Host::Domain(_)));
+    port.is_some() && name.split('.').all(plain) && is_name
 }
 
 fn matches(pattern: &str, name: &str, port: u16) -> bool {
@@ -217,10 +217,11 @@ mod tests {
     #[test]
     fn what_a_browser_says_is_read_and_its_debug_form_shows_nothing() {
         let auth = URL_SAFE_NO_PAD.encode([7; AUTH_BYTES]);
+        let point = URL_SAFE_NO_PAD.encode([4; POINT_BYTES]);
         let json = serde_json::json!({
             "endpoint": "https://fcm.googleapis.com/fcm/send/secret",
             "expirationTime": null,
-            "keys": {"p256dh": URL_SAFE_NO_PAD.encode([4; POINT_BYTES]), "auth": format!("{auth}==")},
+            "keys": {"p256dh": point, "auth": format!("{auth}==")},
         });
         let read: Subscription = serde_json::from_value(json).unwrap();
         assert_eq!(read.broken_rules().count(), 0);

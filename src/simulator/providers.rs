@@ -1,5 +1,5 @@
-//! Starts the simulated APNs, FCM and Web Push service on loopback ports, with keys of their own, and hands out the
-//! settings that lead a sender to them.
+//! Starts the simulated APNs, FCM and Web Push service on loopback ports, with keys of their own,
+//! and hands out the settings that lead a sender to them.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;

@@ -6,10 +6,11 @@ mod service;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use loa::domain::channel::Channel;
 use loa::domain::funnel::Funnel;
 use loa::domain::geo::LatLon;
-use loa::domain::ids::PublicationId;
+use loa::domain::ids::{DeviceId, PublicationId};
 use loa::domain::webpush::Subscription;
 use loa::simulator::faults::{Refusal, Rule, Service, Then, When};
 use loa::simulator::webpush::Received;
@@ -209,4 +210,40 @@ async fn keys_that_are_none_are_refused_by_name_and_so_is_what_this_node_does_no
     let key = without.ask(Method::GET, "/v1/push/vapid", None).await;
     assert_eq!((key.status, key.problem().as_str()), (StatusCode::NOT_FOUND, "not_found"));
     without.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_citizens_own_affairs_a_browser_hears_only_that_there_is_news() {
+    let test = TestNode::start().await;
+    let browsers = &test.providers.browsers;
+    browsers.watch(BROWSER, None);
+    let device = test.register_browser(&address(&browsers.subscription(BROWSER))).await.json();
+    let id: DeviceId = device["id"].as_str().expect("an id").parse().expect("a device's");
+    let citizen = "citizen-1".parse().expect("a subject");
+    test.node.parts.registry.claim(&id, Some(citizen)).await.expect("claimed");
+    let change = json!({
+        "kind": "report-1022", "reference": "R-77", "state": "received", "subject": "citizen-1",
+        "changed_at": Timestamp::now().to_string(), "step": 1, "remark": "5 Lê Lợi",
+    });
+    let body = Bytes::from(json!({ "changes": [change] }).to_string());
+    let path = "/v1/status-changes";
+    let answer = test.ask(Method::POST, path, Some(("application/json", body))).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text());
+    let id = answer.json()["accepted"][0]["id"].as_str().expect("an id").parse().expect("one");
+    test.finished(id).await;
+    let received = browsers.received(BROWSER);
+    let message = received[0].message.clone().expect("decrypted");
+    let fields: Vec<_> = message.as_object().expect("an object").keys().cloned().collect();
+    assert_eq!(fields, ["loa", "silent", "title"]);
+    assert_eq!(message["title"], "Your case has an update");
+    assert_eq!(message["loa"]["publication"], id.to_string());
+    assert_eq!(
+        (&message["loa"]["lane"], &message["loa"]["url"]),
+        (&json!("personal"), &Value::Null)
+    );
+    for private in ["R-77", "Lê Lợi", "citizen-1", "1022"] {
+        assert!(!message.to_string().contains(private), "{message}");
+    }
+    assert_eq!(header(&received[0], "urgency"), "normal");
+    test.stop().await;
 }

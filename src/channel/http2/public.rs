@@ -1,5 +1,6 @@
 //! Which addresses belong to the public internet: the only ones a sender may connect to when a
-//! stranger chose the host (a Web Push endpoint). From IANA's special-purpose registries (RFC 6890).
+//! stranger chose the host (a Web Push endpoint). From IANA's special-purpose registries (RFC
+//! 6890).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

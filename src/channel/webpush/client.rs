@@ -105,7 +105,9 @@ impl Client {
     /// Sends a push to one browser.
     pub async fn send(&self, payload: &Payload, to: &Subscription, delivery: &Delivery) -> Outcome {
         let Some(left) = time_left(delivery) else { return Outcome::Expired };
-        let (Some(url), Some(keys)) = (to.url(), Recipient::of(to)) else {
+        let url = to.url();
+        let path = url.as_ref().and_then(path_of);
+        let (Some(url), Some(path), Some(keys)) = (url, path, Recipient::of(to)) else {
             return Outcome::Rejected { reason: "malformed_address" };
         };
         // Looked at again: the settings may have changed since the registration.
@@ -123,7 +125,7 @@ impl Client {
             return Outcome::Rejected { reason: "malformed_key" };
         };
         let token = service.signer.token(self.0.clock.now());
-        let head = || service.head(&url, (payload, &token), delivery);
+        let head = || service.head(&path, (payload, &token), delivery);
         let body = Body::whole(message.into());
         let way = (delivery.lane, deadline);
         match service.http.send(|| payload.recall.unless(head), body, way).await {
@@ -222,15 +224,11 @@ impl Service {
 
     fn head(
         &self,
-        url: &Url,
+        path: &PathAndQuery,
         (payload, token): (&Payload, &Token),
         delivery: &Delivery,
     ) -> Request<()> {
-        let path = match url.query() {
-            Some(query) => PathAndQuery::try_from(format!("{}?{query}", url.path())),
-            None => PathAndQuery::try_from(url.path()),
-        };
-        let mut request = self.http.post(path.expect("a URL's path and query"));
+        let mut request = self.http.post(path.clone());
         let headers = request.headers_mut();
         // Relative to the send: a push that is tried again must not live longer for it.
         let ttl = delivery.expires.as_second() - delivery.now.as_second();
@@ -263,6 +261,12 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// The endpoint's path and query, as a request names them.
+fn path_of(url: &Url) -> Option<PathAndQuery> {
+    let whole = &url[url::Position::BeforePath..url::Position::AfterQuery];
+    PathAndQuery::try_from(whole).ok()
 }
 
 /// A push without an answer. Whatever happened, only its own device waits: another service may be

@@ -125,8 +125,8 @@ mod tests {
     use crate::domain::webpush::decode;
 
     fn browser() -> Recipient {
-        let p256dh = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkN\
-                      toIAiw4";
+        let p256dh = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZG\
+                      H6SRpkNtoIAiw4";
         let auth = decode("BTBZMqHH6r4Tts7J_aSIgg").unwrap();
         Recipient { p256dh: decode(p256dh).unwrap(), auth }
     }

@@ -25,6 +25,7 @@ const ROUTES: [(&str, &str); 30] = [
     ("get", "/v1/me"),
     ("get", "/v1/publications/{id}/funnel"),
     ("get", "/v1/publications/{id}/recipients"),
+    ("get", "/v1/push/vapid"),
     ("get", "/v1/stream"),
     ("get", "/v1/units"),
     ("delete", "/v1/devices/{id}"),

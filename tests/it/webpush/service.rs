@@ -34,6 +34,8 @@ impl Bench {
     async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let providers = Providers::start(Options::default()).await.expect("the simulator starts");
         let mut settings = providers.webpush_settings();
+        // One connection each, to be counted.
+        settings.http2.reserved_connections = 0;
         change(&mut settings);
         let sender = open(&providers, &settings);
         Self { providers, sender }
