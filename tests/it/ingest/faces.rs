@@ -10,7 +10,7 @@ use crate::support::node::{AlertXml, CENTRE};
 
 /// Every route of a node with all roles, as docs and clients know them; the description itself,
 /// `/openapi.json`, is not among them.
-const ROUTES: [(&str, &str); 30] = [
+const ROUTES: [(&str, &str); 31] = [
     ("get", "/healthz"),
     ("get", "/metrics"),
     ("get", "/readyz"),
