@@ -255,6 +255,7 @@ fn content(now: Timestamp) -> PushContent {
         title: "Lũ quét: di dời ngay".to_owned(),
         body: "Nước sông dâng nhanh. Đến nhà văn hoá phường.".to_owned(),
         loudness: Loudness::TimeSensitive,
+        public: true,
         exercise: false,
         coarse: false,
         expires: now + Duration::from_secs(24 * 3600),
