@@ -129,6 +129,7 @@ fn is_contact(contact: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::webpush::Addresses;
 
     fn broken(change: impl FnOnce(&mut Settings)) -> Option<&'static str> {
         let contact = "mailto:loa@city.example".to_owned();
@@ -153,6 +154,20 @@ mod tests {
             "mailto:a b@city.example",
         ] {
             assert_eq!(broken(|one| one.contact = bad.into()), Some("contact"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_browsers_services_are_known_from_the_start() {
+        let services = Settings::default().push_services();
+        for endpoint in [
+            "https://fcm.googleapis.com/fcm/send/dXk:APA91b",
+            "https://updates.push.services.mozilla.com/wpush/v2/gAAAA",
+            "https://web.push.apple.com/QGwDy",
+            "https://wns2-sg2p.notify.windows.com/w/?token=BQYAAA%3d%3d",
+        ] {
+            let url = url::Url::parse(endpoint).unwrap();
+            assert_eq!(services.admit(&url), Some(Addresses::Public), "{endpoint}");
         }
     }
 
