@@ -25,7 +25,7 @@ need_rust() {
     fail "Rust $have is too old: Loa needs $wanted. Update it with: rustup update stable"
 }
 
-# Node's own binary is `node`; the websocket client of the tests needs 18 or newer.
+# Node's own binary is `node`; the tests' clients need 18 or newer.
 node_is_new() { has node && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ]; }
 
 as_root() {
@@ -67,15 +67,14 @@ need_packages() {
   [ "${#list[@]}" -eq 0 ] || fail "still missing after apt-get: ${list[*]}"
 }
 
-# The websocket client of the tests, from the lock file, never committed.
+# The tests' clients in other languages, from the lock file, never committed.
 need_clients() {
   local dir="${CARGO_TARGET_DIR:-target}/clients"
   mkdir -p "$dir"
-  if [ -d "$dir/node_modules/ws" ] && cmp -s tests/it/clients/package-lock.json "$dir/installed"
-  then
+  if cmp -s tests/it/clients/package-lock.json "$dir/installed"; then
     return 0
   fi
-  say "installing the npm package ws into $dir"
+  say "installing the npm packages ws and web-push-testing into $dir"
   cp tests/it/clients/package.json tests/it/clients/package-lock.json "$dir/"
   npm ci --prefix "$dir" --ignore-scripts --no-audit --no-fund --loglevel=error >&2
   cp tests/it/clients/package-lock.json "$dir/installed"

@@ -3,7 +3,7 @@
 //! ```text
 //! agency ─ HTTP ─→ ingest ─→ log: publications.<lane> ─┬→ route ─→ log: dispatches.<channel>.<…>
 //!                                                      │                       ↓
-//!                                                      │          fanout ─→ apns │ fcm
+//!                                                      │          fanout ─→ apns │ fcm │ webpush
 //!                                                      └→ gateway ─→ websockets    │
 //! citizens ─ HTTP ─→ registry (devices by unit and shard)                          ↓
 //! operators ←─ funnel ←─ ledger ←─ receipts (providers' answers, apps' receipts) ←─┘

@@ -27,6 +27,7 @@ use crate::domain::audience::Boundaries;
 use crate::domain::channel::Channel;
 use crate::domain::forecast::Outlook;
 use crate::domain::status_kinds::StatusKinds;
+use crate::domain::webpush::Offer;
 use crate::gateway::Gateway;
 use crate::geofence::City;
 use crate::ingest::{self, Ingest};
@@ -185,6 +186,11 @@ fn senders(config: &Config, clock: &Clock, tasks: &Lifecycle) -> Result<Senders>
     for sender in config.channel.open(clock, &end) {
         let sender = sender?;
         senders.insert(sender.channel(), Arc::new(sender));
+    }
+    if let Some(webpush) = &config.channel.webpush {
+        let key = key::vapid(webpush, &config.node.data_dir)?;
+        let sender = Sender::webpush(webpush, key, clock.clone(), end.child_token())?;
+        senders.insert(Channel::Webpush, Arc::new(sender));
     }
     let (all, stop) = (senders.clone(), tasks.token().clone());
     tasks.service("senders", async move {
@@ -353,6 +359,14 @@ fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
         doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone()),
         node_key: key::derived(&key, "device").into(),
         apns_apps: apps,
+        webpush: offer(config)?,
         clock: parts.clock.clone(),
     })
+}
+
+fn offer(config: &Config) -> Result<Option<Arc<Offer>>> {
+    let Some(webpush) = &config.channel.webpush else { return Ok(None) };
+    let key = key::vapid(webpush, &config.node.data_dir)?;
+    let application_server_key = key.public().to_owned();
+    Ok(Some(Arc::new(Offer { application_server_key, services: webpush.push_services() })))
 }

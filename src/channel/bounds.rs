@@ -11,10 +11,12 @@ use crate::domain::forecast::Bounds;
 pub fn bounds(settings: &Settings) -> BTreeMap<Channel, Bounds> {
     let apns = settings.apns.clone().unwrap_or_default();
     let fcm = settings.fcm.clone().unwrap_or_default();
+    let webpush = settings.webpush.clone().unwrap_or_default();
     BTreeMap::from([
         (Channel::Websocket, Bounds::default()),
         (Channel::Apns, of(&apns.throttle, &apns.http2, None)),
         (Channel::Fcm, of(&fcm.throttle, &fcm.http2, Some(fcm::QUOTA_PER_MINUTE))),
+        (Channel::Webpush, of(&webpush.throttle, &webpush.http2, None)),
     ])
 }
 

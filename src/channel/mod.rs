@@ -14,6 +14,7 @@ pub mod payload;
 pub mod recall;
 mod retry_after;
 pub mod throttle;
+pub mod webpush;
 
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ use throttle::{Figures, Load, Throttle, Turn, TurnedBack};
 /// A push that never went out, for want of a connection or a stream, is tried again after this.
 const UNSENT_WAIT: Duration = Duration::from_secs(1);
 
-/// Both providers' settings; a provider without settings is not there.
+/// All providers' settings; a provider without settings is not there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -50,6 +51,9 @@ pub struct Settings {
     /// Google.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fcm: Option<fcm::Settings>,
+    /// Browsers' push services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webpush: Option<webpush::Settings>,
 }
 
 impl Settings {
@@ -110,6 +114,8 @@ enum Provider {
     Apns(apns::Client),
     /// Firebase Cloud Messaging.
     Fcm(fcm::Client),
+    /// Browsers' push services.
+    Webpush(webpush::Client),
 }
 
 /// How long a push may still be sent; `None` when its time is over.
@@ -140,7 +146,7 @@ fn unsent(after: Duration, reason: &'static str) -> Outcome {
     Outcome::Retry { after: Some(after), scope, arrival, reason }
 }
 
-/// What an outcome says of the provider's load.
+/// What an outcome says of a provider's load.
 fn load(outcome: &Outcome) -> Load {
     match outcome {
         Outcome::Accepted | Outcome::DeadAddress { .. } | Outcome::Rejected { .. } => Load::Borne,
@@ -171,6 +177,8 @@ pub enum Prepared {
     Apns(apns::Payload),
     /// For Google.
     Fcm(fcm::Payload),
+    /// For browsers.
+    Webpush(webpush::Payload),
 }
 
 impl Prepared {
@@ -183,6 +191,7 @@ impl Prepared {
         match self {
             Self::Apns(payload) => payload.recall(),
             Self::Fcm(payload) => payload.recall(),
+            Self::Webpush(payload) => payload.recall(),
         }
     }
 }
@@ -226,6 +235,18 @@ impl Sender {
         Ok(Self::over(Provider::Fcm(client), clock, throttle))
     }
 
+    /// Opens the Web Push channel with our VAPID key; otherwise as [`Sender::apns`].
+    pub fn webpush(
+        settings: &webpush::Settings,
+        key: webpush::vapid::Key,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        let client = webpush::Client::open(settings, key, clock.clone(), stop)?;
+        let throttle = throttle(Channel::Webpush, (&settings.throttle, &settings.http2), None)?;
+        Ok(Self::over(Provider::Webpush(client), clock, throttle))
+    }
+
     fn over(provider: Provider, clock: Clock, throttle: Throttle) -> Self {
         let (monitor, pace) = (Monitor::default(), Pace::default());
         Self { provider, clock, monitor, throttle, pace }
@@ -236,6 +257,7 @@ impl Sender {
         match self.provider {
             Provider::Apns(_) => Channel::Apns,
             Provider::Fcm(_) => Channel::Fcm,
+            Provider::Webpush(_) => Channel::Webpush,
         }
     }
 
@@ -244,6 +266,7 @@ impl Sender {
         match &self.provider {
             Provider::Apns(client) => client.prepare(content).map(Prepared::Apns),
             Provider::Fcm(client) => client.prepare(content).map(Prepared::Fcm),
+            Provider::Webpush(client) => client.prepare(content).map(Prepared::Webpush),
         }
     }
 
@@ -274,7 +297,7 @@ impl Sender {
             }
             Err(TurnedBack) => return self.turned_back(delivery.now),
         };
-        pass.done(load(&outcome));
+        pass.done(self.provider.load(&outcome));
         self.monitor.observe(&outcome, self.clock.now());
         outcome
     }
@@ -308,6 +331,7 @@ impl Sender {
         match &self.provider {
             Provider::Apns(client) => client.ready().await,
             Provider::Fcm(client) => client.ready().await,
+            Provider::Webpush(client) => client.ready().await,
         }
     }
 
@@ -317,6 +341,8 @@ impl Sender {
         match &self.provider {
             Provider::Apns(client) => client.check().await,
             Provider::Fcm(client) => client.check().await,
+            // Which services there are only the subscriptions say, and they know no account.
+            Provider::Webpush(_) => Vec::new(),
         }
     }
 
@@ -326,14 +352,15 @@ impl Sender {
         match &self.provider {
             Provider::Apns(client) => client.one_account(),
             Provider::Fcm(_) => true,
+            Provider::Webpush(_) => false,
         }
     }
 
     /// The topics of units, where the channel has them and the settings ask for them.
     pub fn topics(&self) -> Option<fcm::Topics> {
         match &self.provider {
-            Provider::Apns(_) => None,
             Provider::Fcm(client) => client.topics(),
+            Provider::Apns(_) | Provider::Webpush(_) => None,
         }
     }
 
@@ -354,11 +381,21 @@ impl Sender {
         match &self.provider {
             Provider::Apns(client) => client.drain().await,
             Provider::Fcm(client) => client.drain().await,
+            Provider::Webpush(client) => client.drain().await,
         }
     }
 }
 
 impl Provider {
+    /// What an outcome says of the channel's load. Of many push services one in trouble says
+    /// nothing of the others.
+    fn load(&self, outcome: &Outcome) -> Load {
+        match load(outcome) {
+            Load::Strained if matches!(self, Self::Webpush(_)) => Load::Unknown,
+            load => load,
+        }
+    }
+
     async fn send(
         &self,
         prepared: &Prepared,
@@ -376,6 +413,9 @@ impl Provider {
             }
             (Self::Fcm(client), Prepared::Fcm(payload), PushAddress::Fcm { kind, value }) => {
                 let to = fcm::Address { kind: (*kind).into(), value };
+                client.send(payload, to, delivery).await
+            }
+            (Self::Webpush(client), Prepared::Webpush(payload), PushAddress::Webpush(to)) => {
                 client.send(payload, to, delivery).await
             }
             _ => Outcome::Rejected { reason: "address_of_another_channel" },

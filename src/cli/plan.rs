@@ -16,8 +16,12 @@ use crate::domain::forecast::{Bounds, Forecast, Limit, Outlook, Settings};
 
 /// Devices of a hundred that a channel reaches, where nobody says otherwise: a city in which most
 /// phones run Android. Your own registry knows better.
-const SHARES: [(Channel, f64); 3] =
-    [(Channel::Apns, 30.0), (Channel::Fcm, 65.0), (Channel::Websocket, 5.0)];
+const SHARES: [(Channel, f64); 4] = [
+    (Channel::Apns, 30.0),
+    (Channel::Fcm, 62.0),
+    (Channel::Webpush, 5.0),
+    (Channel::Websocket, 3.0),
+];
 
 /// What to plan for.
 #[derive(Debug, clap::Args)]

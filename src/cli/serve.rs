@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::channel;
 use crate::clock::Clock;
 use crate::config::{self, Config, Flag};
 use crate::node::{Node, Outside};
@@ -73,15 +74,14 @@ pub async fn run(args: Args) -> Result<bool> {
 
 /// Without any provider's credentials a node sends to a simulator of its own, loudly.
 pub(super) async fn simulate_without_credentials(config: &mut Config) -> Result<Option<Providers>> {
-    if config.channel.apns.is_some() || config.channel.fcm.is_some() {
+    if config.channel != channel::Settings::default() {
         return Ok(None);
     }
     let providers = Providers::start(Options::default()).await.context("the simulator")?;
-    config.channel.apns = Some(providers.apns_settings());
-    config.channel.fcm = Some(providers.fcm_settings());
+    config.channel = providers.channel_settings();
     tracing::warn!(
         "NO PROVIDER CREDENTIALS: pushes go to the built-in simulator and reach NO PHONE; \
-         set [channel.apns] and [channel.fcm]"
+         set [channel.apns], [channel.fcm] and [channel.webpush]"
     );
     Ok(Some(providers))
 }

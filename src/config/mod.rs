@@ -154,6 +154,8 @@ fn layers(file: Option<&Path>, flags: &[Flag]) -> Result<Layers, Error> {
         .list_separator(",")
         .with_list_parse_key("node.roles")
         .with_list_parse_key("http.trusted_proxies")
+        .with_list_parse_key("channel.webpush.hosts")
+        .with_list_parse_key("channel.webpush.private")
         .try_parsing(true);
     builder = builder.add_source(environment);
     for (key, value) in flags {

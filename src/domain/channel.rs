@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::webpush::Subscription;
+
 /// The road by which a device is reached. A device has exactly one in every count; an app with a
 /// push address that also holds a socket counts under its push channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -15,13 +17,16 @@ pub enum Channel {
     Apns,
     /// Firebase Cloud Messaging, HTTP v1.
     Fcm,
+    /// Web Push: a browser, by way of its maker's push service.
+    Webpush,
 }
 
 impl Channel {
     /// Every channel.
-    pub const ALL: [Channel; 3] = [Channel::Websocket, Channel::Apns, Channel::Fcm];
+    pub const ALL: [Channel; 4] =
+        [Channel::Websocket, Channel::Apns, Channel::Fcm, Channel::Webpush];
     /// The channels that fan-out workers send on; the gateways serve the websocket themselves.
-    pub const PUSH: [Channel; 2] = [Channel::Apns, Channel::Fcm];
+    pub const PUSH: [Channel; 3] = [Channel::Apns, Channel::Fcm, Channel::Webpush];
 
     /// The channel's name in topics, metrics and JSON.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +34,7 @@ impl Channel {
             Channel::Websocket => "websocket",
             Channel::Apns => "apns",
             Channel::Fcm => "fcm",
+            Channel::Webpush => "webpush",
         }
     }
 }
@@ -90,6 +96,8 @@ pub enum PushAddress {
         /// The value.
         value: String,
     },
+    /// A browser's Web Push subscription.
+    Webpush(Subscription),
 }
 
 impl PushAddress {
@@ -99,6 +107,7 @@ impl PushAddress {
             PushAddress::Websocket => Channel::Websocket,
             PushAddress::Apns { .. } => Channel::Apns,
             PushAddress::Fcm { .. } => Channel::Fcm,
+            PushAddress::Webpush(_) => Channel::Webpush,
         }
     }
 }

@@ -24,3 +24,4 @@ pub mod retry;
 pub mod status_change;
 pub mod status_kinds;
 pub mod summary;
+pub mod webpush;

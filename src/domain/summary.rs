@@ -113,6 +113,7 @@ impl<'a> Phrasebook<'a> {
             body,
             loudness: key.loudness,
             kind: self.kind.clone(),
+            public: matches!(publication.content, Content::Alert(_)) && !publication.is_exercise(),
             exercise: publication.is_exercise(),
             coarse: key.coarse,
             expires: publication.expires,

@@ -29,7 +29,9 @@ use crate::store::replies::{Begun, Lease, Reply};
 #[serde(deny_unknown_fields)]
 pub(super) struct DeviceInput {
     /// Where its pushes go: `{"channel":"apns","token":"…","environment":"production",
-    /// "topic":"…"}` or `{"channel":"fcm","kind":"token","value":"…"}`; absent for a browser.
+    /// "topic":"…"}`, `{"channel":"fcm","kind":"token","value":"…"}`, or for a browser
+    /// `{"channel":"webpush", …}` with the fields of `PushSubscription.toJSON()`; absent: reached
+    /// only while it holds a stream.
     #[serde(default = "no_address")]
     #[schema(value_type = Option<Object>)]
     address: PushAddress,
@@ -226,6 +228,7 @@ fn profile(gateway: &Gateway, input: DeviceInput) -> Result<Profile, Problem> {
         let message = format!("must be an app that is served: {}", served.join(", "));
         return Err(Problem::field("address.topic", "known_app", message));
     }
+    gateway.check_address(&profile.address)?;
     Ok(profile)
 }
 

@@ -31,6 +31,7 @@ pub mod settings;
 pub mod sse;
 pub mod view;
 pub mod viewer;
+pub mod webpush;
 pub mod wire;
 pub mod ws;
 
@@ -45,6 +46,7 @@ use crate::auth::citizen::Doorkeeper;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::domain::channel::ApnsEnvironment;
+use crate::domain::webpush::Offer;
 use crate::gateway::deliveries::{Deliveries, Recorder};
 use crate::gateway::hub::Hub;
 use crate::gateway::hub::tail::{self, Tail};
@@ -81,6 +83,8 @@ pub struct Parts {
     /// The apps on Apple's phones that are served, each with its environment; `None` where this
     /// node does not know them.
     pub apns_apps: Option<Arc<[(String, ApnsEnvironment)]>>,
+    /// What browsers subscribe with; `None` without Web Push.
+    pub webpush: Option<Arc<Offer>>,
     /// The time.
     pub clock: Clock,
 }
@@ -168,6 +172,7 @@ impl Gateway {
             .routes(routes!(public::feed))
             .routes(routes!(public::cap))
             .routes(routes!(public::units))
+            .routes(routes!(webpush::vapid))
             .with_state(self.clone())
     }
 }

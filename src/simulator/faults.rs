@@ -18,6 +18,13 @@ pub enum Service {
     Fcm,
     /// Google's token endpoint.
     OAuth,
+    /// A browsers' push service.
+    Webpush,
+}
+
+impl Service {
+    /// Every service.
+    pub const ALL: [Service; 4] = [Service::Apns, Service::Fcm, Service::OAuth, Service::Webpush];
 }
 
 /// Which requests a rule meets.
@@ -40,6 +47,8 @@ pub enum When {
 pub enum Then {
     /// An answer other than 200.
     Refuse(Refusal),
+    /// Such an answer's status, then RST_STREAM with this code instead of its body.
+    Torn(Refusal, u32),
     /// The usual answer, so much later.
     Slow(Duration),
     /// RST_STREAM with this code (RFC 9113 section 7), unprocessed.
@@ -116,10 +125,11 @@ pub struct Faults(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    rules: [ArcSwap<Vec<Active>>; 3],
+    rules: [ArcSwap<Vec<Active>>; Service::ALL.len()],
     limits: watch::Sender<Limits>,
     met: AtomicU64,
     connections: AtomicU64,
+    broken_handshakes: AtomicU64,
     peak_streams: AtomicU64,
     hasher: std::hash::RandomState,
     /// Second of the epoch and what it used of the quota.
@@ -140,6 +150,7 @@ impl Faults {
             limits: watch::Sender::new(limits),
             met: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            broken_handshakes: AtomicU64::new(0),
             peak_streams: AtomicU64::new(0),
             hasher: std::hash::RandomState::new(),
             used: std::sync::Mutex::default(),
@@ -154,7 +165,7 @@ impl Faults {
 
     /// Removes all rules; limits stay.
     pub fn clear(&self) {
-        for service in [Service::Apns, Service::Fcm, Service::OAuth] {
+        for service in Service::ALL {
             self.set(service, vec![]);
         }
     }
@@ -174,6 +185,11 @@ impl Faults {
         self.0.connections.load(Ordering::Relaxed)
     }
 
+    /// How many TLS handshakes a client broke off.
+    pub fn broken_handshakes(&self) -> u64 {
+        self.0.broken_handshakes.load(Ordering::Relaxed)
+    }
+
     /// The most requests that were open at once on one connection since the last call.
     pub fn take_peak_streams(&self) -> u64 {
         self.0.peak_streams.swap(0, Ordering::Relaxed)
@@ -185,6 +201,10 @@ impl Faults {
 
     pub(super) fn connected(&self) {
         self.0.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn broke_off(&self) {
+        self.0.broken_handshakes.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn streams(&self, open: u64) {
@@ -218,14 +238,17 @@ impl Faults {
             }
             When::Share(share) => rand::random::<f64>() < *share,
             When::Token(wanted) => wanted == token,
-            When::TokenShare(share) => {
-                let mut hasher = self.0.hasher.build_hasher();
-                hasher.write(token.as_bytes());
-                (hasher.finish() as f64 / u64::MAX as f64) < *share
-            }
+            When::TokenShare(share) => self.is_of_share(token, *share),
         };
         let within = |limit| active.met.fetch_add(1, Ordering::Relaxed) < limit;
         meets && active.rule.limit.is_none_or(within)
+    }
+
+    /// Whether an address is among this share of them ([`When::TokenShare`]).
+    pub fn is_of_share(&self, token: &str, share: f64) -> bool {
+        let mut hasher = self.0.hasher.build_hasher();
+        hasher.write(token.as_bytes());
+        (hasher.finish() as f64 / u64::MAX as f64) < share
     }
 
     fn rules(&self, service: Service) -> &ArcSwap<Vec<Active>> {
@@ -233,6 +256,7 @@ impl Faults {
             Service::Apns => 0,
             Service::Fcm => 1,
             Service::OAuth => 2,
+            Service::Webpush => 3,
         }]
     }
 }

@@ -1,5 +1,5 @@
-//! APNs, FCM and citizens that behave as documented, with faults on demand. For the demo, drills,
-//! tests and benchmarks, over real TLS sockets; nothing of the pipeline knows it.
+//! APNs, FCM, a Web Push service and citizens that behave as documented, with faults on demand. For
+//! the demo, drills, tests and benchmarks, over real TLS sockets; nothing of the pipeline knows it.
 
 pub mod alerts;
 mod apns;
@@ -11,4 +11,5 @@ mod metadata;
 pub mod providers;
 pub mod record;
 mod serve;
+pub mod webpush;
 mod wire;

@@ -1,12 +1,14 @@
-//! Starts the simulated APNs and FCM on loopback ports, with keys of their own, and hands out the
-//! settings that lead a sender to them.
+//! Starts the simulated APNs, FCM and Web Push service on loopback ports, with keys of their own,
+//! and hands out the settings that lead a sender to them.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use jsonwebtoken::DecodingKey;
+use rustls::ServerConfig;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -21,12 +23,16 @@ use super::fcm::{Fcm, Issued, TOKEN_PATH};
 use super::metadata;
 use super::record::{Delivered, Record};
 use super::serve::{Provider, Server, listen};
-use crate::channel::{self, apns, fcm, http2, throttle};
+use super::webpush::{Browsers, Webpush};
+use crate::channel::webpush::vapid::Key;
+use crate::channel::{self, apns, fcm, http2, throttle, webpush};
 use crate::clock::Clock;
 use crate::config::secret::Secret;
 
 const KEY_ID: &str = "SIMULATED1";
 const TEAM_ID: &str = "LOASIMTEAM";
+/// Whom the simulated push service could write to.
+const CONTACT: &str = "mailto:simulator@loa.example";
 const CLIENT_EMAIL: &str = "simulator@loa-simulated.iam.gserviceaccount.com";
 
 /// How the simulated providers behave from the start.
@@ -38,6 +44,8 @@ pub struct Options {
     pub apns_port: u16,
     /// Port of the simulated FCM on 127.0.0.1; 0: any.
     pub fcm_port: u16,
+    /// Port of the simulated Web Push service on 127.0.0.1; 0: any.
+    pub webpush_port: u16,
     /// MAX_CONCURRENT_STREAMS of new connections.
     pub max_concurrent_streams: u32,
     /// The simulated Firebase project.
@@ -56,6 +64,7 @@ impl Default for Options {
             clock: Clock::System,
             apns_port: 0,
             fcm_port: 0,
+            webpush_port: 0,
             max_concurrent_streams: 1000,
             project: "loa-simulated".to_owned(),
             topic: "vn.loa.app".to_owned(),
@@ -94,19 +103,25 @@ pub struct ApnsKey {
     pub team_id: String,
 }
 
-/// Both simulated providers, running. Dropped, they stop.
+/// All simulated providers, running. Dropped, they stop.
 #[derive(Debug)]
 pub struct Providers {
     /// The simulated APNs (both environments).
     pub apns_url: Url,
     /// The simulated FCM, with its token endpoint.
     pub fcm_url: Url,
+    /// The simulated Web Push service.
+    pub webpush_url: Url,
     /// The root to trust, PEM.
     pub ca_pem: String,
     /// For the APNs settings.
     pub apns_key: ApnsKey,
     /// For the FCM settings; its `token_uri` leads to the simulator.
     pub fcm_service_account_json: Secret,
+    /// Our VAPID key, for the Web Push settings.
+    pub webpush_key: Secret,
+    /// The browsers behind the Web Push service.
+    pub browsers: Browsers,
     /// The app's bundle id.
     pub topic: String,
     /// A push certificate with its key, PEM, for each app.
@@ -117,12 +132,14 @@ pub struct Providers {
     pub faults: Faults,
     /// What was delivered.
     pub record: Record,
+    issuer: credentials::Issuer,
+    tls: Arc<ArcSwap<ServerConfig>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Providers {
-    /// Starts both; they listen when this returns.
+    /// Starts all; they listen when this returns.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let topics = options.topics();
         let credentials = tokio::task::spawn_blocking(move || credentials::make(&topics))
@@ -132,12 +149,15 @@ impl Providers {
         let apns_socket = TcpListener::bind((Ipv4Addr::LOCALHOST, options.apns_port)).await?;
         let fcm_socket = TcpListener::bind((Ipv4Addr::LOCALHOST, options.fcm_port)).await?;
         let metadata_socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let webpush_socket = TcpListener::bind((Ipv4Addr::LOCALHOST, options.webpush_port)).await?;
         let url = |scheme: &str, socket: &TcpListener| -> Result<Url, Error> {
             let port = socket.local_addr()?.port();
             Ok(Url::parse(&format!("{scheme}://127.0.0.1:{port}")).expect("an address and a port"))
         };
         let (apns_url, fcm_url) = (url("https", &apns_socket)?, url("https", &fcm_socket)?);
         let metadata_url = url("http", &metadata_socket)?;
+        let webpush_url = url("https", &webpush_socket)?;
+        let (webpush_key, webpush) = simulated_webpush(&options, &webpush_url)?;
         let token_uri = fcm_url.join(TOKEN_PATH).expect("a path").to_string();
         let apns = simulated_apns(&options, &credentials)?;
         let fcm = simulated_fcm(&options, &credentials, &token_uri)?;
@@ -158,6 +178,9 @@ impl Providers {
         let providers = Self {
             apns_url,
             fcm_url,
+            webpush_url,
+            webpush_key,
+            browsers: webpush.browsers.clone(),
             ca_pem: credentials.ca_pem.clone(),
             apns_key: ApnsKey { pem, key_id: KEY_ID.to_owned(), team_id: TEAM_ID.to_owned() },
             fcm_service_account_json: Secret::new(account.to_string()),
@@ -166,6 +189,8 @@ impl Providers {
             metadata_url,
             faults,
             record: Record::default(),
+            issuer: credentials.issuer,
+            tls: Arc::new(ArcSwap::from_pointee(credentials.tls)),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
@@ -173,8 +198,9 @@ impl Providers {
         let issued = Arc::clone(&fcm.issued);
         let faults = providers.faults.clone();
         providers.tasks.spawn(metadata::listen(metadata_socket, issued, faults, stop));
-        providers.serve(apns_socket, Provider::Apns(apns), &credentials);
-        providers.serve(fcm_socket, Provider::Fcm(fcm), &credentials);
+        providers.serve(apns_socket, Provider::Apns(apns));
+        providers.serve(fcm_socket, Provider::Fcm(fcm));
+        providers.serve(webpush_socket, Provider::Webpush(webpush));
         Ok(providers)
     }
 
@@ -210,9 +236,27 @@ impl Providers {
         }
     }
 
-    /// Settings for both channels.
+    /// Settings that make a Web Push sender talk to this simulator.
+    pub fn webpush_settings(&self) -> webpush::Settings {
+        let host = self.webpush_url.host_str().expect("an address");
+        let port = self.webpush_url.port_or_known_default().expect("a port");
+        webpush::Settings {
+            contact: CONTACT.to_owned(),
+            key: Some(self.webpush_key.clone()),
+            private: vec![format!("{host}:{port}")],
+            http2: self.http2_settings(),
+            throttle: unlimited(),
+            ..webpush::Settings::default()
+        }
+    }
+
+    /// Settings for all channels.
     pub fn channel_settings(&self) -> channel::Settings {
-        channel::Settings { apns: Some(self.apns_settings()), fcm: Some(self.fcm_settings()) }
+        channel::Settings {
+            apns: Some(self.apns_settings()),
+            fcm: Some(self.fcm_settings()),
+            webpush: Some(self.webpush_settings()),
+        }
     }
 
     /// Everything delivered from now on. When the receiver lags by `capacity`, the providers wait
@@ -221,7 +265,21 @@ impl Providers {
         self.record.subscribe(capacity)
     }
 
-    /// Stops both and waits for their tasks; open connections end.
+    /// Gives all servers a new certificate, of the same authority or of one that nobody trusts. It
+    /// holds for new connections.
+    pub fn change_certificate(&self, trusted: bool) -> Result<(), Error> {
+        let make = || {
+            if trusted {
+                return credentials::tls(&self.issuer);
+            }
+            credentials::tls(&credentials::issuer()?)
+        };
+        let tls = make().map_err(|error| Error::Keys(error.to_string()))?;
+        self.tls.store(Arc::new(tls));
+        Ok(())
+    }
+
+    /// Stops all and waits for their tasks; open connections end.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
@@ -232,12 +290,12 @@ impl Providers {
         http2::Settings { ca_pem: Some(self.ca_pem.clone()), ..http2::Settings::default() }
     }
 
-    fn serve(&self, socket: TcpListener, provider: Provider, credentials: &Credentials) {
+    fn serve(&self, socket: TcpListener, provider: Provider) {
         let server = Arc::new(Server {
             provider,
             faults: self.faults.clone(),
             record: self.record.clone(),
-            acceptor: credentials.acceptor.clone(),
+            tls: self.tls.clone(),
             stop: self.stop.clone(),
             tasks: self.tasks.clone(),
         });
@@ -288,4 +346,16 @@ fn simulated_fcm(
             tokens: Mutex::new(HashMap::new()),
         }),
     })
+}
+
+fn simulated_webpush(options: &Options, url: &Url) -> Result<(Secret, Webpush), Error> {
+    let text = Key::generate().map_err(|error| Error::Keys(error.to_string()))?;
+    let key = Key::parse(&text).map_err(|error| Error::Keys(error.to_string()))?;
+    let webpush = Webpush {
+        clock: options.clock.clone(),
+        browsers: Browsers::new(url.clone()),
+        application_server_key: key.public().to_owned(),
+        verified: Mutex::new(HashMap::new()),
+    };
+    Ok((Secret::new(text), webpush))
 }

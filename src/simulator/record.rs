@@ -23,7 +23,7 @@ const SHARDS: usize = 64;
 pub struct Delivered {
     /// By which provider.
     pub channel: Channel,
-    /// The address's value: APNs device token, FCM token or installation id.
+    /// The address's value: APNs device token, FCM token or installation id, a browser's name.
     pub token: Box<str>,
     /// What it is about (the `loa` object, or FCM `data`); nil for a payload that is not ours.
     pub publication: PublicationId,
@@ -33,9 +33,10 @@ pub struct Delivered {
     pub action: Action,
     /// When the provider accepted it.
     pub at: Timestamp,
-    /// `apns-collapse-id`; FCM `collapse_key`, else the notification's `tag`.
+    /// `apns-collapse-id`; FCM `collapse_key`, else the notification's `tag`; Web Push `Topic`, as
+    /// the UUID it stands for.
     pub collapse_id: Option<Box<str>>,
-    /// `apns-id`; FCM's message name.
+    /// `apns-id`; FCM's message name; the id of the push message.
     pub message_id: Box<str>,
 }
 
@@ -64,8 +65,8 @@ type Shard = HashMap<Box<str>, Vec<Seen>>;
 struct Inner {
     shards: [Mutex<Shard>; SHARDS],
     hasher: std::hash::RandomState,
-    apns: AtomicU64,
-    fcm: AtomicU64,
+    /// By channel, in the order of `Channel::ALL`.
+    counts: [AtomicU64; Channel::ALL.len()],
     phones: ArcSwap<Vec<mpsc::Sender<Delivered>>>,
 }
 
@@ -74,8 +75,7 @@ impl Default for Record {
         Self(Arc::new(Inner {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: std::hash::RandomState::new(),
-            apns: AtomicU64::new(0),
-            fcm: AtomicU64::new(0),
+            counts: Default::default(),
             phones: ArcSwap::default(),
         }))
     }
@@ -117,24 +117,21 @@ impl Record {
                 shard.insert(delivered.token.clone(), vec![seen]);
             }
         }
-        match delivered.channel {
-            Channel::Fcm => self.0.fcm.fetch_add(1, Ordering::Relaxed),
-            Channel::Apns | Channel::Websocket => self.0.apns.fetch_add(1, Ordering::Relaxed),
-        };
+        self.count(delivered.channel).fetch_add(1, Ordering::Relaxed);
     }
 
     /// All deliveries, repeats included.
     pub fn total(&self) -> u64 {
-        self.of_channel(Channel::Apns) + self.of_channel(Channel::Fcm)
+        Channel::PUSH.into_iter().map(|channel| self.of_channel(channel)).sum()
     }
 
     /// The deliveries of one provider, repeats included.
     pub fn of_channel(&self, channel: Channel) -> u64 {
-        match channel {
-            Channel::Apns => self.0.apns.load(Ordering::Relaxed),
-            Channel::Fcm => self.0.fcm.load(Ordering::Relaxed),
-            Channel::Websocket => 0,
-        }
+        self.count(channel).load(Ordering::Relaxed)
+    }
+
+    fn count(&self, channel: Channel) -> &AtomicU64 {
+        &self.0.counts[channel as usize]
     }
 
     /// Addresses that got anything.
@@ -167,8 +164,7 @@ impl Record {
     /// Forgets all deliveries.
     pub fn clear(&self) {
         self.each_shard().for_each(|mut shard| shard.clear());
-        self.0.apns.store(0, Ordering::Relaxed);
-        self.0.fcm.store(0, Ordering::Relaxed);
+        self.0.counts.iter().for_each(|count| count.store(0, Ordering::Relaxed));
     }
 
     fn shard(&self, token: &str) -> MutexGuard<'_, Shard> {

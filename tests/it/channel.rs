@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
+use loa::channel::webpush::vapid::Key;
 use loa::channel::{Delivery, Prepared, Sender, http2};
 use loa::clock::Clock;
 use loa::domain::alert::Severity;
@@ -66,7 +67,13 @@ impl Bench {
     }
 
     fn address(&self, device: u64) -> PushAddress {
-        address(self.sender.channel(), device)
+        match self.sender.channel() {
+            Channel::Webpush => {
+                let name = token(Channel::Webpush, device);
+                PushAddress::Webpush(self.providers.browsers.subscription(&name))
+            }
+            phone => address(phone, device),
+        }
     }
 }
 
@@ -88,6 +95,12 @@ fn sender(
             adjust(&mut settings.http2);
             Sender::fcm(&settings, clock.clone(), stop)
         }
+        Channel::Webpush => {
+            let mut settings = providers.webpush_settings();
+            adjust(&mut settings.http2);
+            let key = Key::parse(providers.webpush_key.expose()).expect("the simulator's key");
+            Sender::webpush(&settings, key, clock.clone(), stop)
+        }
         Channel::Websocket => panic!("no push channel"),
     };
     sender.expect("the simulator's settings are right")
@@ -96,6 +109,7 @@ fn sender(
 fn token(channel: Channel, device: u64) -> String {
     match channel {
         Channel::Apns => format!("{device:064x}"),
+        Channel::Webpush => format!("simulated-{device}"),
         _ => format!("fcm:\"token\"-{device}"),
     }
 }
@@ -112,7 +126,7 @@ fn address(channel: Channel, device: u64) -> PushAddress {
     }
 }
 
-fn content() -> PushContent {
+pub(crate) fn content() -> PushContent {
     let id = Uuid::now_v7();
     PushContent {
         publication: PublicationId(id),
@@ -125,6 +139,7 @@ fn content() -> PushContent {
         body: "Nước sông dâng nhanh. Đến \"nhà văn hoá\" phường 🌊".to_owned(),
         loudness: Loudness::Critical,
         kind: None,
+        public: true,
         exercise: false,
         coarse: false,
         expires: Timestamp::now() + Duration::from_secs(3600),

@@ -16,11 +16,13 @@ mod lanes;
 mod late;
 mod ledger;
 mod path;
+mod phones;
 mod recall;
 mod recovery;
 mod registry;
 mod replies;
 mod tidy;
 mod topics;
+mod webpush;
 
 mod support;

@@ -124,7 +124,7 @@ fn assert_once(received: &Received, expected: &BTreeSet<u32>) {
 }
 
 /// The update of an alert: another text over another area.
-fn update_of(original: &str, identifier: &str, area: &str) -> String {
+pub(crate) fn update_of(original: &str, identifier: &str, area: &str) -> String {
     let part = |name: &str| {
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
         let from = original.find(&open).expect("the element") + open.len();

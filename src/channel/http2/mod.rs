@@ -15,6 +15,7 @@ mod client;
 mod connection;
 mod error;
 mod pool;
+mod public;
 mod resolve;
 mod settings;
 pub mod tls;

@@ -13,6 +13,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
+use super::public::is_public;
+
 /// An address that does not answer for so long is not waited for alone (RFC 8305 section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
@@ -31,6 +33,19 @@ pub enum Resolver {
 }
 
 impl Resolver {
+    /// The same, but finds public addresses only: for a host that a stranger chose. What is found
+    /// is what is connected, so a name that leads elsewhere a moment later gains nothing.
+    pub fn public(self) -> Self {
+        Self::Given(Arc::new(move |host, port| {
+            let resolver = self.clone();
+            Box::pin(async move {
+                let mut found = resolver.look_up(&host, port).await?;
+                found.retain(|address| is_public(address.ip()));
+                Ok(found)
+            })
+        }))
+    }
+
     async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         match self {
             Self::System => Ok(lookup_host((host, port)).await?.collect()),
@@ -162,6 +177,25 @@ mod tests {
         }
         assert!(race(vec![refuses]).await.is_err());
         assert!(race(vec![]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_not_connected_to() {
+        let (_listener, inside) = listener().await;
+        let public: SocketAddr = "142.250.199.74:443".parse().unwrap();
+        let found = Arc::new(Mutex::new(vec![inside, public]));
+        let told = found.clone();
+        let resolver = Resolver::Given(Arc::new(move |_, _| {
+            let found = told.lock().unwrap().clone();
+            Box::pin(async move { Ok(found) })
+        }));
+        let guarded = resolver.clone().public();
+        assert_eq!(guarded.look_up("a", 443).await.unwrap(), [public]);
+        found.lock().unwrap().pop();
+        let host = |resolver| Host::new("a".into(), 443, resolver, Duration::from_secs(5));
+        let refused = host(guarded).connect().await.unwrap_err().to_string();
+        assert_eq!(refused, "the name has no address");
+        assert!(host(resolver).connect().await.is_ok());
     }
 
     #[tokio::test]

@@ -71,9 +71,10 @@ impl Stage {
         let outside = Outside { clock: Clock::System, listener: None, simulated: true };
         let node = Node::start(&config, outside).await?;
         let sockets = args.websockets_per_mille;
-        let apns = (1000 - sockets) * 4 / 9;
-        let mix = Mix { apns, fcm: 1000 - sockets - apns, ..Mix::default() };
-        let population = Population::new(&node.parts.city, args.citizens, (SEED, mix));
+        let (apns, browsers) = ((1000 - sockets) * 4 / 9, (1000 - sockets) / 12);
+        let mix = Mix { apns, fcm: 1000 - sockets - browsers - apns, ..Mix::default() };
+        let population = Population::new(&node.parts.city, args.citizens, (SEED, mix))
+            .with_webpush(browsers, &providers.webpush_url);
         let key = agency(&node).await?;
         let server = Server { server: format!("http://{}", node.address), key };
         let stop = CancellationToken::new();

@@ -88,6 +88,11 @@ fn address(address: &PushAddress, found: &mut Findings) {
             let rule = "must be 1 to 4096 printable ASCII characters without blanks";
             found.unless(fits, "address.value", rule);
         }
+        PushAddress::Webpush(subscription) => {
+            for (field, rule) in subscription.broken_rules() {
+                found.unless(false, format!("address.{field}"), rule);
+            }
+        }
     }
 }
 

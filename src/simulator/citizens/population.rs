@@ -2,6 +2,7 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use url::Url;
 use uuid::Uuid;
 
 use crate::auth::device::Secret;
@@ -10,6 +11,7 @@ use crate::domain::channel::{ApnsEnvironment, Channel, FcmAddressKind, PushAddre
 use crate::domain::device::{LocationConsent, Place, Profile};
 use crate::domain::ids::{DeviceId, UnitCode};
 use crate::geofence::{City, UnitKind};
+use crate::simulator::webpush::subscription;
 use crate::store::registry::NewDevice;
 
 /// Shares of a thousand devices.
@@ -17,7 +19,7 @@ use crate::store::registry::NewDevice;
 pub struct Mix {
     /// On APNs.
     pub apns: u32,
-    /// On FCM; the rest hold a websocket.
+    /// On FCM; the rest are browsers and hold a websocket, or get Web Push.
     pub fcm: u32,
     /// With a second place.
     pub second_place: u32,
@@ -48,6 +50,8 @@ pub struct Population {
     seed: u64,
     size: u32,
     mix: Mix,
+    /// Of a thousand devices, how many are browsers with Web Push, and by which service.
+    webpush: Option<(u32, Url)>,
     /// Units with the running sum of their weights.
     units: Vec<(UnitCode, f64, Vec<Cell>)>,
 }
@@ -65,7 +69,12 @@ impl Population {
             };
             (unit.code.clone(), sum, city.cells_of(&unit.code).to_vec())
         });
-        Self { seed, size, mix, units: units.collect() }
+        Self { seed, size, mix, webpush: None, units: units.collect() }
+    }
+
+    /// The same, but of a thousand devices `share` more are browsers that a push service reaches.
+    pub fn with_webpush(self, share: u32, service: &Url) -> Self {
+        Self { webpush: Some((share, service.clone())), ..self }
     }
 
     /// How many.
@@ -83,9 +92,14 @@ impl Population {
         let channel = match self.random(index, 0).random_range(0..1000) {
             roll if roll < self.mix.apns => Channel::Apns,
             roll if roll < self.mix.apns + self.mix.fcm => Channel::Fcm,
+            roll if roll < self.mix.apns + self.mix.fcm + self.webpush_share() => Channel::Webpush,
             _ => Channel::Websocket,
         };
         Citizen { index, channel }
+    }
+
+    fn webpush_share(&self) -> u32 {
+        self.webpush.as_ref().map_or(0, |(share, _)| *share)
     }
 
     /// The device of a push address, if it is one of this population's.
@@ -169,6 +183,10 @@ impl Population {
                 PushAddress::Fcm { kind: FcmAddressKind::Fid, value: token }
             }
             Channel::Fcm => PushAddress::Fcm { kind: FcmAddressKind::Token, value: token },
+            Channel::Webpush => match &self.webpush {
+                Some((_, service)) => PushAddress::Webpush(subscription(service, &token)),
+                None => PushAddress::Websocket,
+            },
         }
     }
 
@@ -194,8 +212,10 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_people_and_tokens_lead_back() {
         let city = City::builtin("hcmc").expect("built in");
-        let one = Population::new(&city, 500, (7, Mix::default()));
-        let other = Population::new(&city, 500, (7, Mix::default()));
+        let service = Url::parse("https://push.example").expect("a URL");
+        let everyone =
+            || Population::new(&city, 500, (7, Mix::default())).with_webpush(50, &service);
+        let (one, other) = (everyone(), everyone());
         for citizen in one.citizens() {
             let device = one.device(citizen.index);
             assert_eq!(device.profile, other.device(citizen.index).profile);
@@ -203,12 +223,17 @@ mod tests {
             let found = match &device.profile.address {
                 PushAddress::Apns { token, .. } => one.by_token(token),
                 PushAddress::Fcm { value, .. } => one.by_token(value),
+                PushAddress::Webpush(to) => {
+                    one.by_token(to.endpoint.rsplit('/').next().expect("a name"))
+                }
                 PushAddress::Websocket => continue,
             };
             assert_eq!(found, Some(citizen.index));
         }
-        let sockets = one.citizens().filter(|one| one.channel == Channel::Websocket).count();
-        assert!((20..=90).contains(&sockets), "{sockets}");
+        for channel in [Channel::Websocket, Channel::Webpush] {
+            let count = one.citizens().filter(|one| one.channel == channel).count();
+            assert!((10..=45).contains(&count), "{channel}: {count}");
+        }
         assert_eq!(one.by_token("somebody"), None);
     }
 }

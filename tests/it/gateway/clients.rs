@@ -1,7 +1,7 @@
 //! Clients in other languages: Node's `ws` and `curl -N`, each cut and resumed. Nothing missing,
 //! nothing twice.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::json;
@@ -10,6 +10,7 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use super::house::{House, alert};
 use crate::support::citizen::{Citizen, within};
+use crate::support::clients::npm_package;
 
 fn start(program: &str, arguments: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut child = Command::new(program)
@@ -23,24 +24,9 @@ fn start(program: &str, arguments: &[&str]) -> (Child, Lines<BufReader<ChildStdo
     (child, lines)
 }
 
-/// The npm package `ws`, installed once below the target directory and never committed.
-async fn ws_package() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
-    let package = target.join("node_modules/ws");
-    if !package.join("package.json").exists() {
-        std::fs::create_dir_all(&target).expect("a directory");
-        let prefix = target.to_str().expect("a path in UTF-8");
-        let npm = ["install", "--no-audit", "--no-fund", "--prefix", prefix, "ws@8"];
-        let installed = Command::new("npm").args(npm).stdout(Stdio::null()).status().await;
-        let installed = installed.expect("npm is needed for this test");
-        assert!(installed.success(), "npm could not install the package ws");
-    }
-    package
-}
-
 #[tokio::test]
 async fn a_node_client_misses_nothing_over_a_cut() {
-    let ws = ws_package().await;
+    let ws = npm_package("ws").await;
     let house = House::open().await;
     let unit = house.unit(0).to_owned();
     let citizen = Citizen::register(&house.to, json!({"places": [{"unit": unit}]})).await;

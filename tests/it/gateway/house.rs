@@ -73,6 +73,7 @@ impl House {
             replies: replies.expect("replies"),
             city,
             node_key: Arc::from(&b"a node's key"[..]),
+            webpush: None,
             clock,
         };
         let life = Lifecycle::new();

@@ -10,7 +10,7 @@ use crate::support::node::{AlertXml, CENTRE};
 
 /// Every route of a node with all roles, as docs and clients know them; the description itself,
 /// `/openapi.json`, is not among them.
-const ROUTES: [(&str, &str); 30] = [
+const ROUTES: [(&str, &str); 31] = [
     ("get", "/healthz"),
     ("get", "/metrics"),
     ("get", "/readyz"),
@@ -25,6 +25,7 @@ const ROUTES: [(&str, &str); 30] = [
     ("get", "/v1/me"),
     ("get", "/v1/publications/{id}/funnel"),
     ("get", "/v1/publications/{id}/recipients"),
+    ("get", "/v1/push/vapid"),
     ("get", "/v1/stream"),
     ("get", "/v1/units"),
     ("delete", "/v1/devices/{id}"),
@@ -109,7 +110,7 @@ async fn a_node_tells_its_state() {
     let channels = ready["channels"].as_array().expect("channels");
     let names: Vec<_> =
         channels.iter().map(|one| one["channel"].as_str().expect("a name")).collect();
-    assert_eq!(names, ["apns", "fcm"]);
+    assert_eq!(names, ["apns", "fcm", "webpush"]);
     test.stop().await;
 }
 

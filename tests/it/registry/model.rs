@@ -97,8 +97,9 @@ impl Scan {
     fn begin(round: usize, shards: u16, upto: Seq) -> Self {
         let shard = (round % usize::from(shards)) as u16;
         let round = round / usize::from(shards);
-        let channel = Channel::ALL[round % 3];
-        let code = UNITS[round / 3 % UNITS.len()];
+        let channels = Channel::ALL.len();
+        let channel = Channel::ALL[round % channels];
+        let code = UNITS[round / channels % UNITS.len()];
         let range = Range { unit: unit(code), channel, shard, after: Seq(0), upto };
         Self { range, seen: BTreeMap::new() }
     }

@@ -2,6 +2,7 @@
 
 pub mod citizen;
 pub mod client;
+pub mod clients;
 pub mod damage;
 pub mod http;
 pub mod node;

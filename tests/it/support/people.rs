@@ -27,6 +27,7 @@ pub fn token(address: &PushAddress) -> Option<String> {
     match address {
         PushAddress::Apns { token, .. } => Some(token.clone()),
         PushAddress::Fcm { value, .. } => Some(value.clone()),
+        PushAddress::Webpush(to) => to.endpoint.rsplit('/').next().map(str::to_owned),
         PushAddress::Websocket => None,
     }
 }

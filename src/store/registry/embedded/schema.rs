@@ -109,6 +109,7 @@ pub fn channel_code(channel: Channel) -> u8 {
         Channel::Websocket => 0,
         Channel::Apns => 1,
         Channel::Fcm => 2,
+        Channel::Webpush => 3,
     }
 }
 
