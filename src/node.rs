@@ -181,13 +181,9 @@ type Senders = BTreeMap<Channel, Arc<Sender>>;
 fn senders(config: &Config, clock: &Clock, tasks: &Lifecycle) -> Result<Senders> {
     let mut senders = Senders::new();
     let end = CancellationToken::new();
-    if let Some(apns) = &config.channel.apns {
-        let sender = Sender::apns(apns, clock.clone(), end.child_token())?;
-        senders.insert(Channel::Apns, Arc::new(sender));
-    }
-    if let Some(fcm) = &config.channel.fcm {
-        let sender = Sender::fcm(fcm, clock.clone(), end.child_token())?;
-        senders.insert(Channel::Fcm, Arc::new(sender));
+    for sender in config.channel.open(clock, &end) {
+        let sender = sender?;
+        senders.insert(sender.channel(), Arc::new(sender));
     }
     let (all, stop) = (senders.clone(), tasks.token().clone());
     tasks.service("senders", async move {
@@ -340,6 +336,7 @@ fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
         )),
         None => None,
     };
+    let apps = config.channel.apns.as_ref().map(|apns| Arc::from(apns.served()));
     let tickets = Tickets::new(&key::derived(&key, "ticket"));
     Ok(gateway::Parts {
         bus: parts.bus.clone(),
@@ -350,6 +347,7 @@ fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
         city: Arc::clone(&parts.city),
         doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone()),
         node_key: key::derived(&key, "device").into(),
+        apns_apps: apps,
         clock: parts.clock.clone(),
     })
 }

@@ -22,6 +22,8 @@ use uuid::Uuid;
 
 use crate::measure::{Figures, Peer, measured};
 
+/// The app.
+const TOPIC: &str = "vn.loa.app";
 /// Addresses that take turns: a device's address comes from the registry, not from the sender.
 const ADDRESSES: u64 = 1024;
 
@@ -37,16 +39,19 @@ pub fn sender(peer: &Peer) -> Result<Sender> {
     let settings = apns::Settings {
         production: url.clone(),
         sandbox: url,
-        team_id: "LOATEAM123".to_owned(),
-        key_id: "LOAKEY1234".to_owned(),
-        key: Some(Secret::new(key.serialize_pem())),
+        credentials: apns::Credentials {
+            team_id: "LOATEAM123".to_owned(),
+            key_id: "LOAKEY1234".to_owned(),
+            key: Some(Secret::new(key.serialize_pem())),
+            ..apns::Credentials::default()
+        },
+        apps: vec![apns::App { bundle_id: TOPIC.to_owned(), ..apns::App::default() }],
         http2: http2::Settings {
             connections: 1,
             ca_file: Some(peer.ca.clone()),
             ..http2::Settings::default()
         },
         throttle: throttle::Settings { in_flight_min: 1000, ..throttle::Settings::default() },
-        ..apns::Settings::default()
     };
     Ok(Sender::apns(&settings, Clock::System, CancellationToken::new())?)
 }
@@ -59,6 +64,7 @@ pub fn prepared(sender: &Sender, now: Timestamp) -> Result<Prepared> {
         chain: ChainId(id),
         action: Action::Alert,
         lane: Lane::Emergency,
+        kind: None,
         severity: Severity::Severe,
         language: "vi".to_owned(),
         title: "Lũ quét: di dời ngay".to_owned(),
@@ -78,7 +84,7 @@ pub async fn send(peer: &Peer, count: u64, at_once: usize) -> Result<Figures> {
     let address = |device| PushAddress::Apns {
         token: token(device),
         environment: ApnsEnvironment::Production,
-        topic: "vn.loa.app".to_owned(),
+        topic: TOPIC.to_owned(),
     };
     let addresses: Vec<_> = (0..ADDRESSES).map(address).collect();
     let (sender, prepared, addresses) = (&sender, &prepared, &addresses);

@@ -104,6 +104,7 @@ pub fn sample() -> crate::domain::push::PushContent {
         title: "Lũ quét tại Côn Đảo".to_owned(),
         body: "Nước dâng nhanh. Di dời ngay đến \"nhà văn hoá\" 🌊".to_owned(),
         loudness: crate::domain::push::Loudness::Critical,
+        kind: None,
         exercise: false,
         coarse: true,
         expires: "2026-11-22T12:00:00Z".parse().expect("a literal instant"),

@@ -44,6 +44,7 @@ use utoipa_axum::routes;
 use crate::auth::citizen::Doorkeeper;
 use crate::bus::Bus;
 use crate::clock::Clock;
+use crate::domain::channel::ApnsEnvironment;
 use crate::gateway::deliveries::{Deliveries, Recorder};
 use crate::gateway::hub::Hub;
 use crate::gateway::hub::tail::{self, Tail};
@@ -77,6 +78,9 @@ pub struct Parts {
     pub doorkeeper: Doorkeeper,
     /// The node's own key, shared by all gateways: derives the secrets of repeated registrations.
     pub node_key: Arc<[u8]>,
+    /// The apps on Apple's phones that are served, each with its environment; `None` where this
+    /// node does not know them.
+    pub apns_apps: Option<Arc<[(String, ApnsEnvironment)]>>,
     /// The time.
     pub clock: Clock,
 }

@@ -1,5 +1,6 @@
 //! The push channels over real TLS sockets against the simulated providers.
 
+mod apps;
 mod network;
 mod outcomes;
 
@@ -123,6 +124,7 @@ fn content() -> PushContent {
         title: "Lũ quét: di dời ngay".to_owned(),
         body: "Nước sông dâng nhanh. Đến \"nhà văn hoá\" phường 🌊".to_owned(),
         loudness: Loudness::Critical,
+        kind: None,
         exercise: false,
         coarse: false,
         expires: Timestamp::now() + Duration::from_secs(3600),
@@ -130,15 +132,7 @@ fn content() -> PushContent {
 }
 
 fn reason(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Accepted => "accepted",
-        Outcome::Expired => "expired",
-        Outcome::Withdrawn => "withdrawn",
-        Outcome::Retry { reason, .. }
-        | Outcome::DeadAddress { reason, .. }
-        | Outcome::Rejected { reason }
-        | Outcome::Misconfigured { reason } => reason,
-    }
+    outcome.reason()
 }
 
 /// Waits until something holds, at most ten seconds.

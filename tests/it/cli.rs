@@ -10,7 +10,8 @@ use crate::support::node::{AlertXml, CENTRE};
 use crate::support::process::{Done, Served, eventually, path, run};
 
 /// Every command that does something.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 23] = [
+    &["channels", "check"],
     &["serve"],
     &["demo"],
     &["publish"],
@@ -58,7 +59,7 @@ fn every_command_explains_itself_with_an_example() {
         .map_while(|line| line.split_whitespace().next().map(|word| vec![word.to_owned()]))
         .filter(|command| command[0] != "help")
         .collect();
-    assert_eq!(commands.len(), 11, "{commands:?}");
+    assert_eq!(commands.len(), 12, "{commands:?}");
     for command in &COMMANDS {
         commands.push(command.iter().map(ToString::to_string).collect());
     }

@@ -71,7 +71,7 @@ async fn what_apple_refuses_becomes_its_outcome() {
             retry(RetryScope::Channel, 10, "TooManyProviderTokenUpdates"),
         ),
         (500, "InternalServerError", retry(RetryScope::Device, 1, "InternalServerError")),
-        (503, "Shutdown", retry(RetryScope::Device, 1, "Shutdown")),
+        (503, "Shutdown", retry(RetryScope::Slower, 1, "Shutdown")),
         (500, "Novelty", retry(RetryScope::Device, 1, "http_500")),
     ];
     for (status, name, expected) in rows {
@@ -91,18 +91,13 @@ async fn what_google_refuses_becomes_its_outcome() {
     let rows = [
         (400, "INVALID_ARGUMENT", named, dead("INVALID_ARGUMENT")),
         (400, "INVALID_ARGUMENT", "message.data", Outcome::Rejected { reason: "INVALID_ARGUMENT" }),
-        (
-            401,
-            "THIRD_PARTY_AUTH_ERROR",
-            "",
-            Outcome::Misconfigured { reason: "THIRD_PARTY_AUTH_ERROR" },
-        ),
+        (401, "THIRD_PARTY_AUTH_ERROR", "", Outcome::Rejected { reason: "THIRD_PARTY_AUTH_ERROR" }),
         (403, "SENDER_ID_MISMATCH", "", dead("SENDER_ID_MISMATCH")),
         (404, "UNREGISTERED", "", dead("UNREGISTERED")),
         (404, "NOT_FOUND", "", Outcome::Misconfigured { reason: "NOT_FOUND" }),
         (429, "QUOTA_EXCEEDED", "", retry(RetryScope::Channel, 60, "QUOTA_EXCEEDED")),
         (500, "INTERNAL", "", retry(RetryScope::Device, 10, "INTERNAL")),
-        (503, "UNAVAILABLE", "", retry(RetryScope::Device, 10, "UNAVAILABLE")),
+        (503, "UNAVAILABLE", "", retry(RetryScope::Slower, 10, "UNAVAILABLE")),
     ];
     for (status, code, message, expected) in rows {
         let refusal = Refusal { message: message.into(), ..Refusal::new(status, code) };
@@ -197,7 +192,7 @@ async fn wrong_credentials_are_found_out() {
     let ours = Providers::start(Options::default()).await.expect("it starts");
     let theirs = Providers::start(Options::default()).await.expect("it starts");
     let mut settings = ours.apns_settings();
-    settings.key = Some(theirs.apns_key.pem.clone());
+    settings.credentials.key = Some(theirs.apns_key.pem.clone());
     let sender = Sender::apns(&settings, Clock::System, CancellationToken::new()).expect("opens");
     let content = content();
     let prepared = sender.prepare(&content).expect("it fits");

@@ -250,6 +250,7 @@ fn content(now: Timestamp) -> PushContent {
         chain: ChainId(id),
         action: Action::Alert,
         lane: Lane::Emergency,
+        kind: None,
         severity: Severity::Severe,
         language: "vi".to_owned(),
         title: "Lũ quét: di dời ngay".to_owned(),
