@@ -33,6 +33,11 @@ impl Payload {
         &self.recall
     }
 
+    /// The JSON in every style.
+    pub fn bodies(&self) -> impl Iterator<Item = &Bytes> {
+        self.forms.iter().map(|form| &form.body)
+    }
+
     /// Renders a push in every style.
     pub fn render(content: &PushContent, styles: &[Style]) -> Result<Self, Error> {
         let forms: Result<Vec<Form>, Error> =
