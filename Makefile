@@ -13,9 +13,9 @@ export LOA_CLIENTS := $(abspath $(TARGET))/clients
 # As in `make demo ARGS="--citizens 5000 --once"`.
 ARGS ?=
 # The parts first; `city` measures the whole paths and prints the table at the end.
-BENCHES := geofence registry bus city
+BENCHES := geofence registry bus push city
 
-.PHONY: help demo test bench check clean
+.PHONY: help demo test chaos bench check clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -28,6 +28,10 @@ demo: ## a node with 20,000 simulated citizens, alerts, and the funnel live (ARG
 test: ## every test, with all it needs
 	@deploy/setup.sh test
 	cargo test --locked $(ARGS)
+
+chaos: ## the fault matrix with 100,000 devices a scenario, and its table
+	@deploy/setup.sh test
+	LOA_FULL=1 cargo test --locked --profile demo --test it phones:: -- --nocapture --test-threads 1
 
 bench: ## what the README quotes: one table, and target/bench/summary.json (ARGS="city")
 	@deploy/setup.sh build

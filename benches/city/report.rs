@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::Value;
 
 /// One measured figure.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -77,11 +78,30 @@ impl Table {
         let path = target().join("bench").join("summary.json");
         let dir = path.parent().context("a file is in a directory")?;
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-        let text = serde_json::to_string_pretty(&self.0)?;
+        let text = serde_json::to_string_pretty(&self.beside_others(&path)?)?;
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
         println!("written to {}", path.display());
         Ok(())
     }
+
+    /// These rows after those that the file holds of other groups (what a name begins with).
+    fn beside_others(&self, path: &Path) -> Result<Vec<Value>> {
+        let earlier = std::fs::read(path).unwrap_or_else(|_| b"[]".to_vec());
+        let mut rows: Vec<Value> = serde_json::from_slice(&earlier).unwrap_or_default();
+        let is_new = |row: &Value| {
+            let name = row["bench"].as_str().unwrap_or_default();
+            self.0.iter().any(|new| group(&new.bench) == group(name))
+        };
+        rows.retain(|row| !is_new(row));
+        for row in &self.0 {
+            rows.push(serde_json::to_value(row)?);
+        }
+        Ok(rows)
+    }
+}
+
+fn group(bench: &str) -> &str {
+    bench.split(':').next().unwrap_or(bench)
 }
 
 fn line(row: &Row) -> String {
@@ -135,4 +155,15 @@ pub fn quantile(values: &mut [f64], share: f64) -> f64 {
 /// The middle value.
 pub fn median(values: &mut [f64]) -> f64 {
     quantile(values, 0.5)
+}
+
+/// CPU seconds of this process's live threads, to the nanosecond.
+pub fn cpu_seconds() -> Result<f64> {
+    let mut nanos = 0.0;
+    for task in std::fs::read_dir("/proc/self/task")? {
+        // A thread may end meanwhile.
+        let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        nanos += text.split(' ').next().context("a number")?.parse::<f64>()?;
+    }
+    Ok(nanos / 1e9)
 }

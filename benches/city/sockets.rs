@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use crate::report::{Row, Table, median};
+use crate::report::{Row, Table, cpu_seconds, median};
 use crate::stage::{Heat, Stage};
 
 const SOCKETS: u32 = 2_000;
@@ -81,17 +81,6 @@ pub async fn run(table: &mut Table) -> Result<()> {
 async fn line(lines: &mut Lines<BufReader<ChildStdout>>) -> Result<String> {
     let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
     line.context("the clients took too long")??.context("the clients ended")
-}
-
-/// CPU seconds of this process's live threads, to the nanosecond.
-fn cpu_seconds() -> Result<f64> {
-    let mut nanos = 0.0;
-    for task in std::fs::read_dir("/proc/self/task")? {
-        // A thread may end meanwhile.
-        let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
-        nanos += text.split(' ').next().context("a number")?.parse::<f64>()?;
-    }
-    Ok(nanos / 1e9)
 }
 
 /// Holds the sockets, and writes a line for each publication that all of them have got: its id,

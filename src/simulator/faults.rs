@@ -40,6 +40,8 @@ pub enum When {
 pub enum Then {
     /// An answer other than 200.
     Refuse(Refusal),
+    /// Such an answer's status, then RST_STREAM with this code instead of its body.
+    Torn(Refusal, u32),
     /// The usual answer, so much later.
     Slow(Duration),
     /// RST_STREAM with this code (RFC 9113 section 7), unprocessed.
@@ -120,6 +122,7 @@ struct Inner {
     limits: watch::Sender<Limits>,
     met: AtomicU64,
     connections: AtomicU64,
+    broken_handshakes: AtomicU64,
     peak_streams: AtomicU64,
     hasher: std::hash::RandomState,
     /// Second of the epoch and what it used of the quota.
@@ -140,6 +143,7 @@ impl Faults {
             limits: watch::Sender::new(limits),
             met: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            broken_handshakes: AtomicU64::new(0),
             peak_streams: AtomicU64::new(0),
             hasher: std::hash::RandomState::new(),
             used: std::sync::Mutex::default(),
@@ -174,6 +178,11 @@ impl Faults {
         self.0.connections.load(Ordering::Relaxed)
     }
 
+    /// How many TLS handshakes a client broke off.
+    pub fn broken_handshakes(&self) -> u64 {
+        self.0.broken_handshakes.load(Ordering::Relaxed)
+    }
+
     /// The most requests that were open at once on one connection since the last call.
     pub fn take_peak_streams(&self) -> u64 {
         self.0.peak_streams.swap(0, Ordering::Relaxed)
@@ -185,6 +194,10 @@ impl Faults {
 
     pub(super) fn connected(&self) {
         self.0.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn broke_off(&self) {
+        self.0.broken_handshakes.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn streams(&self, open: u64) {
@@ -218,14 +231,17 @@ impl Faults {
             }
             When::Share(share) => rand::random::<f64>() < *share,
             When::Token(wanted) => wanted == token,
-            When::TokenShare(share) => {
-                let mut hasher = self.0.hasher.build_hasher();
-                hasher.write(token.as_bytes());
-                (hasher.finish() as f64 / u64::MAX as f64) < *share
-            }
+            When::TokenShare(share) => self.is_of_share(token, *share),
         };
         let within = |limit| active.met.fetch_add(1, Ordering::Relaxed) < limit;
         meets && active.rule.limit.is_none_or(within)
+    }
+
+    /// Whether an address is among this share of them ([`When::TokenShare`]).
+    pub fn is_of_share(&self, token: &str, share: f64) -> bool {
+        let mut hasher = self.0.hasher.build_hasher();
+        hasher.write(token.as_bytes());
+        (hasher.finish() as f64 / u64::MAX as f64) < share
     }
 
     fn rules(&self, service: Service) -> &ArcSwap<Vec<Active>> {

@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use jsonwebtoken::DecodingKey;
+use rustls::ServerConfig;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -117,6 +119,8 @@ pub struct Providers {
     pub faults: Faults,
     /// What was delivered.
     pub record: Record,
+    issuer: credentials::Issuer,
+    tls: Arc<ArcSwap<ServerConfig>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -166,6 +170,8 @@ impl Providers {
             metadata_url,
             faults,
             record: Record::default(),
+            issuer: credentials.issuer,
+            tls: Arc::new(ArcSwap::from_pointee(credentials.tls)),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
@@ -173,8 +179,8 @@ impl Providers {
         let issued = Arc::clone(&fcm.issued);
         let faults = providers.faults.clone();
         providers.tasks.spawn(metadata::listen(metadata_socket, issued, faults, stop));
-        providers.serve(apns_socket, Provider::Apns(apns), &credentials);
-        providers.serve(fcm_socket, Provider::Fcm(fcm), &credentials);
+        providers.serve(apns_socket, Provider::Apns(apns));
+        providers.serve(fcm_socket, Provider::Fcm(fcm));
         Ok(providers)
     }
 
@@ -221,6 +227,20 @@ impl Providers {
         self.record.subscribe(capacity)
     }
 
+    /// Gives both servers a new certificate, of the same authority or of one that nobody trusts. It
+    /// holds for new connections.
+    pub fn change_certificate(&self, trusted: bool) -> Result<(), Error> {
+        let make = || {
+            if trusted {
+                return credentials::tls(&self.issuer);
+            }
+            credentials::tls(&credentials::issuer()?)
+        };
+        let tls = make().map_err(|error| Error::Keys(error.to_string()))?;
+        self.tls.store(Arc::new(tls));
+        Ok(())
+    }
+
     /// Stops both and waits for their tasks; open connections end.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -232,12 +252,12 @@ impl Providers {
         http2::Settings { ca_pem: Some(self.ca_pem.clone()), ..http2::Settings::default() }
     }
 
-    fn serve(&self, socket: TcpListener, provider: Provider, credentials: &Credentials) {
+    fn serve(&self, socket: TcpListener, provider: Provider) {
         let server = Arc::new(Server {
             provider,
             faults: self.faults.clone(),
             record: self.record.clone(),
-            acceptor: credentials.acceptor.clone(),
+            tls: self.tls.clone(),
             stop: self.stop.clone(),
             tasks: self.tasks.clone(),
         });

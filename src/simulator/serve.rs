@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use h2::server::{self, SendResponse};
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use rustls::ServerConfig;
 use tokio::io::BufWriter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
@@ -27,6 +29,8 @@ const BODY_MAX_BYTES: usize = 64 * 1024;
 /// Lets many requests in before the peer must hear that there is room.
 const RECEIVE_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// Within this time what was handed to `h2` is on the wire.
+const HEAD_GOES_OUT: Duration = Duration::from_millis(5);
 /// A stalled connection is forgotten after this; no client waits longer.
 const STALL_MAX: Duration = Duration::from_secs(120);
 
@@ -88,7 +92,7 @@ pub struct Server {
     pub provider: Provider,
     pub faults: Faults,
     pub record: Record,
-    pub acceptor: TlsAcceptor,
+    pub tls: Arc<ArcSwap<ServerConfig>>,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,
 }
@@ -119,15 +123,18 @@ struct Control {
 
 async fn connection(tcp: TcpStream, server: Arc<Server>) {
     let Ok(()) = tcp.set_nodelay(true) else { return };
-    let Ok(tls) = server.acceptor.accept(tcp).await else { return };
+    let acceptor = TlsAcceptor::from(server.tls.load_full());
+    let Ok(tls) = acceptor.accept(tcp).await else { return server.faults.broke_off() };
     let certificate = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let certificate_of = certificate.and_then(|one| bundle_id(one)).map(Into::into);
     let injector = Injector::default();
     let wire = Wire::new(BufWriter::with_capacity(WRITE_BUFFER_BYTES, tls), injector.clone());
     let mut limits = server.faults.limits();
     let streams = limits.borrow_and_update().max_concurrent_streams;
+    // Said beside `h2`, which would hold a connection to the limit of its beginning.
+    injector.max_concurrent_streams(streams);
     let mut builder = server::Builder::new();
-    builder.max_concurrent_streams(streams).initial_connection_window_size(RECEIVE_WINDOW_BYTES);
+    builder.initial_connection_window_size(RECEIVE_WINDOW_BYTES);
     let Ok(mut http) = builder.handshake::<_, Bytes>(wire).await else { return };
     server.faults.connected();
     let control = Arc::new(Control { certificate_of, ..Control::default() });
@@ -197,6 +204,10 @@ async fn handle(
             reply = server.provider.refuse(refusal, service);
             delivered = None;
         }
+        Some(Then::Torn(refusal, code)) => {
+            let reply = server.provider.refuse(refusal, service);
+            return torn(respond, reply, Reason::from(*code)).await;
+        }
         Some(Then::Slow(late)) => sleep(*late).await,
         Some(Then::Reset(code)) => return respond.send_reset(Reason::from(*code)),
         Some(Then::CutBefore) => return control.cut.cancel(),
@@ -237,14 +248,27 @@ async fn read(mut body: RecvStream) -> Option<Bytes> {
 
 /// The peer may be gone, or have lost interest in the stream: nothing more to do then.
 fn answer(mut respond: SendResponse<Bytes>, reply: Reply) {
-    let mut response = Response::new(());
-    *response.status_mut() =
-        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    *response.headers_mut() = reply.headers;
     let empty = reply.body.is_empty();
-    if let Ok(mut stream) = respond.send_response(response, empty)
+    if let Ok(mut stream) = respond.send_response(head(reply.status, reply.headers), empty)
         && !empty
     {
         let _ = stream.send_data(reply.body, true);
     }
+}
+
+/// Only the head of an answer.
+async fn torn(mut respond: SendResponse<Bytes>, reply: Reply, code: Reason) {
+    if let Ok(mut stream) = respond.send_response(head(reply.status, reply.headers), false) {
+        // `h2` drops a head that is still in its buffer when the stream is reset.
+        sleep(HEAD_GOES_OUT).await;
+        stream.send_reset(code);
+    }
+}
+
+fn head(status: u16, headers: HeaderMap) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.headers_mut() = headers;
+    response
 }

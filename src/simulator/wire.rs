@@ -95,8 +95,7 @@ impl<T> Wire<T> {
             let Some(head) = self.raw.get(..HEAD_BYTES) else { return };
             let len = (&head[..3]).get_uint(3) as usize;
             let ack = len == 0 && head[3] == SETTINGS && head[4] & ACK != 0;
-            // Acknowledgements come in order; ours may come before one of `h2`'s own only in the
-            // handshake, when nothing was slipped in yet.
+            // As many as were slipped in; `h2` looks for the rest, whichever they are.
             if ack && self.injector.swallow_ack() {
                 self.raw.advance(HEAD_BYTES);
                 continue;

@@ -16,6 +16,7 @@ mod lanes;
 mod late;
 mod ledger;
 mod path;
+mod phones;
 mod recall;
 mod recovery;
 mod registry;

@@ -33,6 +33,11 @@ impl Payload {
         &self.recall
     }
 
+    /// The JSON in the channel's first style, for looking at.
+    pub fn body(&self) -> &Bytes {
+        &self.forms[0].body
+    }
+
     /// Renders a push in every style.
     pub fn render(content: &PushContent, styles: &[Style]) -> Result<Self, Error> {
         let forms: Result<Vec<Form>, Error> =
