@@ -28,7 +28,7 @@ pub async fn send(peer: &Peer, count: u64, at_once: usize) -> Result<Figures> {
     let Prepared::Apns(payload) = ours::prepared(&ours::sender(peer)?, now)? else {
         bail!("a push of another channel");
     };
-    let body = payload.body().clone();
+    let body = payload.bodies().next().context("a body")?.clone();
     let settings = http2::Settings { ca_file: Some(peer.ca.clone()), ..http2::Settings::default() };
     let tls = http2::tls::config(&settings, None)?;
     let http = connect(peer.port, TlsConnector::from(Arc::clone(&tls))).await?;

@@ -22,6 +22,8 @@ use uuid::Uuid;
 
 use crate::measure::{Figures, Peer, measured};
 
+/// The app.
+const TOPIC: &str = "vn.loa.app";
 /// Addresses that take turns: a device's address comes from the registry, not from the sender.
 const ADDRESSES: u64 = 1024;
 
@@ -43,7 +45,7 @@ pub fn sender(peer: &Peer) -> Result<Sender> {
             key: Some(Secret::new(key.serialize_pem())),
             ..apns::Credentials::default()
         },
-        apps: vec![apns::App { bundle_id: "vn.loa.app".to_owned(), ..apns::App::default() }],
+        apps: vec![apns::App { bundle_id: TOPIC.to_owned(), ..apns::App::default() }],
         http2: http2::Settings {
             connections: 1,
             ca_file: Some(peer.ca.clone()),
@@ -62,12 +64,12 @@ pub fn prepared(sender: &Sender, now: Timestamp) -> Result<Prepared> {
         chain: ChainId(id),
         action: Action::Alert,
         lane: Lane::Emergency,
+        kind: None,
         severity: Severity::Severe,
         language: "vi".to_owned(),
         title: "Lũ quét: di dời ngay".to_owned(),
         body: "Nước sông dâng nhanh. Đến nhà văn hoá phường.".to_owned(),
         loudness: Loudness::TimeSensitive,
-        kind: None,
         exercise: false,
         coarse: false,
         expires: now + Duration::from_secs(3600),
@@ -82,7 +84,7 @@ pub async fn send(peer: &Peer, count: u64, at_once: usize) -> Result<Figures> {
     let address = |device| PushAddress::Apns {
         token: token(device),
         environment: ApnsEnvironment::Production,
-        topic: "vn.loa.app".to_owned(),
+        topic: TOPIC.to_owned(),
     };
     let addresses: Vec<_> = (0..ADDRESSES).map(address).collect();
     let (sender, prepared, addresses) = (&sender, &prepared, &addresses);

@@ -142,7 +142,7 @@ fn unsent(after: Duration, reason: &'static str) -> Outcome {
 fn load(outcome: &Outcome) -> Load {
     match outcome {
         Outcome::Accepted | Outcome::DeadAddress { .. } | Outcome::Rejected { .. } => Load::Borne,
-        Outcome::Retry { scope: RetryScope::Channel, .. }
+        Outcome::Retry { scope: RetryScope::Channel | RetryScope::Slower, .. }
         | Outcome::Retry { arrival: Arrival::Possible, .. } => Load::Strained,
         Outcome::Retry { .. }
         | Outcome::Misconfigured { .. }

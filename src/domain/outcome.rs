@@ -76,6 +76,8 @@ impl Outcome {
 pub enum RetryScope {
     /// This device only.
     Device,
+    /// This device; and the channel sends less at once: the server says that it is overloaded.
+    Slower,
     /// Everything on this channel: the provider asked all of us to slow down.
     Channel,
 }

@@ -32,10 +32,10 @@ pub struct Credentials {
     pub google: KeyPair,
 }
 
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
 /// `userId`, where Apple's push certificates name their app.
 const USER_ID: [u64; 7] = [0, 9, 2342, 19_200_300, 100, 1, 1];
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Makes everything, with a push certificate for each app; the RSA key takes some hundred
 /// milliseconds.
@@ -45,10 +45,10 @@ pub fn make(topics: &[String]) -> Result<Credentials, Error> {
     Ok(Credentials {
         tls: tls(&issuer)?,
         ca_pem: issuer.pem(),
-        certificates: certificates.collect::<Result<_, _>>()?,
-        issuer,
         apns: KeyPair::generate()?,
+        certificates: certificates.collect::<Result<_, _>>()?,
         google: KeyPair::generate_for(&PKCS_RSA_SHA256)?,
+        issuer,
     })
 }
 
@@ -82,11 +82,14 @@ pub fn tls(issuer: &Issuer) -> Result<ServerConfig, Error> {
     Ok(tls)
 }
 
-fn push_certificate(topic: &str, issuer: &Issuer) -> Result<String, Error> {
+fn push_certificate(
+    topic: &str,
+    ca: &CertifiedIssuer<'_, KeyPair>,
+) -> Result<String, rcgen::Error> {
     let mut params = CertificateParams::default();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     params.distinguished_name.push(DnType::CommonName, format!("Apple Push Services: {topic}"));
     params.distinguished_name.push(DnType::CustomDnType(USER_ID.to_vec()), topic);
     let key = KeyPair::generate()?;
-    Ok(params.signed_by(&key, issuer)?.pem() + &key.serialize_pem())
+    Ok(params.signed_by(&key, ca)?.pem() + &key.serialize_pem())
 }

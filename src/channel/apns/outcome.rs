@@ -70,7 +70,7 @@ enum Verdict {
     Wait(RetryScope, Duration),
 }
 
-use RetryScope::{Channel, Device};
+use RetryScope::{Channel, Device, Slower};
 use Verdict::{Dead, Misconfigured, Reject, Wait};
 
 /// Reasons Apple documents, with the status they come with.
@@ -106,8 +106,8 @@ const TABLE: &[(u16, &str, Verdict)] = &[
     (429, "TooManyProviderTokenUpdates", Wait(Channel, TOKEN_WAIT)),
     (429, "TooManyRequests", Wait(Device, DEVICE_WAIT)),
     (500, "InternalServerError", Wait(Device, SERVER_WAIT)),
-    (503, "ServiceUnavailable", Wait(Device, SERVER_WAIT)),
-    (503, "Shutdown", Wait(Device, SERVER_WAIT)),
+    (503, "ServiceUnavailable", Wait(Slower, SERVER_WAIT)),
+    (503, "Shutdown", Wait(Slower, SERVER_WAIT)),
 ];
 
 /// What the status alone says.
@@ -122,7 +122,7 @@ fn by_status(status: u16) -> (&'static str, Verdict) {
         413 => ("http_413", Reject),
         429 => ("http_429", Wait(Device, DEVICE_WAIT)),
         500 => ("http_500", Wait(Device, SERVER_WAIT)),
-        503 => ("http_503", Wait(Device, SERVER_WAIT)),
+        503 => ("http_503", Wait(Slower, SERVER_WAIT)),
         501 | 502 | 504..=599 => ("http_5xx", Wait(Device, SERVER_WAIT)),
         other if other / 100 == 4 => ("http_4xx", Reject),
         _ => ("http_unexpected", Reject),

@@ -33,9 +33,9 @@ impl Payload {
         &self.recall
     }
 
-    /// The JSON in the channel's first style, for looking at.
-    pub fn body(&self) -> &Bytes {
-        &self.forms[0].body
+    /// The JSON in every style.
+    pub fn bodies(&self) -> impl Iterator<Item = &Bytes> {
+        self.forms.iter().map(|form| &form.body)
     }
 
     /// Renders a push in every style.

@@ -170,7 +170,10 @@ pub fn outcome(reply: &Reply) -> Outcome {
         Misconfigured => Outcome::Misconfigured { reason },
         Quota => wait(asked.unwrap_or(QUOTA_WAIT), device_unless(!reply.target_quota)),
         ServerFault => wait(asked.unwrap_or_default().max(SERVER_WAIT), RetryScope::Device),
-        Overload => wait(asked.unwrap_or(SERVER_WAIT), device_unless(asked.is_some())),
+        Overload => match asked {
+            Some(wish) => wait(wish, RetryScope::Channel),
+            None => wait(SERVER_WAIT, RetryScope::Slower),
+        },
     }
 }
 

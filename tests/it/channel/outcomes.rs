@@ -71,7 +71,7 @@ async fn what_apple_refuses_becomes_its_outcome() {
             retry(RetryScope::Channel, 10, "TooManyProviderTokenUpdates"),
         ),
         (500, "InternalServerError", retry(RetryScope::Device, 1, "InternalServerError")),
-        (503, "Shutdown", retry(RetryScope::Device, 1, "Shutdown")),
+        (503, "Shutdown", retry(RetryScope::Slower, 1, "Shutdown")),
         (500, "Novelty", retry(RetryScope::Device, 1, "http_500")),
     ];
     for (status, name, expected) in rows {
@@ -97,7 +97,7 @@ async fn what_google_refuses_becomes_its_outcome() {
         (404, "NOT_FOUND", "", Outcome::Misconfigured { reason: "NOT_FOUND" }),
         (429, "QUOTA_EXCEEDED", "", retry(RetryScope::Channel, 60, "QUOTA_EXCEEDED")),
         (500, "INTERNAL", "", retry(RetryScope::Device, 10, "INTERNAL")),
-        (503, "UNAVAILABLE", "", retry(RetryScope::Device, 10, "UNAVAILABLE")),
+        (503, "UNAVAILABLE", "", retry(RetryScope::Slower, 10, "UNAVAILABLE")),
     ];
     for (status, code, message, expected) in rows {
         let refusal = Refusal { message: message.into(), ..Refusal::new(status, code) };

@@ -58,8 +58,8 @@ fn every_row_of_the_facts_gives_its_outcome() {
         (429, "TooManyRequests", wait(Device, 30, "TooManyRequests")),
         (429, "TooManyProviderTokenUpdates", wait(Channel, 10, "TooManyProviderTokenUpdates")),
         (500, "InternalServerError", wait(Device, 1, "InternalServerError")),
-        (503, "ServiceUnavailable", wait(Device, 1, "ServiceUnavailable")),
-        (503, "Shutdown", wait(Device, 1, "Shutdown")),
+        (503, "ServiceUnavailable", wait(Slower, 1, "ServiceUnavailable")),
+        (503, "Shutdown", wait(Slower, 1, "Shutdown")),
     ];
     for (status, reason, expected) in rows {
         assert_eq!(judge(status, reason), expected, "{status} {reason}");
@@ -74,7 +74,7 @@ fn a_reason_nobody_knows_is_judged_by_its_status() {
     assert_eq!(judge(410, ""), Outcome::DeadAddress { reason: "http_410", since: None });
     assert_eq!(judge(429, "BrandNew"), wait(Device, 30, "http_429"));
     assert_eq!(judge(500, "BrandNew"), wait(Device, 1, "http_500"));
-    assert_eq!(judge(503, ""), wait(Device, 1, "http_503"));
+    assert_eq!(judge(503, ""), wait(Slower, 1, "http_503"));
     assert_eq!(judge(502, ""), wait(Device, 1, "http_5xx"));
     assert_eq!(judge(421, ""), Outcome::Rejected { reason: "http_4xx" });
     assert_eq!(judge(204, ""), Outcome::Rejected { reason: "http_unexpected" });
@@ -107,7 +107,7 @@ fn the_providers_wish_is_kept_and_503_with_one_slows_the_channel() {
 fn bodies_that_are_no_json_only_lack_a_reason() {
     for body in [&b""[..], b"<html>", b"[]", b"{\"reason\":7}"] {
         let reply = Reply::read(StatusCode::SERVICE_UNAVAILABLE, body, None);
-        assert_eq!(outcome(&reply), wait(Device, 1, "http_503"));
+        assert_eq!(outcome(&reply), wait(Slower, 1, "http_503"));
     }
 }
 

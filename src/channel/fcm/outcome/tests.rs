@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use RetryScope::{Channel, Device};
+use RetryScope::{Channel, Device, Slower};
 
 const FCM_ERROR: &str = "type.googleapis.com/google.firebase.fcm.v1.FcmError";
 const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
@@ -42,7 +42,7 @@ fn every_row_of_the_facts_gives_its_outcome() {
         (429, "QUOTA_EXCEEDED", Some(7), wait(Channel, 7, "QUOTA_EXCEEDED")),
         (500, "INTERNAL", None, wait(Device, 10, "INTERNAL")),
         (500, "INTERNAL", Some(3), wait(Device, 10, "INTERNAL")),
-        (503, "UNAVAILABLE", None, wait(Device, 10, "UNAVAILABLE")),
+        (503, "UNAVAILABLE", None, wait(Slower, 10, "UNAVAILABLE")),
         (503, "UNAVAILABLE", Some(30), wait(Channel, 30, "UNAVAILABLE")),
     ];
     for (status, code, retry_after, expected) in rows {
@@ -95,7 +95,7 @@ fn a_code_nobody_knows_is_judged_by_its_status() {
         (429, wait(Channel, 60, "http_429")),
         (500, wait(Device, 10, "http_500")),
         (502, wait(Device, 10, "http_5xx")),
-        (503, wait(Device, 10, "http_503")),
+        (503, wait(Slower, 10, "http_503")),
         (302, Outcome::Rejected { reason: "http_unexpected" }),
     ];
     for (status, expected) in rows {
@@ -104,7 +104,7 @@ fn a_code_nobody_knows_is_judged_by_its_status() {
     }
     // A dead-address code under another status does not kill the address.
     let odd = outcome(&reply(503, &coded("UNREGISTERED"), None));
-    assert_eq!(odd, wait(Device, 10, "http_503"));
+    assert_eq!(odd, wait(Slower, 10, "http_503"));
 }
 
 #[test]
