@@ -13,6 +13,9 @@ const ATTEMPTS: &str = "loa_attempts_total";
 const RECEIPTS: &str = "loa_receipts_total";
 const CONNECTIONS: &str = "loa_gateway_connections";
 const LAG: &str = "loa_bus_lag_records";
+const ADDRESSES_REMOVED: &str = "loa_addresses_removed_total";
+const REMOVAL_PAUSED: &str = "loa_removal_paused";
+const TOPIC_POSTS: &str = "loa_topic_posts_total";
 const ROUTE_SECONDS: &str = "loa_route_seconds";
 const PUSH_LIMIT: &str = "loa_push_limit";
 const PUSH_IN_FLIGHT: &str = "loa_push_in_flight";
@@ -28,6 +31,9 @@ pub fn describe() {
     describe_counter!(RECEIPTS, "Receipts counted for the first time.");
     describe_gauge!(CONNECTIONS, "Open websockets and event streams.");
     describe_gauge!(LAG, "Records a consumer group has not committed, by group and topic.");
+    describe_counter!(ADDRESSES_REMOVED, "Dead addresses taken from devices, by channel.");
+    describe_gauge!(REMOVAL_PAUSED, "Apps whose dead addresses are implausibly many, by channel.");
+    describe_counter!(TOPIC_POSTS, "Posts to units' FCM topics, by outcome; no device is counted.");
     describe_gauge!(PUSH_LIMIT, "Pushes that may be in flight now, by channel.");
     describe_gauge!(PUSH_IN_FLIGHT, "Pushes in flight, by channel.");
     describe_gauge!(PUSH_WAITING, "Pushes that wait for the throttle, by channel.");
@@ -58,6 +64,21 @@ pub fn attempts(channel: Channel, lane: Lane, outcome: &'static str, count: u64)
         "channel" => channel.as_str(), "lane" => lane.as_str(), "outcome" => outcome
     )
     .increment(count);
+}
+
+/// Dead addresses were taken from their devices.
+pub fn addresses_removed(channel: Channel, count: usize) {
+    counter!(ADDRESSES_REMOVED, "channel" => channel.as_str()).increment(count as u64);
+}
+
+/// Apps and environments of a channel whose dead addresses are not believed.
+pub fn removal_paused(channel: Channel, groups: usize) {
+    gauge!(REMOVAL_PAUSED, "channel" => channel.as_str()).set(groups as f64);
+}
+
+/// A unit's topic was posted to.
+pub fn topic_post(outcome: &'static str) {
+    counter!(TOPIC_POSTS, "outcome" => outcome).increment(1);
 }
 
 /// Receipts said something new.

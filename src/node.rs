@@ -182,13 +182,9 @@ type Senders = BTreeMap<Channel, Arc<Sender>>;
 fn senders(config: &Config, clock: &Clock, tasks: &Lifecycle) -> Result<Senders> {
     let mut senders = Senders::new();
     let end = CancellationToken::new();
-    if let Some(apns) = &config.channel.apns {
-        let sender = Sender::apns(apns, clock.clone(), end.child_token())?;
-        senders.insert(Channel::Apns, Arc::new(sender));
-    }
-    if let Some(fcm) = &config.channel.fcm {
-        let sender = Sender::fcm(fcm, clock.clone(), end.child_token())?;
-        senders.insert(Channel::Fcm, Arc::new(sender));
+    for sender in config.channel.open(clock, &end) {
+        let sender = sender?;
+        senders.insert(sender.channel(), Arc::new(sender));
     }
     if let Some(webpush) = &config.channel.webpush {
         let key = key::vapid(webpush, &config.node.data_dir)?;
@@ -346,6 +342,7 @@ fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
         )),
         None => None,
     };
+    let apps = config.channel.apns.as_ref().map(|apns| Arc::from(apns.served()));
     let tickets = Tickets::new(&key::derived(&key, "ticket"));
     Ok(gateway::Parts {
         bus: parts.bus.clone(),
@@ -357,6 +354,7 @@ fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
         doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone()),
         node_key: key::derived(&key, "device").into(),
         webpush: offer(config)?,
+        apns_apps: apps,
         clock: parts.clock.clone(),
     })
 }

@@ -30,7 +30,7 @@ pub async fn send(peer: &Peer, count: u64, at_once: usize) -> Result<Figures> {
     };
     let body = payload.body().clone();
     let settings = http2::Settings { ca_file: Some(peer.ca.clone()), ..http2::Settings::default() };
-    let tls = http2::tls::config(&settings)?;
+    let tls = http2::tls::config(&settings, None)?;
     let http = connect(peer.port, TlsConnector::from(Arc::clone(&tls))).await?;
     let mut bearer = HeaderValue::try_from(format!("bearer {}", "a".repeat(BEARER_BYTES)))?;
     bearer.set_sensitive(true);

@@ -37,16 +37,19 @@ pub fn sender(peer: &Peer) -> Result<Sender> {
     let settings = apns::Settings {
         production: url.clone(),
         sandbox: url,
-        team_id: "LOATEAM123".to_owned(),
-        key_id: "LOAKEY1234".to_owned(),
-        key: Some(Secret::new(key.serialize_pem())),
+        credentials: apns::Credentials {
+            team_id: "LOATEAM123".to_owned(),
+            key_id: "LOAKEY1234".to_owned(),
+            key: Some(Secret::new(key.serialize_pem())),
+            ..apns::Credentials::default()
+        },
+        apps: vec![apns::App { bundle_id: "vn.loa.app".to_owned(), ..apns::App::default() }],
         http2: http2::Settings {
             connections: 1,
             ca_file: Some(peer.ca.clone()),
             ..http2::Settings::default()
         },
         throttle: throttle::Settings { in_flight_min: 1000, ..throttle::Settings::default() },
-        ..apns::Settings::default()
     };
     Ok(Sender::apns(&settings, Clock::System, CancellationToken::new())?)
 }
@@ -64,6 +67,8 @@ pub fn prepared(sender: &Sender, now: Timestamp) -> Result<Prepared> {
         title: "Lũ quét: di dời ngay".to_owned(),
         body: "Nước sông dâng nhanh. Đến nhà văn hoá phường.".to_owned(),
         loudness: Loudness::TimeSensitive,
+        kind: None,
+        public: true,
         exercise: false,
         coarse: false,
         expires: now + Duration::from_secs(3600),

@@ -1,6 +1,6 @@
 //! How a channel fares: what readiness, metrics and the operators' page ask.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -17,6 +17,8 @@ pub struct Health {
     /// Set while the provider refuses our credentials or configuration; cleared by an accepted
     /// push.
     pub misconfigured: Option<&'static str>,
+    /// So many addresses are called dead that none is removed.
+    pub removal_paused: bool,
 }
 
 /// Collects outcomes; shared by the clones of a sender.
@@ -28,6 +30,7 @@ struct Inner {
     last_success_ms: AtomicI64,
     consecutive_failures: AtomicU64,
     misconfigured: Mutex<Option<&'static str>>,
+    removal_paused: AtomicBool,
 }
 
 impl Monitor {
@@ -52,6 +55,11 @@ impl Monitor {
         }
     }
 
+    /// Notes whether the addresses called dead are too many to be believed.
+    pub fn doubt_the_dead(&self, doubted: bool) {
+        self.0.removal_paused.store(doubted, Ordering::Relaxed);
+    }
+
     /// The present state.
     pub fn health(&self) -> Health {
         let last_success_ms = self.0.last_success_ms.load(Ordering::Relaxed);
@@ -62,6 +70,7 @@ impl Monitor {
             last_success,
             consecutive_failures: self.0.consecutive_failures.load(Ordering::Relaxed),
             misconfigured: *self.misconfigured(),
+            removal_paused: self.0.removal_paused.load(Ordering::Relaxed),
         }
     }
 
@@ -87,8 +96,7 @@ mod tests {
         assert_eq!(monitor.health().consecutive_failures, 1);
         assert_eq!(monitor.health().misconfigured, Some("Forbidden"));
         monitor.observe(&Outcome::Accepted, now);
-        let healthy =
-            Health { last_success: Some(now), consecutive_failures: 0, misconfigured: None };
+        let healthy = Health { last_success: Some(now), ..Health::default() };
         assert_eq!(monitor.health(), healthy);
     }
 }

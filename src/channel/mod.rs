@@ -7,6 +7,7 @@ pub mod apns;
 pub mod fcm;
 pub mod health;
 pub mod http2;
+pub mod open;
 mod pace;
 pub mod payload;
 pub mod recall;
@@ -30,6 +31,7 @@ use crate::domain::push::PushContent;
 
 pub use health::Health;
 use health::Monitor;
+pub use open::Checked;
 use pace::Pace;
 use recall::Recall;
 use throttle::{Figures, Load, Throttle, Turn, TurnedBack};
@@ -50,6 +52,17 @@ pub struct Settings {
     /// Browsers' push services.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webpush: Option<webpush::Settings>,
+}
+
+impl Settings {
+    /// Opens Apple's and Google's channel where they have settings; Web Push needs a key beside
+    /// them ([`Sender::webpush`]). Connections are made when the first push needs them
+    /// and end when `stop` is cancelled. Must be called within a tokio runtime.
+    pub fn open(&self, clock: &Clock, stop: &CancellationToken) -> Vec<Result<Sender, Error>> {
+        let apns = self.apns.as_ref().map(|apns| Sender::apns(apns, clock.clone(), stop.clone()));
+        let fcm = self.fcm.as_ref().map(|fcm| Sender::fcm(fcm, clock.clone(), stop.clone()));
+        apns.into_iter().chain(fcm).collect()
+    }
 }
 
 /// Why a channel cannot be opened: the operator must change a setting.
@@ -321,6 +334,40 @@ impl Sender {
         }
     }
 
+    /// Asks the provider, for each set of credentials, whether it would take a push; nothing it
+    /// asks for can reach a phone.
+    pub async fn check(&self) -> Vec<Checked> {
+        match &self.provider {
+            Provider::Apns(client) => client.check().await,
+            Provider::Fcm(client) => client.check().await,
+            // A push service answers about a subscription, and the only ones are citizens'.
+            Provider::Webpush(_) => Vec::new(),
+        }
+    }
+
+    /// Whether one account serves the whole channel: credentials that are refused then concern
+    /// everybody on it.
+    pub fn one_account(&self) -> bool {
+        match &self.provider {
+            Provider::Apns(client) => client.one_account(),
+            Provider::Fcm(_) => true,
+            Provider::Webpush(_) => false,
+        }
+    }
+
+    /// The topics of units, where the channel has them and the settings ask for them.
+    pub fn topics(&self) -> Option<fcm::Topics> {
+        match &self.provider {
+            Provider::Apns(_) | Provider::Webpush(_) => None,
+            Provider::Fcm(client) => client.topics(),
+        }
+    }
+
+    /// Notes whether the addresses called dead are too many to be believed; part of the health.
+    pub fn doubt_the_dead(&self, doubted: bool) {
+        self.monitor.doubt_the_dead(doubted);
+    }
+
     /// How the channel fares.
     pub fn health(&self) -> Health {
         self.monitor.health()
@@ -364,7 +411,8 @@ impl Provider {
                 client.send(payload, to, delivery).await
             }
             (Self::Fcm(client), Prepared::Fcm(payload), PushAddress::Fcm { kind, value }) => {
-                client.send(payload, fcm::Address { kind: *kind, value }, delivery).await
+                let to = fcm::Address { kind: (*kind).into(), value };
+                client.send(payload, to, delivery).await
             }
             (Self::Webpush(client), Prepared::Webpush(payload), PushAddress::Webpush(to)) => {
                 client.send(payload, to, delivery).await

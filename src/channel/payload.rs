@@ -105,6 +105,7 @@ pub fn sample() -> crate::domain::push::PushContent {
         body: "Nước dâng nhanh. Di dời ngay đến \"nhà văn hoá\" 🌊".to_owned(),
         loudness: crate::domain::push::Loudness::Critical,
         public: true,
+        kind: None,
         exercise: false,
         coarse: true,
         expires: "2026-11-22T12:00:00Z".parse().expect("a literal instant"),

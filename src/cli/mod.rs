@@ -3,6 +3,7 @@
 
 pub mod agencies;
 pub mod cap;
+pub mod channels;
 pub mod client;
 pub mod config;
 pub mod demo;
@@ -53,6 +54,9 @@ enum Command {
     /// Records that were set aside, with their reasons
     #[command(subcommand)]
     DeadLetters(letters::Command),
+    /// Push channels and their credentials
+    #[command(subcommand)]
+    Channels(channels::Command),
     /// Settings
     #[command(subcommand)]
     Config(config::Command),
@@ -65,6 +69,7 @@ impl Cli {
         match self.command {
             Command::Cap(command) => cap::run(&command, out),
             Command::Config(command) => config::run(&command, out),
+            Command::Channels(command) => block_on(channels::run(&command, out)),
             Command::Geofences(args) => geofences::run(&args, Timestamp::now(), out)
                 .map_err(|error| BadInput(format!("{error:#}")).into()),
             Command::Demo(args) => block_on(demo::run(args)),

@@ -185,14 +185,20 @@ pub fn show(file: Option<&Path>, flags: &[Flag]) -> Result<String, Error> {
 }
 
 /// Keys whose values are secrets wherever they stand.
-const SECRETS: [&str; 2] = ["key", "service_account"];
+const SECRETS: [&str; 3] = ["key", "certificate", "service_account"];
 
 fn redact(table: &mut toml::Table) {
     for (key, value) in table.iter_mut() {
         if SECRETS.contains(&key.as_str()) {
             *value = toml::Value::String("[redacted]".to_owned());
-        } else if let toml::Value::Table(inner) = value {
-            redact(inner);
+            continue;
+        }
+        match value {
+            toml::Value::Table(inner) => redact(inner),
+            toml::Value::Array(items) => {
+                items.iter_mut().filter_map(toml::Value::as_table_mut).for_each(redact);
+            }
+            _ => {}
         }
     }
 }
@@ -225,6 +231,8 @@ impl Config {
             (-840..=840).contains(&fanout.utc_offset_minutes),
             "fanout.utc_offset_minutes: must be -840..=840",
         );
+        let hygiene = fanout.hygiene.problems();
+        found.extend(hygiene.into_iter().map(|rule| format!("fanout.hygiene.{rule}")));
         found.extend(self.http.problems().into_iter().map(|rule| format!("http.{rule}")));
         found.extend(self.geofence.problems().into_iter().map(|rule| format!("geofence.{rule}")));
         found.extend(self.gateway.problems().into_iter().map(|rule| format!("gateway.{rule}")));
@@ -284,7 +292,9 @@ mod tests {
 
     #[test]
     fn shown_settings_hide_secrets() {
-        let file = write("[channel.apns]\nkey = \"hunter2\"\n");
+        let apps = "[[channel.apns.apps]]\n[channel.apns.apps.credentials]\n";
+        let secrets = "key = \"hunter2\"\ncertificate = \"hunter2\"\n";
+        let file = write(&format!("[channel.apns.credentials]\n{secrets}{apps}{secrets}"));
         let shown = show(Some(file.path()), &[]).expect("shown");
         assert!(!shown.contains("hunter2") && shown.contains("[redacted]"), "{shown}");
     }

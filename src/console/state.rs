@@ -42,6 +42,9 @@ pub struct ChannelAnswer {
     /// The provider's reason, while it refuses our credentials or configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub misconfigured: Option<String>,
+    /// So many addresses are called dead that none is removed: look for a wrong environment,
+    /// project or key.
+    pub removal_paused: bool,
 }
 
 /// Whether the node serves.
@@ -58,6 +61,7 @@ pub async fn readyz(State(console): State<Console>) -> Response {
             channel: sender.channel().as_str(),
             consecutive_failures: health.consecutive_failures,
             misconfigured: health.misconfigured.map(|reason| reason.to_string()),
+            removal_paused: health.removal_paused,
         }
     });
     let answer = ReadyAnswer {

@@ -55,6 +55,15 @@ pub enum ApnsEnvironment {
     Sandbox,
 }
 
+impl fmt::Display for ApnsEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Production => "production",
+            Self::Sandbox => "sandbox",
+        })
+    }
+}
+
 /// What kind of value addresses an FCM message (`message.token` is deprecated in favour of `fid`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

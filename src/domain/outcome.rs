@@ -46,6 +46,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The provider's reason, or ours; its name where it needs none.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Retry { reason, .. }
+            | Self::DeadAddress { reason, .. }
+            | Self::Rejected { reason }
+            | Self::Misconfigured { reason } => reason,
+            Self::Accepted | Self::Expired | Self::Withdrawn => self.name(),
+        }
+    }
+
     /// Its name, as a metric's label.
     pub fn name(&self) -> &'static str {
         match self {

@@ -41,6 +41,7 @@ pub struct PushKey {
 pub struct Phrasebook<'a> {
     publication: &'a Publication,
     words: Vec<Words>,
+    kind: Option<String>,
     loudness: Loudness,
 }
 
@@ -65,7 +66,12 @@ impl<'a> Phrasebook<'a> {
                 })
                 .collect(),
         };
-        Self { publication, words, loudness: loudness(publication) }
+        let kind = match &publication.content {
+            Content::StatusChange(change) => Some(&change.kind),
+            _ => None,
+        };
+        let kind = kind.filter(|kind| kinds.get(kind).is_some_and(|kind| !kind.discreet)).cloned();
+        Self { publication, words, kind, loudness: loudness(publication) }
     }
 
     /// Every language's words.
@@ -107,6 +113,7 @@ impl<'a> Phrasebook<'a> {
             body,
             loudness: key.loudness,
             public: matches!(publication.content, Content::Alert(_)) && !publication.is_exercise(),
+            kind: self.kind.clone(),
             exercise: publication.is_exercise(),
             coarse: key.coarse,
             expires: publication.expires,

@@ -1,10 +1,9 @@
-//! What became of a batch, and of a dispatch that is over: counts, cursor, retries, dead addresses.
+//! What became of a batch, and of a dispatch that is over: counts, cursor, retries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::ids::DeviceNum;
 use crate::domain::outcome::{Arrival, Outcome};
 use crate::domain::retry::next_attempt;
 use crate::fanout::Error;
@@ -24,12 +23,27 @@ impl Run<'_> {
         let sending = batch::send(self.shared, self.road, &publication, pushes);
         let (answers, is_last) = tokio::join!(sending, self.is_last(plan.perhaps_last));
         let mut outcomes: BTreeMap<&'static str, u64> = BTreeMap::new();
+        let mut refusals: BTreeMap<&'static str, u64> = BTreeMap::new();
+        let (hygiene, now) = (&self.road.hygiene, self.shared.clock.now());
+        hygiene.remove(&self.shared.registry, hygiene.note(&answers, now)).await;
         for (push, outcome) in answers {
             *outcomes.entry(outcome.name()).or_default() += 1;
-            self.apply(&push, outcome).await?;
+            if let Outcome::Rejected { reason } | Outcome::Misconfigured { reason } = &outcome {
+                *refusals.entry(reason).or_default() += 1;
+            }
+            self.apply(&push, outcome);
         }
         for (outcome, count) in outcomes {
             metrics::attempts(self.road.channel, self.road.lane, outcome, count);
+        }
+        for (reason, pushes) in refusals {
+            tracing::error!(
+                channel = %self.road.channel,
+                reason,
+                pushes,
+                "pushes are refused for what we send, our credentials or our configuration: an \
+                 operator must act"
+            );
         }
         self.count(&plan);
         self.scanned |= is_last;
@@ -46,7 +60,7 @@ impl Run<'_> {
         }
     }
 
-    async fn apply(&mut self, push: &Push, outcome: Outcome) -> Result<(), Error> {
+    fn apply(&mut self, push: &Push, outcome: Outcome) {
         let now = self.shared.clock.now();
         let mut arrival = self.take_doubt(push);
         if let Outcome::Retry { arrival: latest, .. } = &outcome {
@@ -71,26 +85,17 @@ impl Run<'_> {
             Outcome::Rejected { reason } => {
                 *counts.failed.entry(reason.to_owned()).or_default() += 1;
             }
-            Outcome::DeadAddress { reason, since } => {
+            Outcome::DeadAddress { reason, .. } => {
                 counts.dead += 1;
-                tracing::debug!(reason, channel = %self.road.channel, "address is dead");
-                let device: DeviceNum = push.device.num;
-                let address = &push.device.profile.address;
-                self.shared.registry.deactivate_address(device, address, since).await?;
+                tracing::debug!(reason, channel = %self.road.channel, "address is called dead");
             }
             Outcome::Retry { after, reason, .. } => {
                 self.retry(push, (after, reason), arrival);
             }
             Outcome::Misconfigured { reason } => {
-                tracing::error!(
-                    channel = %self.road.channel,
-                    reason,
-                    "the provider refuses our credentials or configuration: an operator must act"
-                );
                 self.retry(push, (Some(MISCONFIGURED_RETRY), reason), arrival);
             }
         }
-        Ok(())
     }
 
     /// Takes a push off the list of those that wait, with what is known of its earlier attempts: if

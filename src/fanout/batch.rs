@@ -84,7 +84,7 @@ async fn send_one(
     let delivery = Delivery { id, expires: publication.expires, now, lane: road.lane };
     let address = &push.device.profile.address;
     let outcome = road.sender.send(&push.prepared, address, &delivery).await;
-    if let Some(pause) = pause(&outcome) {
+    if let Some(pause) = pause(&outcome, road.sender.one_account()) {
         let until = shared.clock.now().checked_add(pause).unwrap_or(publication.expires);
         road.sender.pause_until(until);
     }
@@ -93,10 +93,11 @@ async fn send_one(
 
 /// How long the whole channel waits after an outcome: the other pushes of this and every other
 /// batch that did not go out yet come back, and are tried again then.
-fn pause(outcome: &Outcome) -> Option<Duration> {
+fn pause(outcome: &Outcome, one_account: bool) -> Option<Duration> {
     match outcome {
         Outcome::Retry { after, scope: RetryScope::Channel, .. } => *after,
-        Outcome::Misconfigured { .. } => Some(MISCONFIGURED_RETRY),
+        // Where the apps have accounts of their own, one that is refused stops no other.
+        Outcome::Misconfigured { .. } if one_account => Some(MISCONFIGURED_RETRY),
         _ => None,
     }
 }

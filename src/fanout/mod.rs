@@ -15,10 +15,12 @@ mod account;
 pub mod batch;
 pub mod content;
 pub mod gate;
+pub mod hygiene;
 mod plan;
 pub mod recipients;
 pub mod run;
 pub mod superseded;
+mod topics;
 pub mod worker;
 
 use std::collections::BTreeMap;
@@ -52,6 +54,8 @@ pub struct Settings {
     pub retries_max: usize,
     /// Local time minus UTC, in minutes, for people's quiet hours.
     pub utc_offset_minutes: i32,
+    /// When dead addresses are believed.
+    pub hygiene: hygiene::Settings,
 }
 
 impl Default for Settings {
@@ -63,6 +67,7 @@ impl Default for Settings {
             dispatches_routine: 8,
             retries_max: 5_000,
             utc_offset_minutes: 420,
+            hygiene: hygiene::Settings::default(),
         }
     }
 }
@@ -152,8 +157,15 @@ pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
         running: worker::Running::default(),
     });
     for (channel, sender) in parts.senders {
+        let settings = shared.settings.hygiene.clone();
+        let hygiene = Arc::new(hygiene::Hygiene::new(settings, Arc::clone(&sender)));
+        hygiene::start(Arc::clone(&hygiene), shared.registry.clone(), tasks);
+        if let Some(topics) = sender.topics() {
+            topics::start(&shared, topics, tasks).await?;
+        }
         for lane in Lane::ALL {
-            let road = worker::Road { channel, lane, sender: Arc::clone(&sender) };
+            let (sender, hygiene) = (Arc::clone(&sender), Arc::clone(&hygiene));
+            let road = worker::Road { channel, lane, sender, hygiene };
             worker::start(Arc::clone(&shared), road, tasks).await?;
         }
     }

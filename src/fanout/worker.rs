@@ -20,6 +20,7 @@ use crate::domain::dispatch::{Dispatch, DispatchId};
 use crate::domain::lane::Lane;
 use crate::event::dead_letter::Reason;
 use crate::event::dispatch;
+use crate::fanout::hygiene::Hygiene;
 use crate::fanout::run::{Ended, run};
 use crate::fanout::{Error, Shared};
 use crate::lifecycle::Lifecycle;
@@ -43,6 +44,8 @@ pub struct Road {
     pub lane: Lane,
     /// The channel's sender.
     pub sender: Arc<Sender>,
+    /// What becomes of the channel's dead addresses.
+    pub hygiene: Arc<Hygiene>,
 }
 
 /// The dispatches this node works on, so that a record that comes twice is worked on once.

@@ -221,6 +221,14 @@ fn profile(gateway: &Gateway, input: DeviceInput) -> Result<Profile, Problem> {
     };
     check(&profile)?;
     gateway.check_address(&profile.address)?;
+    if let PushAddress::Apns { topic, environment, .. } = &profile.address
+        && let Some(apps) = &gateway.parts.apns_apps
+        && !apps.iter().any(|(app, place)| app == topic && place == environment)
+    {
+        let served: Vec<_> = apps.iter().map(|(app, place)| format!("{app} ({place})")).collect();
+        let message = format!("must be an app that is served: {}", served.join(", "));
+        return Err(Problem::field("address.topic", "known_app", message));
+    }
     Ok(profile)
 }
 

@@ -45,6 +45,7 @@ use utoipa_axum::routes;
 use crate::auth::citizen::Doorkeeper;
 use crate::bus::Bus;
 use crate::clock::Clock;
+use crate::domain::channel::ApnsEnvironment;
 use crate::domain::webpush::Offer;
 use crate::gateway::deliveries::{Deliveries, Recorder};
 use crate::gateway::hub::Hub;
@@ -81,6 +82,9 @@ pub struct Parts {
     pub node_key: Arc<[u8]>,
     /// What browsers subscribe with; `None` without Web Push.
     pub webpush: Option<Arc<Offer>>,
+    /// The apps on Apple's phones that are served, each with its environment; `None` where this
+    /// node does not know them.
+    pub apns_apps: Option<Arc<[(String, ApnsEnvironment)]>>,
     /// The time.
     pub clock: Clock,
 }

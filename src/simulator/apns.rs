@@ -36,7 +36,8 @@ pub struct Apns {
     pub key: DecodingKey,
     pub key_id: String,
     pub team_id: String,
-    pub topic: String,
+    /// The apps there are.
+    pub topics: Vec<String>,
     /// Verified provider tokens with their `iat`.
     pub remembered: Mutex<HashMap<Box<[u8]>, i64>>,
 }
@@ -124,11 +125,18 @@ impl Apns {
         if !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err((400, "BadDeviceToken"));
         }
-        self.check_token(asked.headers.get(AUTHORIZATION))?;
+        self.check_credentials(asked)?;
         let header = |name| asked.headers.get(name).and_then(|value| value.to_str().ok());
         let topic = header("apns-topic").ok_or((400, "MissingTopic"))?;
-        if topic != self.topic {
+        if asked.certificate_of.as_ref().is_some_and(|own| own.as_ref() != topic) {
+            return Err((400, "TopicDisallowed"));
+        }
+        if !self.topics.iter().any(|known| known == topic) {
             return Err((400, "DeviceTokenNotForTopic"));
+        }
+        if token.bytes().all(|digit| digit == b'f') {
+            // Never issued to anybody.
+            return Err((400, "BadDeviceToken"));
         }
         let message_id = match header("apns-id") {
             Some(id) if id == id.to_ascii_lowercase() => {
@@ -162,6 +170,14 @@ impl Apns {
             collapse_id: collapse_id.map(Into::into),
             message_id: message_id.to_string().into(),
         })
+    }
+
+    /// A certificate speaks for its app; whoever has none needs a provider token.
+    fn check_credentials(&self, asked: &Asked) -> Result<(), Refused> {
+        match (asked.headers.get(AUTHORIZATION), &asked.certificate_of) {
+            (None, Some(_)) => Ok(()),
+            (authorization, _) => self.check_token(authorization),
+        }
     }
 
     fn check_token(&self, authorization: Option<&HeaderValue>) -> Result<(), Refused> {
@@ -232,6 +248,6 @@ fn check_payload<'a>(
 
 impl std::fmt::Debug for Apns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Apns").field("topic", &self.topic).finish_non_exhaustive()
+        f.debug_struct("Apns").field("topics", &self.topics).finish_non_exhaustive()
     }
 }

@@ -6,8 +6,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256,
 };
-use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 
 /// Names the servers answer to.
 const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
@@ -25,18 +26,26 @@ pub struct Credentials {
     pub issuer: Issuer,
     /// Apple's .p8 key.
     pub apns: KeyPair,
+    /// A push certificate with its key for each app, PEM.
+    pub certificates: Vec<String>,
     /// The service account's RSA key.
     pub google: KeyPair,
 }
 
+/// `userId`, where Apple's push certificates name their app.
+const USER_ID: [u64; 7] = [0, 9, 2342, 19_200_300, 100, 1, 1];
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes everything; the RSA key takes some hundred milliseconds.
-pub fn make() -> Result<Credentials, Error> {
+/// Makes everything, with a push certificate for each app; the RSA key takes some hundred
+/// milliseconds.
+pub fn make(topics: &[String]) -> Result<Credentials, Error> {
     let issuer = issuer()?;
+    let certificates = topics.iter().map(|topic| push_certificate(topic, &issuer));
     Ok(Credentials {
         tls: tls(&issuer)?,
         ca_pem: issuer.pem(),
+        certificates: certificates.collect::<Result<_, _>>()?,
         issuer,
         apns: KeyPair::generate()?,
         google: KeyPair::generate_for(&PKCS_RSA_SHA256)?,
@@ -59,11 +68,25 @@ pub fn tls(issuer: &Issuer) -> Result<ServerConfig, Error> {
     let key = KeyPair::generate()?;
     let leaf = leaf.signed_by(&key, issuer)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(issuer.der().clone())?;
+    let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+        .allow_unauthenticated()
+        .build()?;
     let private = PrivateKeyDer::try_from(key.serialize_der())?;
     let mut tls = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![leaf.der().clone()], private)?;
     tls.alpn_protocols = vec![b"h2".to_vec()];
     Ok(tls)
+}
+
+fn push_certificate(topic: &str, issuer: &Issuer) -> Result<String, Error> {
+    let mut params = CertificateParams::default();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params.distinguished_name.push(DnType::CommonName, format!("Apple Push Services: {topic}"));
+    params.distinguished_name.push(DnType::CustomDnType(USER_ID.to_vec()), topic);
+    let key = KeyPair::generate()?;
+    Ok(params.signed_by(&key, issuer)?.pem() + &key.serialize_pem())
 }

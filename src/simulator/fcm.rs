@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +27,9 @@ use crate::domain::publication::Action;
 /// Where tokens are fetched.
 pub const TOKEN_PATH: &str = "/token";
 const PAYLOAD_MAX_BYTES: usize = 4096;
+const TOPIC_MAX_BYTES: usize = 2048;
+/// Before a topic's name where a device would have its token.
+pub const TOPICS: &str = "/topics/";
 const TTL_MAX_SECONDS: f64 = 2_419_200.0;
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
@@ -41,9 +44,35 @@ pub struct Fcm {
     pub client_email: String,
     pub token_uri: String,
     pub project: String,
-    pub token_lifetime: Duration,
-    /// Access tokens given out, as the `authorization` header has them, and until when.
-    pub issued: Mutex<HashMap<Box<[u8]>, Timestamp>>,
+    /// Access tokens; the metadata server gives out the same.
+    pub issued: Arc<Issued>,
+}
+
+/// Access tokens that are good for a while.
+pub struct Issued {
+    pub clock: Clock,
+    pub lifetime: Duration,
+    /// As the `authorization` header has them, and until when.
+    pub tokens: Mutex<HashMap<Box<[u8]>, Timestamp>>,
+}
+
+impl Issued {
+    /// A new token, as token endpoints answer.
+    pub fn issue(&self) -> String {
+        let token = format!("sim.{}", Uuid::new_v4().simple());
+        let now = self.clock.now();
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|_, until| now < *until);
+        tokens.insert(format!("Bearer {token}").into_bytes().into(), now + self.lifetime);
+        let expires_in = self.lifetime.as_secs();
+        json!({"access_token": token, "expires_in": expires_in, "token_type": "Bearer"}).to_string()
+    }
+
+    fn is_good(&self, authorization: Option<&HeaderValue>) -> bool {
+        let Some(value) = authorization else { return false };
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.get(value.as_bytes()).is_some_and(|until| self.clock.now() < *until)
+    }
 }
 
 #[derive(Deserialize)]
@@ -57,6 +86,8 @@ struct Claims {
 
 #[derive(Deserialize)]
 struct Root<'a> {
+    #[serde(default)]
+    validate_only: bool,
     #[serde(borrow)]
     message: Message<'a>,
 }
@@ -67,6 +98,8 @@ struct Message<'a> {
     token: Option<Cow<'a, str>>,
     #[serde(borrow)]
     fid: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    topic: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     android: Android<'a>,
     #[serde(borrow, default)]
@@ -99,9 +132,10 @@ impl Fcm {
             return Judged { service: Service::OAuth, token: "".into(), delivered: None, reply };
         }
         let (token, delivered, reply) = match self.check(asked) {
-            Ok(delivered) => {
+            Ok((delivered, dry_run)) => {
                 let name = json!({"name": delivered.message_id}).to_string();
-                (delivered.token.clone(), Some(delivered), json_reply(200, name))
+                let token = delivered.token.clone();
+                (token, Some(delivered).filter(|_| !dry_run), json_reply(200, name))
             }
             Err(refusal) => ("".into(), None, self.refuse(&refusal, Service::Fcm)),
         };
@@ -142,13 +176,14 @@ impl Fcm {
         reply
     }
 
-    fn check(&self, asked: &Asked) -> Result<Delivered, Refusal> {
+    /// The push, and whether it is a dry run that reaches nobody.
+    fn check(&self, asked: &Asked) -> Result<(Delivered, bool), Refusal> {
         let path = asked.path.strip_prefix("/v1/projects/");
         let project = path.and_then(|path| path.strip_suffix("/messages:send"));
         if project != Some(self.project.as_str()) || asked.method != Method::POST {
             return Err(Refusal::new(404, "NOT_FOUND"));
         }
-        if !self.is_issued(asked.headers.get(AUTHORIZATION)) {
+        if !self.issued.is_good(asked.headers.get(AUTHORIZATION)) {
             return Err(Refusal::new(401, "UNAUTHENTICATED"));
         }
         let wrong = |field: &str| Refusal {
@@ -157,12 +192,18 @@ impl Fcm {
         };
         let root: Root = serde_json::from_slice(&asked.body).map_err(|_| wrong("message."))?;
         let message = root.message;
-        let address = match (&message.token, &message.fid) {
-            (Some(token), None) => token,
-            (None, Some(fid)) => fid,
-            _ => return Err(wrong("message.token")),
-        };
-        if asked.body.len() > PAYLOAD_MAX_BYTES + address.len() {
+        let (address, max_bytes): (Cow<'_, str>, _) =
+            match (&message.token, &message.fid, &message.topic) {
+                (Some(address), None, None) | (None, Some(address), None) => {
+                    (address.as_ref().into(), PAYLOAD_MAX_BYTES)
+                }
+                (None, None, Some(topic)) if is_topic(topic) => {
+                    (format!("{TOPICS}{topic}").into(), TOPIC_MAX_BYTES)
+                }
+                (None, None, Some(_)) => return Err(wrong("message.topic")),
+                _ => return Err(wrong("message.token")),
+            };
+        if asked.body.len() > max_bytes + address.len() {
             return Err(wrong("message.data"));
         }
         let android = &message.android;
@@ -175,7 +216,7 @@ impl Fcm {
         let data = |key: &str| message.data.get(key).map(AsRef::as_ref);
         let uuid = |key| data(key).and_then(|id| Uuid::parse_str(id).ok()).unwrap_or_default();
         let tag = android.notification.as_ref().and_then(|shown| shown.tag.as_deref());
-        Ok(Delivered {
+        let delivered = Delivered {
             channel: Channel::Fcm,
             token: address.as_ref().into(),
             publication: PublicationId(uuid("publication")),
@@ -188,13 +229,8 @@ impl Fcm {
             at: self.clock.now(),
             collapse_id: android.collapse_key.as_deref().or(tag).map(Into::into),
             message_id: format!("projects/{}/messages/{}", self.project, Uuid::new_v4()).into(),
-        })
-    }
-
-    fn is_issued(&self, authorization: Option<&HeaderValue>) -> bool {
-        let Some(value) = authorization else { return false };
-        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        issued.get(value.as_bytes()).is_some_and(|until| self.clock.now() < *until)
+        };
+        Ok((delivered, root.validate_only))
     }
 
     fn grant(&self, asked: &Asked) -> Reply {
@@ -209,17 +245,7 @@ impl Fcm {
         if !self.is_genuine(assertion) {
             return self.refuse(&Refusal::new(400, "invalid_grant"), Service::OAuth);
         }
-        let token = format!("sim.{}", Uuid::new_v4().simple());
-        let now = self.clock.now();
-        let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        issued.retain(|_, until| now < *until);
-        issued.insert(format!("Bearer {token}").into_bytes().into(), now + self.token_lifetime);
-        let body = json!({
-            "access_token": token,
-            "expires_in": self.token_lifetime.as_secs(),
-            "token_type": "Bearer",
-        });
-        json_reply(200, body.to_string())
+        json_reply(200, self.issued.issue())
     }
 
     fn is_genuine(&self, assertion: &str) -> bool {
@@ -237,6 +263,12 @@ impl Fcm {
             && (claims.iat - 60..claims.exp).contains(&now)
             && claims.exp - claims.iat <= ASSERTION_LIFE_MAX_SECONDS
     }
+}
+
+/// A topic's name: `[a-zA-Z0-9-_.~%]+`.
+fn is_topic(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~%".contains(&byte);
+    !name.is_empty() && name.bytes().all(plain)
 }
 
 /// A `google.protobuf.Duration` in JSON, within FCM's bounds.

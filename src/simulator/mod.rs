@@ -7,6 +7,7 @@ pub mod citizens;
 mod credentials;
 pub mod faults;
 mod fcm;
+mod metadata;
 pub mod providers;
 pub mod record;
 mod serve;

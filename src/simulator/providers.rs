@@ -19,7 +19,8 @@ use url::Url;
 use super::apns::Apns;
 use super::credentials::{self, Credentials};
 use super::faults::{Faults, Limits};
-use super::fcm::{Fcm, TOKEN_PATH};
+use super::fcm::{Fcm, Issued, TOKEN_PATH};
+use super::metadata;
 use super::record::{Delivered, Record};
 use super::serve::{Provider, Server, listen};
 use super::webpush::{Browsers, Webpush};
@@ -51,6 +52,8 @@ pub struct Options {
     pub project: String,
     /// The app's bundle id.
     pub topic: String,
+    /// Bundle ids of further apps.
+    pub other_topics: Vec<String>,
     /// How long an access token for FCM is good.
     pub token_lifetime: Duration,
 }
@@ -65,8 +68,16 @@ impl Default for Options {
             max_concurrent_streams: 1000,
             project: "loa-simulated".to_owned(),
             topic: "vn.loa.app".to_owned(),
+            other_topics: Vec::new(),
             token_lifetime: Duration::from_secs(3599),
         }
+    }
+}
+
+impl Options {
+    /// Every app's bundle id.
+    fn topics(&self) -> Vec<String> {
+        [&self.topic].into_iter().chain(&self.other_topics).cloned().collect()
     }
 }
 
@@ -113,6 +124,10 @@ pub struct Providers {
     pub browsers: Browsers,
     /// The app's bundle id.
     pub topic: String,
+    /// A push certificate with its key, PEM, for each app.
+    pub apns_certificates: Vec<Secret>,
+    /// The metadata server, which gives access tokens for the simulated FCM to whoever asks well.
+    pub metadata_url: Url,
     /// Faults on demand.
     pub faults: Faults,
     /// What was delivered.
@@ -126,19 +141,22 @@ pub struct Providers {
 impl Providers {
     /// Starts all; they listen when this returns.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let credentials = tokio::task::spawn_blocking(credentials::make)
+        let topics = options.topics();
+        let credentials = tokio::task::spawn_blocking(move || credentials::make(&topics))
             .await
             .map_err(|error| Error::Keys(error.to_string()))?
             .map_err(|error| Error::Keys(error.to_string()))?;
         let apns_socket = TcpListener::bind((Ipv4Addr::LOCALHOST, options.apns_port)).await?;
         let fcm_socket = TcpListener::bind((Ipv4Addr::LOCALHOST, options.fcm_port)).await?;
         let webpush_socket = TcpListener::bind((Ipv4Addr::LOCALHOST, options.webpush_port)).await?;
-        let url = |socket: &TcpListener| -> Result<Url, Error> {
+        let metadata_socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let url = |scheme: &str, socket: &TcpListener| -> Result<Url, Error> {
             let port = socket.local_addr()?.port();
-            Ok(Url::parse(&format!("https://127.0.0.1:{port}")).expect("an address and a port"))
+            Ok(Url::parse(&format!("{scheme}://127.0.0.1:{port}")).expect("an address and a port"))
         };
-        let (apns_url, fcm_url) = (url(&apns_socket)?, url(&fcm_socket)?);
-        let webpush_url = url(&webpush_socket)?;
+        let (apns_url, fcm_url) = (url("https", &apns_socket)?, url("https", &fcm_socket)?);
+        let metadata_url = url("http", &metadata_socket)?;
+        let webpush_url = url("https", &webpush_socket)?;
         let (webpush_key, webpush) = simulated_webpush(&options, &webpush_url)?;
         let token_uri = fcm_url.join(TOKEN_PATH).expect("a path").to_string();
         let apns = simulated_apns(&options, &credentials)?;
@@ -167,6 +185,8 @@ impl Providers {
             apns_key: ApnsKey { pem, key_id: KEY_ID.to_owned(), team_id: TEAM_ID.to_owned() },
             fcm_service_account_json: Secret::new(account.to_string()),
             topic: options.topic,
+            apns_certificates: credentials.certificates.iter().map(Secret::new).collect(),
+            metadata_url,
             faults,
             record: Record::default(),
             issuer: credentials.issuer,
@@ -174,6 +194,10 @@ impl Providers {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
+        let stop = providers.stop.clone();
+        let issued = Arc::clone(&fcm.issued);
+        let faults = providers.faults.clone();
+        providers.tasks.spawn(metadata::listen(metadata_socket, issued, faults, stop));
         providers.serve(apns_socket, Provider::Apns(apns));
         providers.serve(fcm_socket, Provider::Fcm(fcm));
         providers.serve(webpush_socket, Provider::Webpush(webpush));
@@ -185,13 +209,19 @@ impl Providers {
         apns::Settings {
             production: self.apns_url.clone(),
             sandbox: self.apns_url.clone(),
-            team_id: self.apns_key.team_id.clone(),
-            key_id: self.apns_key.key_id.clone(),
-            key: Some(self.apns_key.pem.clone()),
-            critical_entitlement: true,
+            credentials: apns::Credentials {
+                team_id: self.apns_key.team_id.clone(),
+                key_id: self.apns_key.key_id.clone(),
+                key: Some(self.apns_key.pem.clone()),
+                ..apns::Credentials::default()
+            },
+            apps: vec![apns::App {
+                bundle_id: self.topic.clone(),
+                critical_entitlement: true,
+                ..apns::App::default()
+            }],
             http2: self.http2_settings(),
             throttle: unlimited(),
-            ..apns::Settings::default()
         }
     }
 
@@ -292,7 +322,7 @@ fn simulated_apns(options: &Options, credentials: &Credentials) -> Result<Apns, 
             .map_err(|error| Error::Keys(error.to_string()))?,
         key_id: KEY_ID.to_owned(),
         team_id: TEAM_ID.to_owned(),
-        topic: options.topic.clone(),
+        topics: options.topics(),
         remembered: Mutex::new(HashMap::new()),
     })
 }
@@ -310,8 +340,11 @@ fn simulated_fcm(
         client_email: CLIENT_EMAIL.to_owned(),
         token_uri: token_uri.to_owned(),
         project: options.project.clone(),
-        token_lifetime: options.token_lifetime,
-        issued: Mutex::new(HashMap::new()),
+        issued: Arc::new(Issued {
+            clock: options.clock.clone(),
+            lifetime: options.token_lifetime,
+            tokens: Mutex::new(HashMap::new()),
+        }),
     })
 }
 

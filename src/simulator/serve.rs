@@ -23,6 +23,7 @@ use super::fcm::Fcm;
 use super::record::{Delivered, Record};
 use super::webpush::Webpush;
 use super::wire::{Injector, Wire};
+use crate::channel::apns::bundle_id;
 
 /// Largest request body read; both providers refuse far smaller ones.
 const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -51,6 +52,8 @@ pub struct Asked {
     pub path: String,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// The app of the client's certificate, if the connection has one.
+    pub certificate_of: Option<Arc<str>>,
 }
 
 /// An answer.
@@ -120,12 +123,15 @@ struct Control {
     cut: CancellationToken,
     stall: CancellationToken,
     open: AtomicU64,
+    certificate_of: Option<Arc<str>>,
 }
 
 async fn connection(tcp: TcpStream, server: Arc<Server>) {
     let Ok(()) = tcp.set_nodelay(true) else { return };
     let acceptor = TlsAcceptor::from(server.tls.load_full());
     let Ok(tls) = acceptor.accept(tcp).await else { return server.faults.broke_off() };
+    let certificate = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let certificate_of = certificate.and_then(|one| bundle_id(one)).map(Into::into);
     let injector = Injector::default();
     let wire = Wire::new(BufWriter::with_capacity(WRITE_BUFFER_BYTES, tls), injector.clone());
     let mut limits = server.faults.limits();
@@ -136,7 +142,7 @@ async fn connection(tcp: TcpStream, server: Arc<Server>) {
     builder.initial_connection_window_size(RECEIVE_WINDOW_BYTES);
     let Ok(mut http) = builder.handshake::<_, Bytes>(wire).await else { return };
     server.faults.connected();
-    let control = Arc::new(Control::default());
+    let control = Arc::new(Control { certificate_of, ..Control::default() });
     let (mut accepted, mut last) = (0, streams);
     // Requests after GOAWAY: never processed, kept so that no reset overtakes the GOAWAY.
     let mut unprocessed = Vec::new();
@@ -193,7 +199,9 @@ async fn handle(
     let (parts, body) = request.into_parts();
     let Some(body) = read(body).await else { return };
     let path = parts.uri.path().to_owned();
-    let asked = Asked { method: parts.method, path, headers: parts.headers, body };
+    let certificate_of = control.certificate_of.clone();
+    let headers = parts.headers;
+    let asked = Asked { method: parts.method, path, headers, body, certificate_of };
     let Judged { service, token, mut delivered, mut reply } = server.provider.judge(&asked);
     let fault = server.faults.meet(service, &token);
     match &fault {

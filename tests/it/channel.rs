@@ -1,5 +1,6 @@
 //! The push channels over real TLS sockets against the simulated providers.
 
+mod apps;
 mod network;
 mod outcomes;
 
@@ -138,6 +139,7 @@ pub(crate) fn content() -> PushContent {
         body: "Nước sông dâng nhanh. Đến \"nhà văn hoá\" phường 🌊".to_owned(),
         loudness: Loudness::Critical,
         public: true,
+        kind: None,
         exercise: false,
         coarse: false,
         expires: Timestamp::now() + Duration::from_secs(3600),
@@ -145,15 +147,7 @@ pub(crate) fn content() -> PushContent {
 }
 
 fn reason(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Accepted => "accepted",
-        Outcome::Expired => "expired",
-        Outcome::Withdrawn => "withdrawn",
-        Outcome::Retry { reason, .. }
-        | Outcome::DeadAddress { reason, .. }
-        | Outcome::Rejected { reason }
-        | Outcome::Misconfigured { reason } => reason,
-    }
+    outcome.reason()
 }
 
 /// Waits until something holds, at most ten seconds.

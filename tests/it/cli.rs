@@ -10,7 +10,8 @@ use crate::support::node::{AlertXml, CENTRE};
 use crate::support::process::{Done, Served, eventually, path, run};
 
 /// Every command that does something.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 23] = [
+    &["channels", "check"],
     &["serve"],
     &["demo"],
     &["publish"],
@@ -58,7 +59,7 @@ fn every_command_explains_itself_with_an_example() {
         .map_while(|line| line.split_whitespace().next().map(|word| vec![word.to_owned()]))
         .filter(|command| command[0] != "help")
         .collect();
-    assert_eq!(commands.len(), 11, "{commands:?}");
+    assert_eq!(commands.len(), 12, "{commands:?}");
     for command in &COMMANDS {
         commands.push(command.iter().map(ToString::to_string).collect());
     }
@@ -118,7 +119,7 @@ fn settings_are_printed_shown_with_secrets_hidden_and_checked_whole() {
     fs::write(&file, &default).expect("written");
     assert_eq!(done(run(&["config", "check", "--config", name])).out, "ok\n");
     let secret = "-----BEGIN PRIVATE KEY-----";
-    let with_secret = "[http]\nrequest_burst = 7\n[channel.apns]\nteam_id = \"ABCDE12345\"\n\
+    let with_secret = "[http]\nrequest_burst = 7\n[channel.apns.credentials]\nteam_id = \"ABCDE12345\"\n\
                        key_id = \"FGHIJ67890\"\nkey = \"-----BEGIN PRIVATE KEY-----\"\n";
     fs::write(&file, with_secret).expect("written");
     let shown = done(run(&["config", "show", "--json", "--config", name]));

@@ -192,35 +192,38 @@ async fn a_status_change_goes_to_its_citizens_devices_and_to_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_address_is_given_up_unless_it_was_registered_after_it_died() {
+async fn a_device_of_an_app_that_is_not_served_is_refused_by_name() {
+    let test = TestNode::start().await;
+    let register = async |topic: &str| {
+        let address = json!({
+            "channel": "apns", "token": "0a".repeat(32), "environment": "sandbox", "topic": topic
+        });
+        let body = json!({ "address": address }).to_string();
+        test.ask(Method::POST, "/v1/devices", Some(("application/json", body.into()))).await
+    };
+    assert_eq!(register("vn.loa.app").await.status, StatusCode::CREATED);
+    let refused = register("vn.else").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let error = &refused.json()["errors"][0];
+    assert_eq!((&error["path"], &error["rule"]), (&json!("address.topic"), &json!("known_app")));
+    assert!(error["message"].as_str().expect("a text").contains("vn.loa.app (sandbox)"));
+    test.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_is_asked_for_patience_holds_up_nobody_else() {
     let test = TestNode::start().await;
     let unit = centre(&test).await;
-    let addresses = [apns(1), apns(2), fcm(3), fcm(4)];
-    let devices =
-        (1..).zip(&addresses).map(|(number, one)| device(number, one.clone(), None, &unit));
+    let devices = (1..=20).map(|number| device(number, apns(number), None, &unit));
     register(&test, devices.collect()).await;
-    let dead = |address: &PushAddress, refusal: Refusal| {
-        let when = When::Token(token(address).expect("a push address"));
-        Rule::new(when, Then::Refuse(refusal))
-    };
-    let gone = || Refusal::new(410, "Unregistered");
-    let long_ago = Timestamp::now() - SignedDuration::from_hours(24);
-    let older = Refusal { since: Some(long_ago), ..gone() };
-    let rules = vec![dead(&addresses[0], gone()), dead(&addresses[1], older)];
-    test.providers.faults.set(Service::Apns, rules);
-    let rules = vec![dead(&addresses[2], Refusal::new(404, "UNREGISTERED"))];
-    test.providers.faults.set(Service::Fcm, rules);
-    let id = test.publish(AlertXml::hot("dead", CENTRE).render()).await;
-    let funnel = test.funnel_where(id, |now| over(now) && now.total.accepted == 1).await;
-    assert_eq!(funnel.total.dead, 3, "{:?}", funnel.total);
-    let mut channels = Vec::new();
-    for number in 1..=4 {
-        let id = DeviceId(Uuid::from_u128(number));
-        let stored = test.node.parts.registry.get(&id).await.expect("a registry");
-        channels.push(stored.expect("registered").device.profile.address.channel());
+    let hour = Some("3600".to_owned());
+    let refusal = Refusal { retry_after: hour, ..Refusal::new(429, "TooManyRequests") };
+    let phone = When::Token(token(&apns(1)).expect("a push address"));
+    test.providers.faults.set(Service::Apns, vec![Rule::new(phone, Then::Refuse(refusal))]);
+    for identifier in ["first", "second"] {
+        let id = test.publish(AlertXml::hot(identifier, CENTRE).render()).await;
+        test.funnel_where(id, |now| (now.total.waiting, now.total.accepted) == (1, 19)).await;
     }
-    let expected = [Channel::Websocket, Channel::Apns, Channel::Websocket, Channel::Fcm];
-    assert_eq!(channels, expected, "dead; registered since; dead; alive");
     test.stop().await;
 }
 

@@ -10,6 +10,7 @@ mod events;
 mod garbage;
 mod gateway;
 mod geofences;
+mod hygiene;
 mod ingest;
 mod lanes;
 mod late;
@@ -21,6 +22,7 @@ mod recovery;
 mod registry;
 mod replies;
 mod tidy;
+mod topics;
 mod webpush;
 
 mod support;

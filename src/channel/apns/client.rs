@@ -1,24 +1,29 @@
-//! Sends to Apple: headers, provider token, and the two environments' connections.
+//! Sends to Apple: the app a device's topic selects, its headers, its provider token.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::future::join_all;
 use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::apps::{self, App};
 use super::outcome::{Reply, outcome};
-use super::payload::{self, App};
-use super::token::{Signer, Token};
+use super::payload::{Form, Style};
+use super::token::Token;
 use super::{Payload, Settings};
-use crate::channel::http2::{self, Answer, Body, WarmUp};
+use crate::channel::http2::{self, Answer, Body};
+use crate::channel::open::{Checked, Opening};
+use crate::channel::recall::Recall;
 use crate::channel::{Delivery, Error, retry_after, time_left, unanswered};
 use crate::clock::Clock;
-use crate::config::secret::Secret;
 use crate::domain::channel::{ApnsEnvironment, Channel};
+use crate::domain::lane::Lane;
 use crate::domain::outcome::Outcome;
 use crate::domain::push::{Loudness, PushContent};
 
@@ -28,10 +33,12 @@ const APNS_PUSH_TYPE: HeaderName = HeaderName::from_static("apns-push-type");
 const APNS_PRIORITY: HeaderName = HeaderName::from_static("apns-priority");
 const APNS_EXPIRATION: HeaderName = HeaderName::from_static("apns-expiration");
 const APNS_COLLAPSE_ID: HeaderName = HeaderName::from_static("apns-collapse-id");
-/// Length of Apple's team and key ids.
-const ID_CHARS: usize = 10;
 /// A push whose answer was lost is tried again after this.
 const LOST_WAIT: Duration = Duration::from_secs(1);
+
+/// A device token that Apple never issued.
+const NOBODYS_PATH: &str =
+    "/3/device/ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
 
 /// Where one push goes. It has no Debug form: a token is never logged.
 #[derive(Clone, Copy)]
@@ -50,10 +57,8 @@ pub struct Client(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    production: http2::Client,
-    sandbox: http2::Client,
-    signer: Signer,
-    app: App,
+    apps: Vec<App>,
+    styles: Vec<Style>,
     warned: AtomicBool,
     settings: http2::Settings,
     clock: Clock,
@@ -62,42 +67,14 @@ struct Inner {
 impl Client {
     /// Opens the channel; see [`crate::channel::Sender::apns`].
     pub fn open(settings: &Settings, clock: Clock, stop: CancellationToken) -> Result<Self, Error> {
-        let setting =
-            |setting, why: String| Error::Setting { channel: Channel::Apns, setting, why };
-        if let Some((name, rule)) = settings.http2.broken_rule() {
-            return Err(setting(name, rule.to_owned()));
-        }
-        for (name, id) in [("team_id", &settings.team_id), ("key_id", &settings.key_id)] {
-            if id.len() != ID_CHARS || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-                return Err(setting(name, format!("must be {ID_CHARS} letters or digits")));
-            }
-        }
-        let key = Secret::resolve("key", settings.key.as_ref(), settings.key_file.as_deref())
-            .map_err(|source| Error::Secret { channel: Channel::Apns, source })?;
-        let signer = Signer::new(key.expose(), &settings.key_id, &settings.team_id, clock.now())
-            .map_err(|error| setting("key", error.to_string()))?;
-        let tls = http2::tls::config(&settings.http2)
-            .map_err(|source| Error::Trust { channel: Channel::Apns, source })?;
-        let connect = |name, url| {
-            let (tls, stop, warm_up) = (tls.clone(), stop.clone(), WarmUp::FirstAccepted);
-            http2::Client::new(url, tls, &settings.http2, warm_up, stop)
-                .ok_or_else(|| setting(name, "must be an https URL".to_owned()))
-        };
-        Ok(Self(Arc::new(Inner {
-            production: connect("production", &settings.production)?,
-            sandbox: connect("sandbox", &settings.sandbox)?,
-            signer,
-            app: App {
-                critical: settings.critical_entitlement,
-                critical_sound: settings.critical_sound.clone(),
-            },
-            warned: AtomicBool::new(settings.critical_entitlement),
-            settings: settings.http2.clone(),
-            clock,
-        })))
+        let opening = Opening::new(Channel::Apns, &settings.http2, stop)?;
+        let (apps, styles) = apps::open(settings, &opening, &clock)?;
+        let warned = AtomicBool::new(styles.iter().all(|style| style.critical));
+        let settings = settings.http2.clone();
+        Ok(Self(Arc::new(Inner { apps, styles, warned, settings, clock })))
     }
 
-    /// Renders a push once.
+    /// Renders a push once for all apps of one style.
     pub fn prepare(
         &self,
         content: &PushContent,
@@ -105,11 +82,11 @@ impl Client {
         let critical = content.loudness == Loudness::Critical;
         if critical && !self.0.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "apns.critical_entitlement is false: critical pushes go out as time-sensitive \
-                 and stay silent on muted phones"
+                "an app without critical_entitlement gets critical pushes as time-sensitive ones, \
+                 which stay silent on muted phones"
             );
         }
-        payload::render(content, &self.0.app)
+        Payload::render(content, &self.0.styles)
     }
 
     /// Sends a push to one device.
@@ -117,49 +94,120 @@ impl Client {
         let Some(left) = time_left(delivery) else { return Outcome::Expired };
         let deadline = Instant::now() + left.min(self.0.settings.request_timeout());
         let way = (delivery.lane, deadline);
-        let Some((path, topic)) = wire_form(to) else {
+        let Some(path) = path(to.token) else {
             return Outcome::Rejected { reason: "malformed_address" };
         };
-        let host = match to.environment {
-            ApnsEnvironment::Production => &self.0.production,
-            ApnsEnvironment::Sandbox => &self.0.sandbox,
+        let Some(app) = self.0.apps.iter().find(|app| app.is(to.topic, to.environment)) else {
+            return Outcome::Rejected { reason: "unknown_app" };
         };
-        let request = |token: &Token| {
+        // Where several apps share the channel it does not pause for one: this one stays silent.
+        let now = self.0.clock.now();
+        if let Some(reason) = app.road.refused(now).filter(|_| !self.one_account()) {
+            return Outcome::Misconfigured { reason };
+        }
+        let form = &payload.forms[app.style];
+        let host = app.road.host(to.environment);
+        let head = |token: Option<&Token>| {
             let mut request = host.post(path.clone());
-            fill(&mut request, payload, token, delivery);
-            request.headers_mut().insert(APNS_TOPIC, topic.clone());
+            fill(request.headers_mut(), (app, payload, form), token, delivery);
             request
         };
-        let token = self.0.signer.token(self.0.clock.now());
-        let body = Body::whole(payload.body.clone());
-        let mut answer =
-            host.send(|| payload.recall.unless(|| request(&token)), body.clone(), way).await;
-        if let Ok(first) = &answer
-            && self.read(first).wants_new_token()
-        {
-            let token = self.0.signer.after_expired(&token, self.0.clock.now());
-            answer = host.send(|| payload.recall.unless(|| request(&token)), body, way).await;
-        }
+        let answer = self.ask(app, host, (&payload.recall, &form.body, way), head).await;
         match answer {
             Ok(answer) => {
                 let reply = self.read(&answer);
                 if reply.wants_new_connection() {
                     host.retire(&answer);
                 }
-                outcome(&reply)
+                let outcome = outcome(&reply);
+                if let Outcome::Misconfigured { reason } = outcome {
+                    app.road.refuse(now, reason);
+                }
+                outcome
             }
             Err(error) => unanswered(error, LOST_WAIT),
         }
     }
 
-    /// Waits for a connection to the production environment.
+    /// Sends a request, and again with a new token where Apple calls the token expired.
+    async fn ask(
+        &self,
+        app: &App,
+        host: &http2::Client,
+        (recall, body, way): (&Recall, &Bytes, (Lane, Instant)),
+        head: impl Fn(Option<&Token>) -> Request<()>,
+    ) -> Result<Answer, http2::Error> {
+        let send = async |token: Option<&Token>| {
+            let head = || recall.unless(|| head(token));
+            host.send(head, Body::whole(body.clone()), way).await
+        };
+        let Some(signer) = &app.road.signer else { return send(None).await };
+        let token = signer.token(self.0.clock.now());
+        let answer = send(Some(&token)).await?;
+        if !self.read(&answer).wants_new_token() {
+            return Ok(answer);
+        }
+        send(Some(&signer.after_expired(&token, self.0.clock.now()))).await
+    }
+
+    /// Whether all apps share their credentials: what Apple says of one then holds for all.
+    pub fn one_account(&self) -> bool {
+        let first = &self.0.apps[0].road;
+        self.0.apps.iter().all(|app| Arc::ptr_eq(&app.road, first))
+    }
+
+    /// Waits for a connection of each app to its first environment.
     pub async fn ready(&self) -> bool {
-        self.0.production.ready(Instant::now() + self.0.settings.connect_timeout()).await
+        let deadline = Instant::now() + self.0.settings.connect_timeout();
+        let hosts = self.0.apps.iter().map(|app| app.road.host(app.environments()[0]));
+        join_all(hosts.map(|host| host.ready(deadline))).await.into_iter().all(|up| up)
     }
 
     /// Waits for the answers of what is in flight.
     pub async fn drain(&self) {
-        tokio::join!(self.0.production.drain(), self.0.sandbox.drain());
+        let environments = [ApnsEnvironment::Production, ApnsEnvironment::Sandbox];
+        let hosts = self.0.apps.iter().flat_map(|app| environments.map(|one| app.road.host(one)));
+        join_all(hosts.map(http2::Client::drain)).await;
+    }
+
+    /// Asks for a push to a token that no phone has, in each app's name: Apple looks at credentials
+    /// and topic first, and only then refuses the token.
+    pub async fn check(&self) -> Vec<Checked> {
+        let places =
+            self.0.apps.iter().flat_map(|app| {
+                app.environments().iter().map(move |environment| (app, *environment))
+            });
+        join_all(places.map(async |(app, environment)| {
+            let what = format!("{} ({})", app.topic.to_str().unwrap_or_default(), environment);
+            Checked { what, problem: self.probe(app, environment).await }
+        }))
+        .await
+    }
+
+    async fn probe(&self, app: &App, environment: ApnsEnvironment) -> Option<String> {
+        let host = app.road.host(environment);
+        let deadline = Instant::now() + self.0.settings.request_timeout();
+        let head = |token: Option<&Token>| {
+            let mut request = host.post(PathAndQuery::from_static(NOBODYS_PATH));
+            let headers = request.headers_mut();
+            headers.extend(token.map(|token| (AUTHORIZATION, token.bearer.clone())));
+            headers.insert(APNS_TOPIC, app.topic.clone());
+            headers.insert(APNS_PUSH_TYPE, HeaderValue::from_static("background"));
+            headers.insert(APNS_PRIORITY, HeaderValue::from_static("5"));
+            headers.insert(APNS_EXPIRATION, HeaderValue::from_static("0"));
+            request
+        };
+        let body = Bytes::from_static(br#"{"aps":{"content-available":1}}"#);
+        let answer =
+            self.ask(app, host, (&Recall::default(), &body, (Lane::Routine, deadline)), head).await;
+        match answer.map(|answer| self.read(&answer)) {
+            Ok(Reply { status: 200, .. }) => None,
+            Ok(Reply { reason: Some(reason), .. }) if reason == "BadDeviceToken" => None,
+            Ok(Reply { status, reason, .. }) => {
+                Some(format!("{status} {}", reason.as_deref().unwrap_or("without a reason")))
+            }
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     fn read(&self, answer: &Answer) -> Reply {
@@ -171,26 +219,30 @@ impl Client {
     }
 }
 
-/// Path and topic; `None` for what cannot be an address, which never goes out.
-fn wire_form(to: Address<'_>) -> Option<(PathAndQuery, HeaderValue)> {
-    let hexadecimal = to.token.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if to.token.is_empty() || !hexadecimal {
+/// The path of a device; `None` for what cannot be a token, which never goes out.
+fn path(token: &str) -> Option<PathAndQuery> {
+    let hexadecimal = token.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if token.is_empty() || !hexadecimal {
         return None;
     }
-    let path = PathAndQuery::try_from(format!("/3/device/{}", to.token)).ok()?;
-    Some((path, HeaderValue::from_str(to.topic).ok()?))
+    PathAndQuery::try_from(format!("/3/device/{token}")).ok()
 }
 
-fn fill(request: &mut Request<()>, payload: &Payload, token: &Token, delivery: &Delivery) {
+fn fill(
+    headers: &mut HeaderMap,
+    (app, payload, form): (&App, &Payload, &Form),
+    token: Option<&Token>,
+    delivery: &Delivery,
+) {
     let mut id =
         HeaderValue::try_from(delivery.id.hyphenated().to_string()).expect("a UUID is plain ASCII");
     // Differs each time: kept out of HPACK's table, where it would push out what repeats.
     id.set_sensitive(true);
-    let headers = request.headers_mut();
     headers.reserve(7);
-    headers.insert(AUTHORIZATION, token.bearer.clone());
-    headers.insert(APNS_PUSH_TYPE, payload.push_type.clone());
-    headers.insert(APNS_PRIORITY, payload.priority.clone());
+    headers.extend(token.map(|token| (AUTHORIZATION, token.bearer.clone())));
+    headers.insert(APNS_TOPIC, app.topic.clone());
+    headers.insert(APNS_PUSH_TYPE, form.push_type.clone());
+    headers.insert(APNS_PRIORITY, form.priority.clone());
     headers.insert(APNS_EXPIRATION, delivery.expires.as_second().into());
     headers.insert(APNS_COLLAPSE_ID, payload.collapse_id.clone());
     headers.insert(APNS_ID, id);

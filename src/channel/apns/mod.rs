@@ -1,12 +1,16 @@
-//! Apple Push Notification service (FACTS 2): token authentication over HTTP/2, one request a
-//! push, bytes shared per push. `payload` renders, `client` sends, `outcome` judges the answer.
+//! Apple Push Notification service (FACTS 2): one request a push over HTTP/2, with a provider token
+//! or a certificate, for one app or several, bytes shared per push. `apps` opens, `payload`
+//! renders, `client` sends, `outcome` judges the answer.
 
+mod apps;
+mod certificate;
 mod client;
 pub mod outcome;
 mod payload;
 mod settings;
 mod token;
 
+pub use certificate::bundle_id;
 pub use client::{Address, Client};
 pub use payload::Payload;
-pub use settings::Settings;
+pub use settings::{App, Credentials, Settings};

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::settings::App;
 use crate::channel::payload::{Error, PAYLOAD_MAX_BYTES, fit};
 use crate::channel::recall::Recall;
 use crate::domain::alert::Severity;
@@ -18,12 +19,8 @@ use crate::domain::push::{Loudness, PushContent};
 /// A push as APNs takes it; all recipients share the bytes.
 #[derive(Clone, Debug)]
 pub struct Payload {
-    /// The JSON.
-    pub(super) body: Bytes,
-    /// `apns-push-type`, in agreement with the JSON.
-    pub(super) push_type: HeaderValue,
-    /// `apns-priority`.
-    pub(super) priority: HeaderValue,
+    /// One for each style of the channel.
+    pub(super) forms: Vec<Form>,
     /// `apns-collapse-id`: the chain.
     pub(super) collapse_id: HeaderValue,
     /// Calls back what waits for a stream.
@@ -36,19 +33,55 @@ impl Payload {
         &self.recall
     }
 
-    /// The JSON, for looking at.
+    /// The JSON in the channel's first style, for looking at.
     pub fn body(&self) -> &Bytes {
-        &self.body
+        &self.forms[0].body
+    }
+
+    /// Renders a push in every style.
+    pub fn render(content: &PushContent, styles: &[Style]) -> Result<Self, Error> {
+        let forms: Result<Vec<Form>, Error> =
+            styles.iter().map(|style| render(content, style)).collect();
+        let collapse_id = content.chain.0.hyphenated().to_string();
+        Ok(Self {
+            forms: forms?,
+            collapse_id: HeaderValue::try_from(collapse_id).expect("a UUID is plain ASCII"),
+            recall: Recall::default(),
+        })
     }
 }
 
-/// What the app may do and how it is called upon.
+/// A push in one style.
 #[derive(Clone, Debug)]
-pub struct App {
+pub struct Form {
+    /// The JSON.
+    pub(super) body: Bytes,
+    /// `apns-push-type`, in agreement with the JSON.
+    pub(super) push_type: HeaderValue,
+    /// `apns-priority`.
+    pub(super) priority: HeaderValue,
+}
+
+/// In what the pushes of two apps may differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Style {
     /// Critical alerts are allowed.
     pub critical: bool,
     /// The sound file of critical alerts.
     pub critical_sound: String,
+    /// Kinds of status change whose texts the app has.
+    pub localised_kinds: Vec<String>,
+}
+
+impl Style {
+    /// The style of an app.
+    pub fn of(app: &App) -> Self {
+        Self {
+            critical: app.critical_entitlement,
+            critical_sound: app.critical_sound.clone(),
+            localised_kinds: app.localised_kinds.clone(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -77,10 +110,19 @@ struct Aps<'a> {
     thread_id: Uuid,
 }
 
+/// Our words, or the names of the app's own: Apple reads a `loc-key` in place of the text.
 #[derive(Serialize)]
-struct Alert<'a> {
-    title: &'a str,
-    body: &'a str,
+#[serde(untagged)]
+enum Alert<'a> {
+    Words {
+        title: &'a str,
+        body: &'a str,
+    },
+    #[serde(rename_all = "kebab-case")]
+    Keys {
+        title_loc_key: &'static str,
+        loc_key: String,
+    },
 }
 
 #[derive(Serialize)]
@@ -101,43 +143,50 @@ struct Custom<'a> {
     exercise: bool,
     coarse: bool,
     expires: Timestamp,
+    /// Our words beside the names of the app's: what its notification service extension shows
+    /// where an older version of the app lacks a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<[&'a str; 2]>,
 }
 
 /// Renders a push. Without words it becomes a background push, which wakes the app and shows
 /// nothing.
-pub fn render(content: &PushContent, app: &App) -> Result<Payload, Error> {
+fn render(content: &PushContent, style: &Style) -> Result<Form, Error> {
     let background = content.title.is_empty() && content.body.is_empty();
     let body = if background {
-        json(content, app, None)
+        json(content, style, None)
     } else {
-        let around = json(content, app, Some(Alert { title: "", body: "" })).len();
+        let around = json(content, style, Some(("", ""))).len();
         let room = PAYLOAD_MAX_BYTES.saturating_sub(around);
         let words = fit(&content.title, &content.body, room)?;
-        json(content, app, Some(Alert { title: &words.title, body: &words.body }))
+        json(content, style, Some((&words.title, &words.body)))
     };
     if body.len() > PAYLOAD_MAX_BYTES {
         return Err(Error::NoRoom { room: 0 });
     }
     let at_once =
         !background && (content.lane == Lane::Emergency || content.loudness > Loudness::Passive);
-    let collapse_id = content.chain.0.hyphenated().to_string();
-    Ok(Payload {
+    Ok(Form {
         body: body.into(),
         push_type: HeaderValue::from_static(if background { "background" } else { "alert" }),
         // 5 lets the phone save power, and is the only one a background push may have.
         priority: HeaderValue::from_static(if at_once { "10" } else { "5" }),
-        collapse_id: HeaderValue::try_from(collapse_id).expect("a UUID is plain ASCII"),
-        recall: Recall::default(),
     })
 }
 
-fn json(content: &PushContent, app: &App, alert: Option<Alert<'_>>) -> Vec<u8> {
-    let shown = alert.is_some();
-    let level = interruption_level(content.loudness, app);
+fn json(content: &PushContent, style: &Style, words: Option<(&str, &str)>) -> Vec<u8> {
+    let shown = words.is_some();
+    let level = interruption_level(content.loudness, style);
+    let loc_key = loc_key(content, style);
+    let localised = loc_key.is_some();
+    let alert = words.map(|(title, body)| match loc_key {
+        Some(loc_key) => Alert::Keys { title_loc_key: "loa.status.title", loc_key },
+        None => Alert::Words { title, body },
+    });
     let root = Root {
         aps: Aps {
             alert,
-            sound: sound(content.loudness, app).filter(|_| shown),
+            sound: sound(content.loudness, style).filter(|_| shown),
             interruption_level: shown.then_some(level),
             relevance_score: shown.then(|| relevance(content.severity)),
             category: shown.then(|| category(content.lane)),
@@ -155,25 +204,32 @@ fn json(content: &PushContent, app: &App, alert: Option<Alert<'_>>) -> Vec<u8> {
             exercise: content.exercise,
             coarse: content.coarse,
             expires: content.expires,
+            words: words.filter(|_| localised).map(|(title, body)| [title, body]),
         },
     };
     serde_json::to_vec(&root).expect("plain data with string keys always serialises")
 }
 
-fn interruption_level(loudness: Loudness, app: &App) -> &'static str {
+/// The name of the app's own text, where it ships one.
+fn loc_key(content: &PushContent, style: &Style) -> Option<String> {
+    let kind = content.kind.as_ref().filter(|kind| style.localised_kinds.contains(kind))?;
+    Some(format!("loa.status.{kind}"))
+}
+
+fn interruption_level(loudness: Loudness, style: &Style) -> &'static str {
     match loudness {
         Loudness::Passive => "passive",
         Loudness::Active => "active",
-        Loudness::Critical if app.critical => "critical",
+        Loudness::Critical if style.critical => "critical",
         Loudness::TimeSensitive | Loudness::Critical => "time-sensitive",
     }
 }
 
-fn sound(loudness: Loudness, app: &App) -> Option<Sound<'_>> {
+fn sound(loudness: Loudness, style: &Style) -> Option<Sound<'_>> {
     match loudness {
         Loudness::Passive => None,
-        Loudness::Critical if app.critical => {
-            Some(Sound::Critical { critical: 1, name: &app.critical_sound, volume: 1.0 })
+        Loudness::Critical if style.critical => {
+            Some(Sound::Critical { critical: 1, name: &style.critical_sound, volume: 1.0 })
         }
         _ => Some(Sound::Plain("default")),
     }
@@ -206,16 +262,17 @@ mod tests {
     use super::*;
     use crate::channel::payload::sample;
 
-    const PLAIN: App = App { critical: false, critical_sound: String::new() };
+    const PLAIN: Style =
+        Style { critical: false, critical_sound: String::new(), localised_kinds: Vec::new() };
 
-    fn value(content: &PushContent, app: &App) -> Value {
-        serde_json::from_slice(render(content, app).unwrap().body()).unwrap()
+    fn value(content: &PushContent, style: &Style) -> Value {
+        serde_json::from_slice(&render(content, style).unwrap().body).unwrap()
     }
 
     #[test]
     fn a_hot_alert_says_all_that_the_phone_needs() {
         let content = sample();
-        let app = App { critical: true, critical_sound: "siren.caf".into() };
+        let app = Style { critical: true, critical_sound: "siren.caf".into(), ..PLAIN };
         let chain = content.chain.to_string();
         let expected = json!({
             "aps": {
@@ -234,10 +291,11 @@ mod tests {
             },
         });
         assert_eq!(value(&content, &app), expected);
-        let payload = render(&content, &app).unwrap();
-        assert_eq!(payload.push_type, "alert");
-        assert_eq!(payload.priority, "10");
+        let payload = Payload::render(&content, &[PLAIN, app]).unwrap();
+        assert_eq!(payload.forms[1].push_type, "alert");
+        assert_eq!(payload.forms[1].priority, "10");
         assert_eq!(payload.collapse_id, chain.as_str());
+        assert_ne!(payload.forms[0].body, payload.forms[1].body, "each style has its own");
     }
 
     #[test]
@@ -269,13 +327,29 @@ mod tests {
     }
 
     #[test]
+    fn an_app_that_ships_the_texts_gets_their_names_and_our_words_to_fall_back_on() {
+        let kind = Some("dossier".to_owned());
+        let content = PushContent { kind, lane: Lane::Personal, ..sample() };
+        let ships = Style { localised_kinds: vec!["dossier".into()], ..PLAIN };
+        let push = value(&content, &ships);
+        let keys = json!({"title-loc-key": "loa.status.title", "loc-key": "loa.status.dossier"});
+        assert_eq!(push["aps"]["alert"], keys);
+        assert_eq!(push["loa"]["words"], json!([content.title, content.body]));
+        let words = json!({"title": content.title, "body": content.body});
+        assert_eq!(value(&content, &PLAIN)["aps"]["alert"], words);
+        let other = PushContent { kind: Some("report-1022".to_owned()), ..content };
+        assert_eq!(value(&other, &ships)["aps"]["alert"], words);
+        assert_eq!(value(&other, &ships)["loa"]["words"], Value::Null);
+    }
+
+    #[test]
     fn long_words_are_cut_to_exactly_the_limit() {
         let mut content = sample();
         for text in ["\"Nước dâng nhanh\" ", "🌊👨‍👩‍👧", "\\\n", "e\u{0302}\u{0301}"]
         {
             content.body = text.repeat(2000);
             let payload = render(&content, &PLAIN).unwrap();
-            let len = payload.body().len();
+            let len = payload.body.len();
             assert!((PAYLOAD_MAX_BYTES - 40..=PAYLOAD_MAX_BYTES).contains(&len), "{len}");
             let body = value(&content, &PLAIN)["aps"]["alert"]["body"].as_str().unwrap().to_owned();
             assert!(body.ends_with('…'));

@@ -1,4 +1,4 @@
-//! APNs settings: endpoints, the signing key and what the app is allowed to do.
+//! APNs settings: endpoints, the apps, and the credentials they are served with.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::channel::{http2, throttle};
 use crate::config::secret::Secret;
+use crate::domain::channel::ApnsEnvironment;
 
 /// How to reach Apple and as whom.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,20 @@ pub struct Settings {
     pub production: Url,
     /// Where development builds are served.
     pub sandbox: Url,
+    /// What serves every app that has no credentials of its own.
+    pub credentials: Credentials,
+    /// The apps, at least one. A device's topic and environment select its app.
+    pub apps: Vec<App>,
+    /// The connections: so many for each credentials and environment.
+    pub http2: http2::Settings,
+    /// How fast it may go.
+    pub throttle: throttle::Settings,
+}
+
+/// As whom we ask: with a signing key, or with a certificate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Credentials {
     /// Ten characters: the developer team (`iss`).
     pub team_id: String,
     /// Ten characters: the signing key's id (`kid`).
@@ -26,15 +41,65 @@ pub struct Settings {
     /// The file that holds the signing key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
-    /// Apple granted the app the critical-alerts entitlement. Without it the gravest pushes go out
-    /// as time-sensitive.
+    /// In place of team, key id and key: Apple's push certificate with its private key, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Secret>,
+    /// The file that holds them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_file: Option<PathBuf>,
+}
+
+/// One app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct App {
+    /// Its bundle id: the topic its devices name.
+    pub bundle_id: String,
+    /// Which environments it is served in. An app whose environments have different keys stands in
+    /// the list twice.
+    pub environments: Vec<ApnsEnvironment>,
+    /// Apple granted it the critical-alerts entitlement. Without it the gravest pushes go out as
+    /// time-sensitive.
     pub critical_entitlement: bool,
-    /// Name of the sound file of critical alerts in the app's bundle.
+    /// Name of the sound file of critical alerts in its bundle.
     pub critical_sound: String,
-    /// The connections; to each of the two environments as many as it says.
-    pub http2: http2::Settings,
-    /// How fast it may go.
-    pub throttle: throttle::Settings,
+    /// Kinds of status change whose texts it ships in its own `Localizable.strings`: their pushes
+    /// name the text (`loa.status.title`, `loa.status.<kind>`) in place of our words.
+    pub localised_kinds: Vec<String>,
+    /// Its own credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+}
+
+impl Settings {
+    /// Every app and environment that is served.
+    pub fn served(&self) -> Vec<(String, ApnsEnvironment)> {
+        let places = |app: &App| {
+            let bundle_id = app.bundle_id.clone();
+            app.environments.clone().into_iter().map(move |place| (bundle_id.clone(), place))
+        };
+        self.apps.iter().flat_map(places).collect()
+    }
+}
+
+impl App {
+    /// Whether it is the app of this topic and environment.
+    pub fn is(&self, topic: &str, environment: ApnsEnvironment) -> bool {
+        self.bundle_id == topic && self.environments.contains(&environment)
+    }
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self {
+            bundle_id: String::new(),
+            environments: vec![ApnsEnvironment::Production, ApnsEnvironment::Sandbox],
+            critical_entitlement: false,
+            critical_sound: "default".to_owned(),
+            localised_kinds: Vec::new(),
+            credentials: None,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -42,12 +107,8 @@ impl Default for Settings {
         Self {
             production: url("https://api.push.apple.com"),
             sandbox: url("https://api.sandbox.push.apple.com"),
-            team_id: String::new(),
-            key_id: String::new(),
-            key: None,
-            key_file: None,
-            critical_entitlement: false,
-            critical_sound: "default".to_owned(),
+            credentials: Credentials::default(),
+            apps: Vec::new(),
             http2: http2::Settings::default(),
             throttle: throttle::Settings::default(),
         }

@@ -3,21 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::oauth::{Failure, ServiceAccount, Token, Tokens};
+use super::account::{Account, KeyFile};
+use super::metadata::Metadata;
+use super::oauth::{Failure, Source, Token, Tokens};
 use super::outcome::{Reply, outcome};
-use super::settings::NotificationChannels;
-use super::{Payload, Settings, payload};
+use super::payload::{Kind, Payload, Style};
+use super::{Settings, Topics};
 use crate::channel::http2::{self, Answer, Body, WarmUp};
+use crate::channel::open::{Checked, Opening};
+use crate::channel::payload::PAYLOAD_MAX_BYTES;
+use crate::channel::recall::Recall;
 use crate::channel::{Delivery, Error, retry_after, time_left, unanswered};
 use crate::clock::Clock;
-use crate::config::secret::Secret;
-use crate::domain::channel::{Channel, FcmAddressKind};
+use crate::domain::channel::Channel;
 use crate::domain::lane::Lane;
 use crate::domain::outcome::{Arrival, Outcome, RetryScope};
 use crate::domain::push::PushContent;
@@ -27,13 +32,15 @@ use crate::domain::push::PushContent;
 const LOST_WAIT: Duration = Duration::from_secs(10);
 /// Google asks for so much patience with a request.
 const REQUEST_TIMEOUT_MIN_MS: u64 = 10_000;
+/// Google looks at everything and delivers nothing.
+const DRY_RUN: &str = r#"{"validate_only":true,"message":{"topic":"loa-check","data":{}}}"#;
 
 /// Where one push goes. It has no Debug form: a token is never logged.
 #[derive(Clone, Copy)]
 pub struct Address<'a> {
-    /// Which of the two the value is.
-    pub kind: FcmAddressKind,
-    /// A registration token or an installation id.
+    /// What the value is.
+    pub kind: Kind,
+    /// A registration token, an installation id, or a topic.
     pub value: &'a str,
 }
 
@@ -44,10 +51,10 @@ pub struct Client(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     http: http2::Client,
-    oauth: http2::Client,
     tokens: Tokens,
     path: PathAndQuery,
-    channels: NotificationChannels,
+    style: Style,
+    unit_topics: bool,
     settings: http2::Settings,
     clock: Clock,
 }
@@ -55,40 +62,27 @@ struct Inner {
 impl Client {
     /// Opens the channel; see [`crate::channel::Sender::fcm`].
     pub fn open(settings: &Settings, clock: Clock, stop: CancellationToken) -> Result<Self, Error> {
-        let setting = |setting, why: String| Error::Setting { channel: Channel::Fcm, setting, why };
-        if let Some((name, rule)) = settings.http2.broken_rule() {
-            return Err(setting(name, rule.to_owned()));
-        }
+        let opening = Opening::new(Channel::Fcm, &settings.http2, stop)?;
         if settings.http2.request_timeout_ms < REQUEST_TIMEOUT_MIN_MS {
             let rule = format!("must be at least {REQUEST_TIMEOUT_MIN_MS}");
-            return Err(setting("http2.request_timeout_ms", rule));
+            return Err(opening.setting("http2.request_timeout_ms", rule));
         }
-        let account = account(settings)?;
-        let project = settings.project.as_ref().unwrap_or(&account.project_id);
+        let (source, own) = source(settings, &opening, &clock)?;
+        let project = settings.project.clone().or(own).unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
         if project.is_empty() || !project.chars().all(plain) {
-            return Err(setting("project", "must be a project id".to_owned()));
+            return Err(opening.setting("project", "must be a project id"));
         }
         let path = PathAndQuery::try_from(format!("/v1/projects/{project}/messages:send"))
             .expect("a project id is plain ASCII");
-        let tls = http2::tls::config(&settings.http2)
-            .map_err(|source| Error::Trust { channel: Channel::Fcm, source })?;
-        let connect = |name, url, limits: &http2::Settings| {
-            http2::Client::new(url, tls.clone(), limits, WarmUp::None, stop.clone())
-                .ok_or_else(|| setting(name, "must be an https URL".to_owned()))
-        };
-        // One token at a time is fetched: one connection is enough.
-        let one = http2::Settings { connections: 1, streams: 4, ..settings.http2.clone() };
-        let oauth = connect("token_uri", &account.token_uri, &one)?;
-        let http = connect("endpoint", &settings.endpoint, &settings.http2)?;
-        let tokens = Tokens::new(account, oauth.clone(), clock.clone())
-            .map_err(|error| setting("service_account", format!("private_key: {error}")))?;
+        let endpoint = ("endpoint", &settings.endpoint);
+        let channels = settings.notification_channels.clone();
         Ok(Self(Arc::new(Inner {
-            http,
-            oauth,
-            tokens,
+            http: opening.connect(endpoint, &opening.tls(None)?, WarmUp::None)?,
+            tokens: Tokens::new(source, clock.clone()),
             path,
-            channels: settings.notification_channels.clone(),
+            style: Style { channels, data_only: settings.data_only },
+            unit_topics: settings.unit_topics,
             settings: settings.http2.clone(),
             clock,
         })))
@@ -99,37 +93,71 @@ impl Client {
         &self,
         content: &PushContent,
     ) -> Result<Payload, crate::channel::payload::Error> {
-        payload::render(content, &self.0.channels)
+        Payload::render(content, &self.0.style, PAYLOAD_MAX_BYTES)
     }
 
-    /// Sends a push to one device.
+    /// The topics of units, if alerts are posted to them.
+    pub fn topics(&self) -> Option<Topics> {
+        self.0.unit_topics.then(|| Topics::new(self.clone()))
+    }
+
+    /// How the app wants its pushes.
+    pub(super) fn style(&self) -> &Style {
+        &self.0.style
+    }
+
+    /// Sends a push to one device or topic.
     pub async fn send(&self, payload: &Payload, to: Address<'_>, delivery: &Delivery) -> Outcome {
         let Some(left) = time_left(delivery) else { return Outcome::Expired };
         if to.value.is_empty() {
             return Outcome::Rejected { reason: "malformed_address" };
         }
         let deadline = Instant::now() + left.min(self.0.settings.request_timeout());
-        let token = match self.0.tokens.token(deadline).await {
-            Ok(token) => token,
-            Err(failure) => return no_token(failure),
-        };
         let [prefix, middle, suffix] = payload.pieces(to, delivery.expires, delivery.now);
         let body = Body::spliced(prefix, middle, suffix);
-        let mut answer =
-            self.post((&token, payload), body.clone(), (delivery.lane, deadline)).await;
-        if let Ok(first) = &answer
-            && self.read(first).wants_new_token()
-        {
-            let token = match self.0.tokens.after_refused(&token, deadline).await {
-                Ok(token) => token,
-                Err(failure) => return no_token(failure),
-            };
-            answer = self.post((&token, payload), body, (delivery.lane, deadline)).await;
-        }
-        match answer {
+        match self.ask(&payload.recall, body, (delivery.lane, deadline)).await {
             Ok(answer) => outcome(&self.read(&answer)),
-            Err(error) => unanswered(error, LOST_WAIT),
+            Err(unanswered) => unanswered,
         }
+    }
+
+    /// Asks for a message to be looked at and not delivered.
+    pub async fn check(&self) -> Vec<Checked> {
+        let deadline = Instant::now() + self.0.settings.request_timeout();
+        let body = Body::whole(Bytes::from_static(DRY_RUN.as_bytes()));
+        let problem = match self.ask(&Recall::default(), body, (Lane::Routine, deadline)).await {
+            Ok(answer) if answer.status == StatusCode::OK => None,
+            Ok(answer) => {
+                let code = self.read(&answer).code;
+                Some(format!("{} {}", answer.status.as_u16(), code.unwrap_or_default()))
+            }
+            Err(outcome) => Some(outcome.reason().to_owned()),
+        };
+        vec![Checked { what: self.0.path.path().to_owned(), problem }]
+    }
+
+    /// Sends a request, and again with a new token where Google refuses the token; what became of
+    /// it where there is no answer.
+    async fn ask(
+        &self,
+        recall: &Recall,
+        body: Body,
+        way: (Lane, Instant),
+    ) -> Result<Answer, Outcome> {
+        let (_, deadline) = way;
+        let lost = |error| unanswered(error, LOST_WAIT);
+        let token = self.0.tokens.token(deadline).await.map_err(no_token)?;
+        let answer = self.post((&token, recall), body.clone(), way).await.map_err(lost)?;
+        if !self.read(&answer).wants_new_token() {
+            return Ok(answer);
+        }
+        let token = self.0.tokens.after_refused(&token, deadline).await.map_err(no_token)?;
+        self.post((&token, recall), body, way).await.map_err(lost)
+    }
+
+    /// Connections × streams.
+    pub fn capacity(&self) -> usize {
+        self.0.settings.capacity()
     }
 
     /// Waits for a connection and an access token.
@@ -142,12 +170,12 @@ impl Client {
     /// Waits for the answers of what is in flight.
     pub async fn drain(&self) {
         self.0.http.drain().await;
-        self.0.oauth.drain().await;
+        self.0.tokens.drain().await;
     }
 
     async fn post(
         &self,
-        (token, payload): (&Token, &Payload),
+        (token, recall): (&Token, &Recall),
         body: Body,
         way: (Lane, Instant),
     ) -> Result<Answer, http2::Error> {
@@ -158,7 +186,7 @@ impl Client {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             request
         };
-        self.0.http.send(|| payload.recall.unless(head), body, way).await
+        self.0.http.send(|| recall.unless(head), body, way).await
     }
 
     fn read(&self, answer: &Answer) -> Reply {
@@ -170,19 +198,38 @@ impl Client {
     }
 }
 
-fn account(settings: &Settings) -> Result<ServiceAccount, Error> {
+/// Where access tokens come from, and the project that the credentials name themselves.
+fn source(
+    settings: &Settings,
+    opening: &Opening<'_>,
+    clock: &Clock,
+) -> Result<(Source, Option<String>), Error> {
     let (inline, file) = (&settings.service_account, &settings.service_account_file);
-    let json = Secret::resolve("service_account", inline.as_ref(), file.as_deref())
-        .map_err(|source| Error::Secret { channel: Channel::Fcm, source })?;
-    let mut account: ServiceAccount = serde_json::from_str(json.expose()).map_err(|error| {
+    if let Some(url) = &settings.metadata_server {
+        if inline.is_some() || file.is_some() {
+            return Err(opening.setting("metadata_server", "stands in place of a service account"));
+        }
+        let metadata = Metadata::new(url)
+            .ok_or_else(|| opening.setting("metadata_server", "must be an http URL"))?;
+        return Ok((Source::Metadata(metadata), None));
+    }
+    let json = opening.secret("service_account", inline.as_ref(), file.as_deref())?;
+    let mut file: KeyFile = serde_json::from_str(json.expose()).map_err(|error| {
         // The text of a JSON error may quote the key file; its place does not.
         let why = format!("not a key file: line {}, column {}", error.line(), error.column());
-        Error::Setting { channel: Channel::Fcm, setting: "service_account", why }
+        opening.setting("service_account", why)
     })?;
     if let Some(token_uri) = &settings.token_uri {
-        account.token_uri = token_uri.clone();
+        file.token_uri = token_uri.clone();
     }
-    Ok(account)
+    // One token at a time is fetched: one connection is enough.
+    let one = http2::Settings { connections: 1, streams: 4, ..settings.http2.clone() };
+    let tls = opening.tls(None)?;
+    let http = opening.with(&one).connect(("token_uri", &file.token_uri), &tls, WarmUp::None)?;
+    let project = file.project_id.clone();
+    let account = Account::new(file, http, clock.now())
+        .map_err(|error| opening.setting("service_account", format!("private_key: {error}")))?;
+    Ok((Source::Account(Box::new(account)), Some(project)))
 }
 
 fn no_token(failure: Failure) -> Outcome {

@@ -1,13 +1,18 @@
 //! Firebase Cloud Messaging, HTTP v1 (FACTS 3): one message per request over HTTP/2, bytes shared
-//! per push but for the address and the ttl. `payload` renders, `client` sends, `oauth` fetches
-//! access tokens, `outcome` judges the answer.
+//! per push but for the address and the ttl. `payload` renders, `client` sends, `oauth` keeps
+//! access tokens from an `account` or the `metadata` server, `outcome` judges the answer, `topics`
+//! posts to whole units.
 
+mod account;
 mod client;
+mod metadata;
 mod oauth;
 pub mod outcome;
 mod payload;
 mod settings;
+mod topics;
 
 pub use client::{Address, Client};
-pub use payload::Payload;
+pub use payload::{Kind, Payload};
 pub use settings::{NotificationChannels, QUOTA_PER_MINUTE, Settings};
+pub use topics::Topics;

@@ -1,30 +1,22 @@
-//! Access tokens for a service account (RFC 7523: a signed assertion for a token), fetched over the
-//! same HTTP/2 sender. One token serves everybody; one caller renews it before it ends, while the
-//! others go on with the old one.
+//! Access tokens, from a service account's key (`account`) or from the machine's own identity
+//! (`metadata`). One token serves everybody; one caller renews it before it ends, while the others
+//! go on with the old one.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout_at};
-use url::{Url, form_urlencoded};
 
-use crate::channel::http2::{self, Answer, Body};
+use super::account::Account;
+use super::metadata::Metadata;
 use crate::channel::retry_after;
 use crate::clock::Clock;
-use crate::domain::lane::Lane;
 
-const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
-const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// How long an assertion is good for; Google takes at most an hour.
-const ASSERTION_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 /// So long before its end a token is renewed, or at four fifths of a shorter life.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(5);
 /// While the present token is still good, the one who renews it waits no longer than this.
@@ -33,19 +25,6 @@ const RENEWAL_PATIENCE: Duration = Duration::from_secs(2);
 const FAILURE_WAIT: Duration = Duration::from_secs(5);
 /// A token that FCM refuses is replaced at once, but not more often than this.
 const FORCE_EVERY: SignedDuration = SignedDuration::from_secs(30);
-
-/// A service account's key file, as far as it is needed.
-#[derive(Deserialize)]
-pub struct ServiceAccount {
-    /// The project it belongs to.
-    pub project_id: String,
-    client_email: String,
-    private_key: String,
-    #[serde(default)]
-    private_key_id: Option<String>,
-    /// Where tokens are fetched.
-    pub token_uri: Url,
-}
 
 /// An access token, as the `authorization` header carries it.
 #[derive(Clone)]
@@ -71,12 +50,17 @@ pub enum Failure {
     },
 }
 
+/// Where tokens come from.
+pub enum Source {
+    /// A service account's key signs for them.
+    Account(Box<Account>),
+    /// The machine's own identity: no key anywhere.
+    Metadata(Metadata),
+}
+
 /// Fetches, keeps and renews the token.
 pub struct Tokens {
-    http: http2::Client,
-    path: PathAndQuery,
-    account: Arc<ServiceAccount>,
-    key: EncodingKey,
+    source: Source,
     clock: Clock,
     state: Mutex<State>,
     /// Held by the one who renews.
@@ -91,17 +75,9 @@ struct State {
     generation: u64,
 }
 
-#[derive(Serialize)]
-struct Claims<'a> {
-    iss: &'a str,
-    scope: &'a str,
-    aud: &'a str,
-    iat: i64,
-    exp: i64,
-}
-
+/// What a token endpoint grants.
 #[derive(Deserialize)]
-struct Granted {
+pub struct Granted {
     access_token: String,
     expires_in: u32,
 }
@@ -112,29 +88,16 @@ struct Refused {
 }
 
 impl Tokens {
-    /// A keeper of tokens for an account; fails when the account's key cannot sign.
-    pub fn new(
-        account: ServiceAccount,
-        http: http2::Client,
-        clock: Clock,
-    ) -> Result<Self, jsonwebtoken::errors::Error> {
-        let key = EncodingKey::from_rsa_pem(account.private_key.as_bytes())?;
-        let path = match account.token_uri.query() {
-            Some(query) => format!("{}?{query}", account.token_uri.path()),
-            None => account.token_uri.path().to_owned(),
-        };
-        let path = PathAndQuery::try_from(path).expect("a URL's path and query");
-        let tokens = Self {
-            http,
-            path,
-            account: Arc::new(account),
-            key,
-            clock,
-            state: Mutex::default(),
-            renewing: AsyncMutex::default(),
-        };
-        tokens.assertion(tokens.clock.now())?;
-        Ok(tokens)
+    /// A keeper of tokens from a source.
+    pub fn new(source: Source, clock: Clock) -> Self {
+        Self { source, clock, state: Mutex::default(), renewing: AsyncMutex::default() }
+    }
+
+    /// Waits until nobody asks the source any more.
+    pub async fn drain(&self) {
+        if let Source::Account(account) = &self.source {
+            account.drain().await;
+        }
     }
 
     /// The present token, or a new one; waits to the deadline.
@@ -216,36 +179,10 @@ impl Tokens {
     }
 
     async fn fetch(&self, now: Timestamp, deadline: Instant) -> Result<Granted, Failure> {
-        let assertion = self.assertion(now).map_err(|_| Failure::Refused("oauth_key"))?;
-        let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("grant_type", GRANT_TYPE)
-            .append_pair("assertion", &assertion)
-            .finish();
-        let head = || {
-            let mut request: Request<()> = self.http.post(self.path.clone());
-            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-            request.headers_mut().insert(CONTENT_TYPE, form);
-            request
-        };
-        let answer = self
-            .http
-            .send(|| Some(head()), Body::whole(form.into()), (Lane::Emergency, deadline))
-            .await
-            .map_err(|error| unavailable(error.reason()))?;
-        judge(&answer, now)
-    }
-
-    fn assertion(&self, now: Timestamp) -> Result<String, jsonwebtoken::errors::Error> {
-        let mut header = Header::new(Algorithm::RS256);
-        header.kid.clone_from(&self.account.private_key_id);
-        let claims = Claims {
-            iss: &self.account.client_email,
-            scope: SCOPE,
-            aud: self.account.token_uri.as_str(),
-            iat: now.as_second(),
-            exp: now.as_second() + ASSERTION_LIFETIME.as_secs(),
-        };
-        jsonwebtoken::encode(&header, &claims, &self.key)
+        match &self.source {
+            Source::Account(account) => account.fetch(now, deadline).await,
+            Source::Metadata(metadata) => metadata.fetch(now, deadline).await,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -264,14 +201,19 @@ fn keep(granted: &Granted, now: Timestamp, generation: u64) -> Result<Token, Fai
 }
 
 /// What the token endpoint's answer means (RFC 6749 section 5).
-fn judge(answer: &Answer, now: Timestamp) -> Result<Granted, Failure> {
-    match answer.status {
-        StatusCode::OK => serde_json::from_slice(&answer.body)
-            .map_err(|_| Failure::Refused("oauth_malformed_answer")),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(later(answer, now)),
-        status if status.is_server_error() => Err(later(answer, now)),
+pub fn judge(
+    status: StatusCode,
+    (headers, body): (&HeaderMap, &[u8]),
+    now: Timestamp,
+) -> Result<Granted, Failure> {
+    match status {
+        StatusCode::OK => {
+            serde_json::from_slice(body).map_err(|_| Failure::Refused("oauth_malformed_answer"))
+        }
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(later(headers, now)),
+        status if status.is_server_error() => Err(later(headers, now)),
         _ => {
-            let code = serde_json::from_slice(&answer.body).map(|Refused { error }| error);
+            let code = serde_json::from_slice(body).map(|Refused { error }| error);
             Err(Failure::Refused(match code.as_deref() {
                 Ok("invalid_grant") => "oauth_invalid_grant",
                 Ok("invalid_client") => "oauth_invalid_client",
@@ -283,12 +225,13 @@ fn judge(answer: &Answer, now: Timestamp) -> Result<Granted, Failure> {
     }
 }
 
-fn later(answer: &Answer, now: Timestamp) -> Failure {
-    let after = retry_after::parse(&answer.headers, now).unwrap_or_default().max(FAILURE_WAIT);
+fn later(headers: &HeaderMap, now: Timestamp) -> Failure {
+    let after = retry_after::parse(headers, now).unwrap_or_default().max(FAILURE_WAIT);
     Failure::Unavailable { reason: "oauth_unavailable", after }
 }
 
-fn unavailable(reason: &'static str) -> Failure {
+/// Nobody answered.
+pub fn unavailable(reason: &'static str) -> Failure {
     Failure::Unavailable { reason, after: FAILURE_WAIT }
 }
 

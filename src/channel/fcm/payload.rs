@@ -15,7 +15,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::settings::NotificationChannels;
-use crate::channel::payload::{Error, PAYLOAD_MAX_BYTES, fit};
+use crate::channel::payload::{Error, fit};
 use crate::channel::recall::Recall;
 use crate::domain::alert::Severity;
 use crate::domain::channel::FcmAddressKind;
@@ -26,8 +26,40 @@ use crate::domain::push::{Loudness, PushContent};
 
 /// Longest time FCM stores a message: four weeks.
 const TTL_MAX_SECONDS: i64 = 2_419_200;
+/// Largest message a topic takes (FACTS F4), in bytes.
+pub const TOPIC_MAX_BYTES: usize = 2048;
 const BEFORE_TOKEN: &str = r#"{"message":{"token":"#;
 const BEFORE_FID: &str = r#"{"message":{"fid":"#;
+const BEFORE_TOPIC: &str = r#"{"message":{"topic":"#;
+
+/// What kind of value addresses a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A registration token.
+    Token,
+    /// A Firebase installation id.
+    Fid,
+    /// The topic of a unit.
+    Topic,
+}
+
+impl From<FcmAddressKind> for Kind {
+    fn from(kind: FcmAddressKind) -> Self {
+        match kind {
+            FcmAddressKind::Token => Self::Token,
+            FcmAddressKind::Fid => Self::Fid,
+        }
+    }
+}
+
+/// How the app wants its pushes.
+#[derive(Clone, Debug, Default)]
+pub struct Style {
+    /// The notification channels it made.
+    pub channels: NotificationChannels,
+    /// It draws notifications itself.
+    pub data_only: bool,
+}
 
 /// A push as FCM takes it; all recipients share the bytes.
 #[derive(Clone, Debug)]
@@ -47,11 +79,33 @@ impl Payload {
     /// The three pieces of a request: shared, own, shared.
     pub fn pieces(&self, to: super::Address<'_>, expires: Timestamp, now: Timestamp) -> [Bytes; 3] {
         let prefix = match to.kind {
-            FcmAddressKind::Token => BEFORE_TOKEN,
-            FcmAddressKind::Fid => BEFORE_FID,
+            Kind::Token => BEFORE_TOKEN,
+            Kind::Fid => BEFORE_FID,
+            Kind::Topic => BEFORE_TOPIC,
         };
         let middle = middle(to.value, expires.as_second() - now.as_second());
         [Bytes::from_static(prefix.as_bytes()), middle.into(), self.suffix.clone()]
+    }
+}
+
+impl Payload {
+    /// Renders a push of at most so many bytes. Without words it becomes a data message, which
+    /// wakes the app and shows nothing.
+    pub fn render(content: &PushContent, style: &Style, max_bytes: usize) -> Result<Self, Error> {
+        let longest = BEFORE_TOKEN.len() + middle("", TTL_MAX_SECONDS).len();
+        let suffix = if content.title.is_empty() && content.body.is_empty() {
+            suffix(content, style, None)
+        } else {
+            let empty = Notification { title: "", body: "" };
+            let around = longest + suffix(content, style, Some(empty)).len();
+            let words = fit(&content.title, &content.body, max_bytes.saturating_sub(around))?;
+            let words = Notification { title: &words.title, body: &words.body };
+            suffix(content, style, Some(words))
+        };
+        if longest + suffix.len() > max_bytes {
+            return Err(Error::NoRoom { room: 0 });
+        }
+        Ok(Payload { suffix: suffix.into(), recall: Recall::default() })
     }
 }
 
@@ -109,52 +163,53 @@ struct Data<'a> {
     exercise: &'static str,
     coarse: &'static str,
     expires: Timestamp,
+    /// What an app that draws notifications itself needs for it.
+    #[serde(flatten)]
+    drawn: Option<Drawn<'a>>,
 }
 
-/// Renders a push. Without words it becomes a data message, which wakes the app and shows nothing.
-pub fn render(content: &PushContent, channels: &NotificationChannels) -> Result<Payload, Error> {
-    let longest = BEFORE_TOKEN.len() + middle("", TTL_MAX_SECONDS).len();
-    let suffix = if content.title.is_empty() && content.body.is_empty() {
-        suffix(content, channels, None)
-    } else {
-        let empty = Notification { title: "", body: "" };
-        let around = longest + suffix(content, channels, Some(empty)).len();
-        let room = PAYLOAD_MAX_BYTES.saturating_sub(around);
-        let words = fit(&content.title, &content.body, room)?;
-        let notification = Notification { title: &words.title, body: &words.body };
-        suffix(content, channels, Some(notification))
-    };
-    if longest + suffix.len() > PAYLOAD_MAX_BYTES {
-        return Err(Error::NoRoom { room: 0 });
-    }
-    Ok(Payload { suffix: suffix.into(), recall: Recall::default() })
+#[derive(Serialize)]
+struct Drawn<'a> {
+    title: &'a str,
+    body: &'a str,
+    channel_id: &'a str,
+    tag: Uuid,
+    sound: &'static str,
+    visibility: &'static str,
 }
 
 /// Everything behind `"android":{"ttl":"…s",`.
-fn suffix(
-    content: &PushContent,
-    channels: &NotificationChannels,
-    words: Option<Notification<'_>>,
-) -> Vec<u8> {
+fn suffix(content: &PushContent, style: &Style, words: Option<Notification<'_>>) -> Vec<u8> {
     let emergency = content.lane == Lane::Emergency;
     let shown = words.is_some();
     let urgent = shown && (emergency || content.loudness >= Loudness::TimeSensitive);
-    let android_notification = AndroidNotification {
-        channel_id: channel_id(content, channels),
-        tag: content.chain.0,
-        default_sound: content.loudness > Loudness::Passive,
-        // A warning is for whoever sees the locked phone; a dossier's progress is not.
-        visibility: if content.lane == Lane::Personal { "PRIVATE" } else { "PUBLIC" },
-    };
+    let channel_id = channel_id(content, &style.channels);
+    let tag = content.chain.0;
+    let default_sound = content.loudness > Loudness::Passive;
+    // A warning is for whoever sees the locked phone; a dossier's progress is not.
+    let visibility = if content.lane == Lane::Personal { "PRIVATE" } else { "PUBLIC" };
     let flag = |set| if set { "true" } else { "false" };
+    let (notification, drawn) = match words {
+        Some(Notification { title, body }) if style.data_only => {
+            let sound = flag(default_sound);
+            (None, Some(Drawn { title, body, channel_id, tag, sound, visibility }))
+        }
+        words => (words, None),
+    };
+    let android_notification = notification.is_some().then_some(AndroidNotification {
+        channel_id,
+        tag,
+        default_sound,
+        visibility,
+    });
     let rest = Rest {
         android: Android {
             priority: if urgent { "HIGH" } else { "NORMAL" },
-            collapse_key: emergency.then_some(content.chain.0),
+            collapse_key: emergency.then_some(tag),
             direct_boot_ok: emergency,
-            notification: shown.then_some(android_notification),
+            notification: android_notification,
         },
-        notification: words,
+        notification,
         data: Data {
             publication: content.publication,
             chain: content.chain.0,
@@ -165,6 +220,7 @@ fn suffix(
             exercise: flag(content.exercise),
             coarse: flag(content.coarse),
             expires: content.expires,
+            drawn,
         },
     };
     let mut json = serde_json::to_vec(&rest).expect("plain data always serialises");
@@ -190,16 +246,20 @@ mod tests {
 
     use super::super::Address;
     use super::*;
-    use crate::channel::payload::sample;
+    use crate::channel::payload::{PAYLOAD_MAX_BYTES, sample};
 
-    const TO: Address<'static> = Address { kind: FcmAddressKind::Token, value: "a:\"b\"_-" };
+    const TO: Address<'static> = Address { kind: Kind::Token, value: "a:\"b\"_-" };
 
     fn now() -> Timestamp {
         "2026-11-22T11:00:00.25Z".parse().unwrap()
     }
 
+    fn rendered(content: &PushContent) -> Payload {
+        Payload::render(content, &Style::default(), PAYLOAD_MAX_BYTES).unwrap()
+    }
+
     fn bytes(content: &PushContent, to: Address<'_>) -> Vec<u8> {
-        let payload = render(content, &NotificationChannels::default()).unwrap();
+        let payload = rendered(content);
         payload.pieces(to, content.expires, now()).concat()
     }
 
@@ -232,7 +292,7 @@ mod tests {
 
     #[test]
     fn an_installation_id_takes_the_tokens_place() {
-        let to = Address { kind: FcmAddressKind::Fid, value: "cIn" };
+        let to = Address { kind: Kind::Fid, value: "cIn" };
         let value: Value = serde_json::from_slice(&bytes(&sample(), to)).unwrap();
         assert_eq!(value["message"]["fid"], "cIn");
         assert_eq!(value["message"]["token"], Value::Null);
@@ -240,7 +300,7 @@ mod tests {
 
     #[test]
     fn ttl_follows_the_time_of_sending_within_fcms_bounds() {
-        let payload = render(&sample(), &NotificationChannels::default()).unwrap();
+        let payload = rendered(&sample());
         let ttl = |expires: &str| {
             let bytes = payload.pieces(TO, expires.parse().unwrap(), now()).concat();
             let value: Value = serde_json::from_slice(&bytes).unwrap();
@@ -267,6 +327,36 @@ mod tests {
     }
 
     #[test]
+    fn an_app_that_draws_itself_gets_the_words_as_data_and_as_urgently() {
+        let content = sample();
+        let style = Style { data_only: true, ..Style::default() };
+        let payload = Payload::render(&content, &style, PAYLOAD_MAX_BYTES).unwrap();
+        let pieces = payload.pieces(TO, content.expires, now()).concat();
+        let message = &serde_json::from_slice::<Value>(&pieces).unwrap()["message"];
+        assert_eq!(message["notification"], Value::Null);
+        assert_eq!(message["android"]["notification"], Value::Null);
+        assert_eq!(message["android"]["priority"], "HIGH");
+        assert_eq!(message["android"]["direct_boot_ok"], true);
+        let data = message["data"].as_object().unwrap();
+        assert_eq!((&data["title"], &data["body"]), (&json!(content.title), &json!(content.body)));
+        assert_eq!((&data["channel_id"], &data["sound"]), (&json!("loa_critical"), &json!("true")));
+        assert!(data.values().all(Value::is_string), "data takes strings only");
+    }
+
+    #[test]
+    fn a_topic_takes_half() {
+        let content = PushContent { body: "Nước dâng nhanh. ".repeat(2000), ..sample() };
+        let payload = Payload::render(&content, &Style::default(), TOPIC_MAX_BYTES).unwrap();
+        let to = Address { kind: Kind::Topic, value: "" };
+        let pieces = payload.pieces(to, content.expires, now()).concat();
+        assert!((TOPIC_MAX_BYTES - 48..=TOPIC_MAX_BYTES).contains(&pieces.len()));
+        let to = Address { kind: Kind::Topic, value: "loa-unit-26734" };
+        let pieces = payload.pieces(to, content.expires, now()).concat();
+        let message = &serde_json::from_slice::<Value>(&pieces).unwrap()["message"];
+        assert_eq!(message["topic"], "loa-unit-26734");
+    }
+
+    #[test]
     fn a_push_without_words_is_data_only_and_not_urgent() {
         let content = PushContent { title: String::new(), body: String::new(), ..sample() };
         let message = &value(&content)["message"];
@@ -277,7 +367,7 @@ mod tests {
 
     #[test]
     fn long_words_are_cut_to_the_limit() {
-        let to = Address { kind: FcmAddressKind::Token, value: "" };
+        let to = Address { kind: Kind::Token, value: "" };
         for text in ["\"Nước dâng nhanh\" ", "🌊👨‍👩‍👧", "\\\n", "e\u{0302}\u{0301}"]
         {
             let content = PushContent { body: text.repeat(2000), ..sample() };
@@ -288,7 +378,7 @@ mod tests {
 
     #[test]
     fn all_requests_share_the_bytes() {
-        let payload = render(&sample(), &NotificationChannels::default()).unwrap();
+        let payload = rendered(&sample());
         let [_, _, one] = payload.pieces(TO, sample().expires, now());
         let [_, _, other] = payload.pieces(TO, sample().expires, now());
         assert_eq!(one.as_ptr(), other.as_ptr());

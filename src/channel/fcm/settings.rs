@@ -1,4 +1,4 @@
-//! FCM settings: endpoint, the service account, and the app's notification channels.
+//! FCM settings: endpoint, credentials, and what the app is like.
 
 use std::path::PathBuf;
 
@@ -23,6 +23,10 @@ pub struct Settings {
     /// The path of the service account's key file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account_file: Option<PathBuf>,
+    /// In place of a service account: the metadata server of the machine or cluster that Loa runs
+    /// on (workload identity), `http://metadata.google.internal` everywhere at Google.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_server: Option<Url>,
     /// The Firebase project; absent means the service account's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
@@ -31,6 +35,12 @@ pub struct Settings {
     pub token_uri: Option<Url>,
     /// The notification channels the app made.
     pub notification_channels: NotificationChannels,
+    /// The app draws notifications itself: pushes are data messages that carry the words. An app
+    /// that gets such a push and shows nothing will find its later ones delayed (FACTS F5).
+    pub data_only: bool,
+    /// Alerts for whole units are posted to the topics `loa-unit-<vintage>-<code>` too, which
+    /// reaches installations that never registered. What topics cannot do: docs/OPERATIONS.md.
+    pub unit_topics: bool,
     /// The connections to the endpoint.
     pub http2: http2::Settings,
     /// How fast it may go.
@@ -60,9 +70,12 @@ impl Default for Settings {
             endpoint: Url::parse("https://fcm.googleapis.com").expect("a literal URL"),
             service_account: None,
             service_account_file: None,
+            metadata_server: None,
             project: None,
             token_uri: None,
             notification_channels: NotificationChannels::default(),
+            data_only: false,
+            unit_topics: false,
             http2: http2::Settings::default(),
             throttle: throttle::Settings::default(),
         }

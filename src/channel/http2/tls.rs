@@ -1,10 +1,11 @@
-//! Whom a sender trusts: the system's roots, or given ones beside them.
+//! Whom a sender trusts: the system's roots, or given ones beside them; and as whom it presents
+//! itself, where a provider knows us by a certificate.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::Settings;
@@ -26,13 +27,44 @@ pub enum Error {
     /// The inline roots cannot be used.
     #[error("http2.ca_pem: {0}")]
     CaPem(String),
+    /// Our own certificate cannot be used.
+    #[error("certificate: {0}")]
+    Identity(String),
     /// Nobody would be trusted.
     #[error("the system has no trusted root certificates and http2.ca_file names none")]
     NoRoots,
 }
 
+/// A certificate with its chain, and its key. Its Debug form hides the key.
+#[derive(Debug)]
+pub struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// From a PEM text that holds the certificate, its chain if it has one, and the key, in any
+    /// order but the certificate before its chain.
+    pub fn from_pem(pem: &str) -> Result<Self, Error> {
+        let fail = |error: rustls::pki_types::pem::Error| Error::Identity(error.to_string());
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        let chain = chain.map_err(fail)?;
+        if chain.is_empty() {
+            return Err(Error::Identity("holds no certificate".to_owned()));
+        }
+        let key = PrivateKeyDer::from_pem_slice(pem.as_bytes())
+            .map_err(|_| Error::Identity("holds no private key".to_owned()))?;
+        Ok(Self { chain, key })
+    }
+
+    /// The certificate itself, in DER.
+    pub fn certificate(&self) -> &[u8] {
+        &self.chain[0]
+    }
+}
+
 /// A client configuration: TLS 1.2 or newer, ALPN `h2` alone.
-pub fn config(settings: &Settings) -> Result<Arc<ClientConfig>, Error> {
+pub fn config(settings: &Settings, identity: Option<Identity>) -> Result<Arc<ClientConfig>, Error> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(system.certs);
@@ -48,11 +80,16 @@ pub fn config(settings: &Settings) -> Result<Arc<ClientConfig>, Error> {
         return Err(Error::NoRoots);
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider has suites for TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        Some(Identity { chain, key }) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| Error::Identity(error.to_string()))?,
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![ALPN_H2.to_vec()];
     Ok(Arc::new(config))
 }
@@ -74,8 +111,8 @@ mod tests {
     #[test]
     fn roots_that_cannot_be_read_are_refused_by_name() {
         let inline = Settings { ca_pem: Some("nothing".into()), ..Settings::default() };
-        assert!(matches!(config(&inline), Err(Error::CaPem(_))));
+        assert!(matches!(config(&inline, None), Err(Error::CaPem(_))));
         let file = Settings { ca_file: Some("/nowhere/ca.pem".into()), ..Settings::default() };
-        assert!(matches!(config(&file), Err(Error::CaFile { .. })));
+        assert!(matches!(config(&file, None), Err(Error::CaFile { .. })));
     }
 }

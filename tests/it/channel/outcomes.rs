@@ -91,12 +91,7 @@ async fn what_google_refuses_becomes_its_outcome() {
     let rows = [
         (400, "INVALID_ARGUMENT", named, dead("INVALID_ARGUMENT")),
         (400, "INVALID_ARGUMENT", "message.data", Outcome::Rejected { reason: "INVALID_ARGUMENT" }),
-        (
-            401,
-            "THIRD_PARTY_AUTH_ERROR",
-            "",
-            Outcome::Misconfigured { reason: "THIRD_PARTY_AUTH_ERROR" },
-        ),
+        (401, "THIRD_PARTY_AUTH_ERROR", "", Outcome::Rejected { reason: "THIRD_PARTY_AUTH_ERROR" }),
         (403, "SENDER_ID_MISMATCH", "", dead("SENDER_ID_MISMATCH")),
         (404, "UNREGISTERED", "", dead("UNREGISTERED")),
         (404, "NOT_FOUND", "", Outcome::Misconfigured { reason: "NOT_FOUND" }),
@@ -197,7 +192,7 @@ async fn wrong_credentials_are_found_out() {
     let ours = Providers::start(Options::default()).await.expect("it starts");
     let theirs = Providers::start(Options::default()).await.expect("it starts");
     let mut settings = ours.apns_settings();
-    settings.key = Some(theirs.apns_key.pem.clone());
+    settings.credentials.key = Some(theirs.apns_key.pem.clone());
     let sender = Sender::apns(&settings, Clock::System, CancellationToken::new()).expect("opens");
     let content = content();
     let prepared = sender.prepare(&content).expect("it fits");

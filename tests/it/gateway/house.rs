@@ -64,6 +64,7 @@ impl House {
         let units = city.units().iter().map(|unit| unit.code.to_string()).collect();
         let tickets = Tickets::new(b"a node's key");
         let parts = Parts {
+            apns_apps: None,
             doorkeeper: Doorkeeper::new(registry.clone(), None, tickets, clock.clone()),
             bus: bus.clone(),
             registry,

@@ -256,6 +256,7 @@ fn content(now: Timestamp) -> PushContent {
         body: "Nước sông dâng nhanh. Đến nhà văn hoá phường.".to_owned(),
         loudness: Loudness::TimeSensitive,
         public: true,
+        kind: None,
         exercise: false,
         coarse: false,
         expires: now + Duration::from_secs(24 * 3600),

@@ -31,11 +31,11 @@ fn wait(scope: RetryScope, seconds: u64, reason: &'static str) -> Outcome {
 #[test]
 fn every_row_of_the_facts_gives_its_outcome() {
     let dead = |reason| Outcome::DeadAddress { reason, since: None };
-    let misconfigured = |reason| Outcome::Misconfigured { reason };
+    let reject = |reason| Outcome::Rejected { reason };
     let rows = [
         (200, "", None, Outcome::Accepted),
-        (400, "INVALID_ARGUMENT", None, Outcome::Rejected { reason: "INVALID_ARGUMENT" }),
-        (401, "THIRD_PARTY_AUTH_ERROR", None, misconfigured("THIRD_PARTY_AUTH_ERROR")),
+        (400, "INVALID_ARGUMENT", None, reject("INVALID_ARGUMENT")),
+        (401, "THIRD_PARTY_AUTH_ERROR", None, reject("THIRD_PARTY_AUTH_ERROR")),
         (403, "SENDER_ID_MISMATCH", None, dead("SENDER_ID_MISMATCH")),
         (404, "UNREGISTERED", None, dead("UNREGISTERED")),
         (429, "QUOTA_EXCEEDED", None, wait(Channel, 60, "QUOTA_EXCEEDED")),
