@@ -358,8 +358,8 @@ fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
         city: Arc::clone(&parts.city),
         doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone()),
         node_key: key::derived(&key, "device").into(),
-        apns_apps: apps,
         webpush: offer(config)?,
+        apns_apps: apps,
         clock: parts.clock.clone(),
     })
 }

@@ -57,7 +57,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Opens every channel that has settings. Connections are made when the first push needs them
+    /// Opens Apple's and Google's channel where they have settings; Web Push needs a key beside
+    /// them ([`Sender::webpush`]). Connections are made when the first push needs them
     /// and end when `stop` is cancelled. Must be called within a tokio runtime.
     pub fn open(&self, clock: &Clock, stop: &CancellationToken) -> Vec<Result<Sender, Error>> {
         let apns = self.apns.as_ref().map(|apns| Sender::apns(apns, clock.clone(), stop.clone()));

@@ -38,8 +38,7 @@ pub async fn run(Command::Check(args): &Command, out: &mut impl Write) -> Result
     let _stop = stop.clone().drop_guard();
     let senders = settings.open(&Clock::System, &stop);
     if senders.is_empty() {
-        let why = "neither APNs nor FCM is configured; Web Push has no account to be asked for";
-        return Err(BadInput(why.to_owned()).into());
+        return Err(BadInput("neither APNs nor FCM is configured".to_owned()).into());
     }
     let mut found = Vec::new();
     for sender in senders {

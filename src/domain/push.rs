@@ -42,10 +42,10 @@ pub struct PushContent {
     pub body: String,
     /// How loudly.
     pub loudness: Loudness,
-    /// The kind of a status change, where a push may name it: an app may have its own text for it.
-    pub kind: Option<String>,
     /// Everybody may read it in the public feed.
     pub public: bool,
+    /// The kind of a status change, where a push may name it: an app may have its own text for it.
+    pub kind: Option<String>,
     /// An exercise, marked as such.
     pub exercise: bool,
     /// The unit is only partly covered and the person's place is the whole unit.

@@ -80,11 +80,11 @@ pub struct Parts {
     pub doorkeeper: Doorkeeper,
     /// The node's own key, shared by all gateways: derives the secrets of repeated registrations.
     pub node_key: Arc<[u8]>,
+    /// What browsers subscribe with; `None` without Web Push.
+    pub webpush: Option<Arc<Offer>>,
     /// The apps on Apple's phones that are served, each with its environment; `None` where this
     /// node does not know them.
     pub apns_apps: Option<Arc<[(String, ApnsEnvironment)]>>,
-    /// What browsers subscribe with; `None` without Web Push.
-    pub webpush: Option<Arc<Offer>>,
     /// The time.
     pub clock: Clock,
 }

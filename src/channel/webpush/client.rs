@@ -19,6 +19,7 @@ use super::outcome::{Reply, outcome};
 use super::vapid::{Key, Signer, Token};
 use super::{Payload, Settings, payload};
 use crate::channel::http2::{self, Answer, Body, WarmUp};
+use crate::channel::open::Opening;
 use crate::channel::{Delivery, Error, retry_after, time_left, unanswered};
 use crate::clock::Clock;
 use crate::domain::channel::Channel;
@@ -75,16 +76,15 @@ impl Client {
         clock: Clock,
         stop: CancellationToken,
     ) -> Result<Self, Error> {
+        let opening = Opening::new(Channel::Webpush, &settings.http2, stop.clone())?;
         if let Some((setting, rule)) = settings.broken_rule() {
-            return Err(Error::Setting { channel: Channel::Webpush, setting, why: rule.into() });
+            return Err(opening.setting(setting, rule));
         }
-        let tls = http2::tls::config(&settings.http2, None)
-            .map_err(|source| Error::Trust { channel: Channel::Webpush, source })?;
         Ok(Self(Arc::new(Inner {
             key: Arc::new(key),
             contact: settings.contact.as_str().into(),
             known: settings.push_services(),
-            tls,
+            tls: opening.tls(None)?,
             settings: settings.http2.clone(),
             services: Mutex::default(),
             services_max: settings.services,

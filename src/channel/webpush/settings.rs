@@ -87,7 +87,7 @@ impl Settings {
             ("services", (1..=256).contains(&self.services), "must be 1 to 256"),
         ];
         let broken = rules.into_iter().find(|(_, holds, _)| !holds);
-        broken.map(|(setting, _, rule)| (setting, rule)).or_else(|| self.http2.broken_rule())
+        broken.map(|(setting, _, rule)| (setting, rule))
     }
 
     /// The private key that is set, if one is.
@@ -176,6 +176,5 @@ mod tests {
         assert_eq!(broken(|one| one.hosts.push("https://x.y".into())), Some("hosts"));
         assert_eq!(broken(|one| one.private.push("localhost".into())), Some("private"));
         assert_eq!(broken(|one| one.services = 0), Some("services"));
-        assert_eq!(broken(|one| one.http2.streams = 0), Some("http2.streams"));
     }
 }
