@@ -48,8 +48,11 @@ pub async fn run(Command::Check(args): &Command, out: &mut impl Write) -> Result
     }
     let ok = found.iter().all(|(_, _, problem)| problem.is_none());
     if args.json {
-        let one = |(channel, what, problem)| json!({"channel": channel, "what": what, "problem": problem});
-        let channels: Vec<_> = found.into_iter().map(one).collect();
+        let describe = |(channel, what, problem)| {
+            let (what, problem): (String, Option<String>) = (what, problem);
+            json!({"channel": channel, "what": what, "problem": problem})
+        };
+        let channels: Vec<_> = found.into_iter().map(describe).collect();
         writeln!(out, "{}", json!({"ok": ok, "channels": channels}))?;
     } else {
         for (channel, what, problem) in found {

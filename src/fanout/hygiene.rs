@@ -1,12 +1,13 @@
 //! Address hygiene: an address that its provider calls dead is taken from its device, but not at
 //! once, and not on the word of a provider that calls everybody dead.
 //!
-//! Dead addresses are held back and judged in windows, for each app and environment apart. A window
-//! ends with its time or with [`WINDOW_ANSWERS`] answers. Where the share of dead is plausible, they
-//! are removed when the *next* window is plausible too, since a fault may have begun in the
-//! middle. Where it is not (the wrong environment, another project's key, a provider's fault), both
-//! windows' are forgotten, nothing is removed, and an operator is called, until a later window is
-//! plausible again; what that one held is forgotten as well. Sending goes on all the while.
+//! Dead addresses are held back and judged in windows, for each app and environment apart. A
+//! window ends with its time or with [`WINDOW_ANSWERS`] answers. Where the share of dead is
+//! plausible, they are removed when the *next* window is plausible too, since a fault may have
+//! begun in the middle. Where it is not (the wrong environment, another project's key, a provider's
+//! fault), both windows' are forgotten, nothing is removed, and an operator is called, until a
+//! later window is plausible again; what that one held is forgotten as well. Sending goes on all
+//! the while.
 //!
 //! What is forgotten costs little: the next push to it finds it dead again. So nothing here is
 //! stored. Who accepts a push meanwhile is not dead. What a fault can remove wrongly is less than

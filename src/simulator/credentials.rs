@@ -37,7 +37,8 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// `userId`, where Apple's push certificates name their app.
 const USER_ID: [u64; 7] = [0, 9, 2342, 19_200_300, 100, 1, 1];
 
-/// Makes everything; the RSA key takes some hundred milliseconds.
+/// Makes everything, with a push certificate for each app; the RSA key takes some hundred
+/// milliseconds.
 pub fn make(topics: &[String]) -> Result<Credentials, Error> {
     let issuer = issuer()?;
     let certificates = topics.iter().map(|topic| push_certificate(topic, &issuer));

@@ -111,8 +111,8 @@ use Verdict::{Dead, DeadIfNamed, Misconfigured, Overload, Quota, Reject, ServerF
 /// Codes Google documents, with the status they come with.
 const TABLE: &[(u16, &str, Verdict)] = &[
     (400, "INVALID_ARGUMENT", DeadIfNamed),
-    // Firebase's own credential for a phone of Apple's or a browser: nothing is wrong with ours, and
-    // everybody else is served.
+    // Firebase's own credential for a phone of Apple's or a browser: nothing is wrong with ours,
+    // and everybody else is served.
     (401, "THIRD_PARTY_AUTH_ERROR", Reject),
     // The client fetches another token and asks again once; this row was refused twice.
     (401, "UNAUTHENTICATED", Misconfigured),

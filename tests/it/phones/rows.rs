@@ -50,7 +50,7 @@ const APNS: &[Row] = &[
 const FCM: &[Row] = &[
     (400, "INVALID_ARGUMENT", Rejected, Rejected),
     (401, "UNAUTHENTICATED", Accepted, Accepted),
-    (401, "THIRD_PARTY_AUTH_ERROR", Accepted, Accepted),
+    (401, "THIRD_PARTY_AUTH_ERROR", Rejected, Accepted),
     (403, "SENDER_ID_MISMATCH", Dead, Accepted),
     (404, "UNREGISTERED", Dead, Accepted),
     (429, "QUOTA_EXCEEDED", Accepted, Accepted),

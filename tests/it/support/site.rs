@@ -206,14 +206,18 @@ fn write_settings(
         "[node]\ndata_dir = {data:?}\nlisten = \"{address}\"\n\
          [log]\nfilter = \"warn,loa::route=info,loa::ingest=info,loa::node=info\"\n\
          [http]\nrequests_per_second = 1000000\nrequest_burst = 1000000\n\
-         [channel.apns]\nproduction = \"{apns}\"\nsandbox = \"{apns}\"\nteam_id = \"{team}\"\n\
-         key_id = \"{key_id}\"\nkey_file = {key:?}\ncritical_entitlement = true\n\
+         [channel.apns]\nproduction = \"{apns}\"\nsandbox = \"{apns}\"\n\
+         [channel.apns.credentials]\nteam_id = \"{team}\"\n\
+         key_id = \"{key_id}\"\nkey_file = {key:?}\n\
+         [[channel.apns.apps]]\nbundle_id = \"{topic}\"\n\
+         critical_entitlement = true\n\
          [channel.apns.http2]\nca_file = {ca:?}\n\
          [channel.fcm]\nendpoint = \"{fcm}\"\nservice_account_file = {account:?}\n\
          [channel.fcm.http2]\nca_file = {ca:?}\n{settings}",
         data = dir.path().join("data"),
         apns = providers.apns_url,
         fcm = providers.fcm_url,
+        topic = providers.topic,
         team = providers.apns_key.team_id,
         key_id = providers.apns_key.key_id,
     );
