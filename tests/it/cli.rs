@@ -121,8 +121,8 @@ fn settings_are_printed_shown_with_secrets_hidden_and_checked_whole() {
     assert_eq!(done(run(&["config", "check", "--config", name])).out, "ok\n");
     let secret = "-----BEGIN PRIVATE KEY-----";
     let with_secret = "[http]\nrequest_burst = 7\n[channel.apns.credentials]\n\
-                       team_id = \"ABCDE12345\"\n\
-                       key_id = \"FGHIJ67890\"\nkey = \"-----BEGIN PRIVATE KEY-----\"\n";
+                       team_id = \"ABCDE12345\"\nkey_id = \"FGHIJ67890\"\n\
+                       key = \"-----BEGIN PRIVATE KEY-----\"\n";
     fs::write(&file, with_secret).expect("written");
     let shown = done(run(&["config", "show", "--json", "--config", name]));
     assert_eq!(shown.json()["http"]["request_burst"], 7);

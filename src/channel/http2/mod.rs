@@ -8,8 +8,8 @@
 //! - A connection that falls silent under load is replaced within twice `ping_quiet_ms` plus
 //!   `ping_timeout_ms`.
 //! - The emergency lane has connections of its own, kept standing, and may use the others too.
-//! - Names are looked up for every connection, for a bounded time, and the next address is tried when
-//!   one hangs.
+//! - Names are looked up for every connection, for a bounded time, and the next address is tried
+//!   when one hangs.
 //! - Nothing queues without end: whoever sends waits for a stream, to the request's deadline.
 //!
 //! The `authorization` header is written out each time, some 200 bytes to Apple, more to Google.
