@@ -4,6 +4,7 @@
 //! `growth`, `path`, `log`, `sockets`). `LOA_BENCH_FULL=1` adds a million devices on the path and
 //! ten million in the registry, which takes many minutes and some 4 GB of disk.
 
+mod cost;
 mod disk;
 mod growth;
 mod hot;
@@ -23,6 +24,9 @@ fn main() -> Result<()> {
     if let Some(job) = sockets::job() {
         return runtime()?.block_on(sockets::watch(job));
     }
+    if cost::job() {
+        return runtime()?.block_on(cost::provide());
+    }
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|one| !one.starts_with('-')).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
@@ -39,6 +43,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("sockets") {
         run(sockets::run(&mut table))?;
+    }
+    if is_wanted("cost") {
+        run(cost::run(&mut table))?;
     }
     if is_wanted("path") {
         run(path::run(&mut table, full))?;

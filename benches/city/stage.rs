@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
+use loa::channel;
 use loa::clock::Clock;
 use loa::config;
 use loa::domain::agency::{Agency, Jurisdiction};
@@ -37,7 +38,7 @@ pub struct Stage {
     pub node: Node,
     /// What the providers accepted.
     pub arrivals: Arrivals,
-    providers: Providers,
+    providers: Option<Providers>,
     client: SendRequest<Full<Bytes>>,
     key: String,
     published: u64,
@@ -100,8 +101,22 @@ pub enum Heat {
 }
 
 impl Stage {
-    /// Starts it.
+    /// Starts it, the providers in this process.
     pub async fn set() -> Result<Self> {
+        let providers = Providers::start(Options::default()).await?;
+        let mut stage = Self::over(providers.channel_settings()).await?;
+        let (mut pushes, kept) = (providers.deliveries(WATCHED), stage.arrivals.clone());
+        tokio::spawn(async move {
+            while let Some(push) = pushes.recv().await {
+                kept.lock().entry(push.publication).or_default().push(push.at);
+            }
+        });
+        stage.providers = Some(providers);
+        Ok(stage)
+    }
+
+    /// Starts a node over providers elsewhere; nobody watches what they accept.
+    pub async fn over(channel: channel::Settings) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let flags = [
             ("node.data_dir", dir.path().display().to_string()),
@@ -113,20 +128,13 @@ impl Stage {
             ("gateway.new_streams_burst", "1000000".to_owned()),
         ];
         let mut config = config::load(None, &flags)?;
-        let providers = Providers::start(Options::default()).await?;
-        config.channel = providers.channel_settings();
+        config.channel = channel;
         let outside = Outside { clock: Clock::System, listener: None, simulated: true };
         let node = Node::start(&config, outside).await?;
         let key = agency(&node).await?;
         let arrivals = Arrivals::default();
-        let (mut pushes, kept) = (providers.deliveries(WATCHED), arrivals.clone());
-        tokio::spawn(async move {
-            while let Some(push) = pushes.recv().await {
-                kept.lock().entry(push.publication).or_default().push(push.at);
-            }
-        });
         let client = connect(&node).await?;
-        Ok(Self { node, arrivals, providers, client, key, published: 0, dir })
+        Ok(Self { node, arrivals, providers: None, client, key, published: 0, dir })
     }
 
     /// Where it keeps its data.
@@ -189,7 +197,9 @@ impl Stage {
     /// Stops everything.
     pub async fn strike(self) -> Result<()> {
         self.node.stop().await?;
-        self.providers.stop().await;
+        if let Some(providers) = self.providers {
+            providers.stop().await;
+        }
         Ok(())
     }
 }
