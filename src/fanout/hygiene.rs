@@ -2,7 +2,7 @@
 //! once, and not on the word of a provider that calls everybody dead.
 //!
 //! Dead addresses are held back and judged in windows, for each app and environment apart. A
-//! window ends with its time or with [`WINDOW_ANSWERS`] answers. Where the share of dead is
+//! window ends with its time or with a thousand answers. Where the share of dead is
 //! plausible, they are removed when the *next* window is plausible too, since a fault may have
 //! begun in the middle. Where it is not (the wrong environment, another project's key, a provider's
 //! fault), both windows' are forgotten, nothing is removed, and an operator is called, until a
