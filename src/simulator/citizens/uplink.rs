@@ -12,6 +12,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::domain::ids::PublicationId;
 use crate::domain::receipt::Stage;
@@ -23,6 +24,8 @@ const CONNECTIONS: usize = 32;
 const WAITING: usize = 1 << 16;
 /// A receipt is tried so often; phones try again when the node is away.
 const TRIES: u32 = 60;
+/// A try without an answer ends after this, as apps' requests do: one must not hold up the others.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -80,9 +83,10 @@ async fn insist(
 ) -> Result<()> {
     let mut last = None;
     for _ in 0..TRIES {
-        match once(node, population, connection, post).await {
-            Ok(()) => return Ok(()),
-            Err(error) => last = Some(error),
+        match timeout(PATIENCE, once(node, population, connection, post)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => last = Some(error),
+            Err(elapsed) => last = Some(elapsed.into()),
         }
         *connection = None;
         tokio::time::sleep(PAUSE).await;
