@@ -41,6 +41,10 @@ missing() {
   fi
   has cc || has gcc || echo libc6-dev
   has make || echo make
+  # librdkafka is C with a C++ face, and takes OpenSSL's static library from the system.
+  has g++ || echo g++
+  has pkg-config || echo pkg-config
+  pkg-config --exists openssl 2>/dev/null || echo libssl-dev
   if [ "$1" = test ]; then
     has curl || echo curl
     node_is_new || echo nodejs
