@@ -10,9 +10,11 @@ use loa::domain::ids::{DeviceNum, PublicationId, Seq, SubjectId, UnitCode};
 use loa::domain::lane::Lane;
 use loa::domain::outcome::Arrival;
 use loa::domain::receipt::{Receipt, Stage};
+use loa::store;
 use loa::store::ledger::{
     AcceptedAt, BATCH_MAX, Delivered, Error, Ledger, Progress, Saved, Settings, State, Waiting,
 };
+use loa::store::redis::Redis;
 use uuid::Uuid;
 
 pub mod crash;
@@ -23,6 +25,13 @@ macro_rules! contract {
             $(#[tokio::test]
             async fn $promise() {
                 super::$promise(super::Home::embedded()).await;
+            })+
+        }
+
+        mod redis {
+            $(#[tokio::test]
+            async fn $promise() {
+                super::$promise(super::Home::redis()).await;
             })+
         }
     };
@@ -50,20 +59,38 @@ contract!(
 );
 
 struct Home {
-    settings: Settings,
+    store: Store,
     clock: Clock,
-    _dir: tempfile::TempDir,
+}
+
+enum Store {
+    Embedded(tempfile::TempDir),
+    Redis(store::redis::Settings),
 }
 
 impl Home {
     fn embedded() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let settings = Settings { dir: dir.path().into() };
-        Self { settings, clock: Clock::manual(at(0)), _dir: dir }
+        Self::of(Store::Embedded(tempfile::tempdir().expect("a directory")))
+    }
+
+    fn redis() -> Self {
+        Self::of(Store::Redis(crate::support::redis::fresh()))
+    }
+
+    fn of(store: Store) -> Self {
+        Self { store, clock: Clock::manual(at(0)) }
     }
 
     async fn open(&self) -> Ledger {
-        Ledger::start(&self.settings, self.clock.clone()).await.expect("it opens")
+        let clock = self.clock.clone();
+        match &self.store {
+            Store::Embedded(dir) => Ledger::start(&Settings { dir: dir.path().into() }, clock).await,
+            Store::Redis(settings) => {
+                let redis = Redis::open(settings).await.expect("a server");
+                Ledger::on_redis(&redis, clock).await
+            }
+        }
+        .expect("it opens")
     }
 }
 

@@ -206,13 +206,13 @@ impl Store {
             1..=BATCH_MAX => {}
             given => return Err(Error::TooMany(given)),
         }
-        let pieces = receipts::pieces(&marks);
-        let mut publications: Vec<PublicationId> = pieces.iter().map(|piece| piece.0).collect();
+        let pieces = receipts::pieces(marks);
+        let mut publications: Vec<PublicationId> = pieces.iter().map(|piece| piece.0.0).collect();
         publications.dedup();
         for id in publications {
             self.publication(id).await?;
         }
-        let count = |((id, chunk), marks): receipts::Piece<'_>| {
+        let count = |((id, chunk), marks): receipts::Piece| {
             let keys = self.keys(id);
             async move { self.0.receipts.record(&self.0.redis, (&keys, chunk), &marks).await }
         };

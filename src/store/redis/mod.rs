@@ -40,6 +40,7 @@ use crate::store::Failure;
 
 mod check;
 mod feed;
+mod incarnation;
 mod keys;
 mod link;
 mod script;
@@ -89,15 +90,15 @@ impl Redis {
         let inner = Inner { settings, links, feeds, round: Mutex::default(), rounds };
         let redis = Self(Arc::new(inner));
         // A server that is starting is waited for like at any other time.
-        redis.persist(async |_| redis.0.links.servers().await).await?;
+        redis.persist(|_| redis.0.links.servers()).await?;
         redis.check().await?;
         redis.0.feeds.keep(tokio::spawn(feed::listen(Arc::downgrade(&redis.0))));
         Ok(redis)
     }
 
     async fn check(&self) -> Result<(), Failure> {
-        let ping = redis::cmd("PING");
-        self.persist(async |to| ping.query_async::<()>(to).await).await?;
+        let ping = &redis::cmd("PING");
+        self.persist(|mut to| async move { ping.query_async::<()>(&mut to).await }).await?;
         for mut server in self.0.links.servers().await.map_err(Failure::new)? {
             check::server(&mut server, &self.0.settings.layout).await?;
         }
@@ -111,17 +112,17 @@ impl Redis {
 
     /// Sends a command that is safe to repeat.
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
-        self.persist(async |to| command.query_async(to).await).await
+        self.persist(|mut to| async move { command.query_async(&mut to).await }).await
     }
 
     /// Sends several commands of one tag at once, each safe to repeat; others may come in between.
     pub async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Failure> {
-        self.persist(async |to| commands.query_async(to).await).await
+        self.persist(|mut to| async move { commands.query_async(&mut to).await }).await
     }
 
     /// Runs a script that is safe to repeat.
     pub async fn run<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, Failure> {
-        self.persist(async |to| call.send(to).await).await
+        self.persist(|mut to| async move { call.send(&mut to).await }).await
     }
 
     /// Runs a script whose effect must last: answers once `wait_replicas` have it. If they do not
@@ -134,9 +135,9 @@ impl Redis {
         if self.0.settings.wait_replicas == 0 {
             return self.run(call).await;
         }
-        let run = async |group: &Arc<Group>| {
+        let run = |group: Arc<Group>| async move {
             let answer = call.send(&mut group.next()).await?;
-            self.confirm(group, keys).await.map(|confirmed| (answer, confirmed))
+            self.confirm(&group, keys).await.map(|confirmed| (answer, confirmed))
         };
         let (answer, confirmed) = self.persist_in(run).await?;
         self.enough(confirmed).map(|()| answer)
@@ -147,7 +148,9 @@ impl Redis {
         if self.0.settings.wait_replicas == 0 {
             return Ok(());
         }
-        let confirmed = self.persist_in(async |group| self.confirm(group, keys).await).await?;
+        let confirmed = self
+            .persist_in(|group| async move { self.confirm(&group, keys).await })
+            .await?;
         self.enough(confirmed)
     }
 
@@ -193,23 +196,23 @@ impl Redis {
         tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn persist<T>(
-        &self,
-        attempt: impl AsyncFn(&mut Connection) -> RedisResult<T>,
-    ) -> Result<T, Failure> {
-        self.persist_in(async |group| attempt(&mut group.next()).await).await
+    async fn persist<T, A>(&self, attempt: impl Fn(Connection) -> A) -> Result<T, Failure>
+    where
+        A: Future<Output = RedisResult<T>>,
+    {
+        self.persist_in(|group| attempt(group.next())).await
     }
 
     /// Tries until it is done, is beyond help, or patience ends.
-    async fn persist_in<T>(
-        &self,
-        attempt: impl AsyncFn(&Arc<Group>) -> RedisResult<T>,
-    ) -> Result<T, Failure> {
+    async fn persist_in<T, A>(&self, attempt: impl Fn(Arc<Group>) -> A) -> Result<T, Failure>
+    where
+        A: Future<Output = RedisResult<T>>,
+    {
         let (began, mut pause) = (Instant::now(), PAUSE_MIN);
         loop {
             let error = match self.0.links.group().await {
                 Err(error) => error,
-                Ok(group) => match attempt(&group).await {
+                Ok(group) => match attempt(Arc::clone(&group)).await {
                     Ok(answer) => return Ok(answer),
                     Err(error) => {
                         if verdict::of(&error) == Verdict::Elsewhere {

@@ -8,5 +8,6 @@ pub mod http;
 pub mod node;
 pub mod people;
 pub mod process;
+pub mod redis;
 pub mod road;
 pub mod site;

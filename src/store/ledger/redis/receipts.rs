@@ -15,20 +15,19 @@ use crate::store::redis::{Keys, Redis, Script};
 const PIECE_MAX: usize = 512;
 
 /// Marks that one script counts: of a publication and chunk.
-pub type Piece<'a> = ((PublicationId, u64), Vec<&'a Mark>);
+pub type Piece = ((PublicationId, u64), Vec<Mark>);
 
 /// Cuts marks into pieces, sorted by publication.
-pub fn pieces(marks: &[Mark]) -> Vec<Piece<'_>> {
-    let mut by_chunk: BTreeMap<(PublicationId, u64), Vec<&Mark>> = BTreeMap::new();
+pub fn pieces(marks: Vec<Mark>) -> Vec<Piece> {
+    let mut by_chunk: BTreeMap<(PublicationId, u64), Vec<Mark>> = BTreeMap::new();
     for mark in marks {
         by_chunk.entry((mark.publication, mark.chunk())).or_default().push(mark);
     }
-    let cut = |(of, marks): (_, Vec<&_>)| {
-        let pieces: Vec<Piece<'_>> =
-            marks.chunks(PIECE_MAX).map(|some| (of, some.to_vec())).collect();
-        pieces
-    };
-    by_chunk.into_iter().flat_map(cut).collect()
+    let mut pieces = Vec::new();
+    for (of, marks) in by_chunk {
+        pieces.extend(marks.chunks(PIECE_MAX).map(|some| (of, some.to_vec())));
+    }
+    pieces
 }
 
 /// The scripts of receipts.
@@ -53,7 +52,7 @@ impl Scripts {
         &self,
         redis: &Redis,
         (keys, chunk): (&Keys, u64),
-        marks: &[&Mark],
+        marks: &[Mark],
     ) -> Result<u64, Error> {
         let call = self.record.call().key(keys.key("tallies")).key(keys.key("latencies"));
         let mut call = call.key(keys.key("chunks")).arg(chunk);
