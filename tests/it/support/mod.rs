@@ -4,6 +4,7 @@ pub mod citizen;
 pub mod client;
 pub mod clients;
 pub mod damage;
+pub mod home;
 pub mod http;
 pub mod node;
 pub mod people;
