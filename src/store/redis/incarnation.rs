@@ -8,7 +8,9 @@ use crate::store::redis::{Redis, check};
 impl Redis {
     /// The run ids of the servers; of a cluster also its epoch, which rises with each failover.
     pub async fn incarnation(&self) -> Result<String, Failure> {
-        let servers = self.persist(|_| self.0.links.servers()).await?;
+        // Answered with patience; the servers asked below are those that answered.
+        self.ask::<()>(&redis::cmd("PING")).await?;
+        let servers = self.0.links.servers().await?;
         let cluster = matches!(self.0.settings.layout, Layout::Cluster(_));
         let mut names = Vec::with_capacity(servers.len());
         for mut server in servers {

@@ -32,7 +32,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
@@ -89,17 +90,18 @@ impl Redis {
         let settings = settings.clone();
         let inner = Inner { settings, links, feeds, round: Mutex::default(), rounds };
         let redis = Self(Arc::new(inner));
-        // A server that is starting is waited for like at any other time.
-        redis.persist(|_| redis.0.links.servers()).await?;
-        redis.check().await?;
+        // A server of another kind may take no command at all. One that is starting is waited for.
+        if let Ok(servers) = redis.0.links.servers().await {
+            redis.check(servers).await?;
+        }
+        redis.ask::<()>(&redis::cmd("PING")).await?;
+        redis.check(redis.0.links.servers().await?).await?;
         redis.0.feeds.keep(tokio::spawn(feed::listen(Arc::downgrade(&redis.0))));
         Ok(redis)
     }
 
-    async fn check(&self) -> Result<(), Failure> {
-        let ping = &redis::cmd("PING");
-        self.persist(|mut to| async move { ping.query_async::<()>(&mut to).await }).await?;
-        for mut server in self.0.links.servers().await.map_err(Failure::new)? {
+    async fn check(&self, servers: Vec<MultiplexedConnection>) -> Result<(), Failure> {
+        for mut server in servers {
             check::server(&mut server, &self.0.settings.layout).await?;
         }
         Ok(())
@@ -112,17 +114,17 @@ impl Redis {
 
     /// Sends a command that is safe to repeat.
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
-        self.persist(|mut to| async move { command.query_async(&mut to).await }).await
+        self.persist(Request::Command(command), None).await.and_then(read)
     }
 
     /// Sends several commands of one tag at once, each safe to repeat; others may come in between.
     pub async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Failure> {
-        self.persist(|mut to| async move { commands.query_async(&mut to).await }).await
+        self.persist(Request::Commands(commands), None).await.and_then(read)
     }
 
     /// Runs a script that is safe to repeat.
     pub async fn run<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, Failure> {
-        self.persist(|mut to| async move { call.send(&mut to).await }).await
+        self.persist(Request::Script(call), None).await.and_then(read)
     }
 
     /// Runs a script whose effect must last: answers once `wait_replicas` have it. If they do not
@@ -132,26 +134,12 @@ impl Redis {
         keys: &Keys,
         call: &Call<'_>,
     ) -> Result<T, Failure> {
-        if self.0.settings.wait_replicas == 0 {
-            return self.run(call).await;
-        }
-        let run = |group: Arc<Group>| async move {
-            let answer = call.send(&mut group.next()).await?;
-            self.confirm(&group, keys).await.map(|confirmed| (answer, confirmed))
-        };
-        let (answer, confirmed) = self.persist_in(run).await?;
-        self.enough(confirmed).map(|()| answer)
+        self.persist(Request::Script(call), Some(keys)).await.and_then(read)
     }
 
     /// Waits until everything that was answered so far under a tag is on `wait_replicas`.
     pub async fn settle(&self, keys: &Keys) -> Result<(), Failure> {
-        if self.0.settings.wait_replicas == 0 {
-            return Ok(());
-        }
-        let confirmed = self
-            .persist_in(|group| async move { self.confirm(&group, keys).await })
-            .await?;
-        self.enough(confirmed)
+        self.persist(Request::Nothing, Some(keys)).await.map(drop)
     }
 
     fn enough(&self, confirmed: usize) -> Result<(), Failure> {
@@ -196,31 +184,13 @@ impl Redis {
         tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn persist<T, A>(&self, attempt: impl Fn(Connection) -> A) -> Result<T, Failure>
-    where
-        A: Future<Output = RedisResult<T>>,
-    {
-        self.persist_in(|group| attempt(group.next())).await
-    }
-
     /// Tries until it is done, is beyond help, or patience ends.
-    async fn persist_in<T, A>(&self, attempt: impl Fn(Arc<Group>) -> A) -> Result<T, Failure>
-    where
-        A: Future<Output = RedisResult<T>>,
-    {
+    async fn persist(&self, request: Request<'_>, last: Option<&Keys>) -> Result<Value, Failure> {
         let (began, mut pause) = (Instant::now(), PAUSE_MIN);
         loop {
-            let error = match self.0.links.group().await {
+            let error = match self.attempt(request, last).await {
+                Ok((answer, confirmed)) => return self.enough(confirmed).map(|()| answer),
                 Err(error) => error,
-                Ok(group) => match attempt(Arc::clone(&group)).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(error) => {
-                        if verdict::of(&error) == Verdict::Elsewhere {
-                            self.0.links.give_up(&group).await;
-                        }
-                        error
-                    }
-                },
             };
             if verdict::of(&error) == Verdict::Final {
                 return Err(Failure::new(error));
@@ -234,6 +204,53 @@ impl Redis {
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
+
+    /// The answer, and how many replicas confirmed it.
+    async fn attempt(
+        &self,
+        request: Request<'_>,
+        last: Option<&Keys>,
+    ) -> RedisResult<(Value, usize)> {
+        let group = self.0.links.group().await?;
+        let last = last.filter(|_| self.0.settings.wait_replicas > 0);
+        let work = async {
+            let answer = request.send(&mut group.next()).await?;
+            let confirmed = match last {
+                Some(keys) => self.confirm(&group, keys).await?,
+                None => self.0.settings.wait_replicas,
+            };
+            Ok((answer, confirmed))
+        };
+        let done = work.await;
+        if done.as_ref().is_err_and(|error| verdict::of(error) == Verdict::Elsewhere) {
+            self.0.links.give_up(&group).await;
+        }
+        done
+    }
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+enum Request<'a> {
+    Command(&'a Cmd),
+    Commands(&'a Pipeline),
+    Script(&'a Call<'a>),
+    Nothing,
+}
+
+impl Request<'_> {
+    async fn send(&self, to: &mut Connection) -> RedisResult<Value> {
+        match self {
+            Self::Command(command) => command.query_async(to).await,
+            Self::Commands(commands) => commands.query_async(to).await,
+            Self::Script(call) => call.send(to).await,
+            Self::Nothing => Ok(Value::Nil),
+        }
+    }
+}
+
+fn read<T: FromRedisValue>(value: Value) -> Result<T, Failure> {
+    redis::from_redis_value(value).map_err(Failure::new)
 }
 
 impl fmt::Debug for Redis {
