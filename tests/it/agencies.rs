@@ -44,7 +44,7 @@ async fn open(home: &Home) -> Agencies {
         Home::Embedded(dir) => {
             Agencies::open(&Settings { dir: dir.path().to_owned() }).await.expect("it opens")
         }
-        Home::Redis(settings) => Agencies::on_redis(&connect(settings).await),
+        Home::Redis(settings) => Agencies::shared(&connect(settings).await),
     }
 }
 

@@ -101,7 +101,7 @@ fn accepting(publication: Publication) -> Accepting {
 async fn open(home: &Home) -> Alerts {
     match home {
         Home::Embedded(dir) => Alerts::open(&Settings { dir: dir.path().to_owned() }).await,
-        Home::Redis(settings) => Alerts::on_redis(&connect(settings).await, Duration::ZERO).await,
+        Home::Redis(settings) => Alerts::shared(&connect(settings).await, Duration::ZERO).await,
     }
     .expect("it opens")
 }

@@ -45,7 +45,7 @@ async fn open(home: &Home) -> Ledger {
     let clock = Clock::manual(at(0));
     match home {
         Home::Embedded(dir) => Ledger::start(&Settings { dir: dir.path().into() }, clock).await,
-        Home::Redis(settings) => Ledger::on_redis(&connect(settings).await, clock).await,
+        Home::Redis(settings) => Ledger::shared(&connect(settings).await, clock).await,
     }
     .expect("it opens")
 }

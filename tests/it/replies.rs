@@ -39,7 +39,7 @@ impl Bed {
                 Replies::open(&Settings::new(dir.path()), clock).await.expect("it opens")
             }
             Home::Redis(settings) => {
-                Replies::on_redis(&connect(settings).await, Times::default(), clock)
+                Replies::shared(&connect(settings).await, Times::default(), clock)
             }
         }
     }

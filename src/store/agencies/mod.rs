@@ -94,7 +94,7 @@ impl Agencies {
     }
 
     /// The store of a cluster.
-    pub fn on_redis(redis: &Redis) -> Agencies {
+    pub fn shared(redis: &Redis) -> Agencies {
         Agencies::Redis(redis::Store::open(redis))
     }
 

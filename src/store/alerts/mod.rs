@@ -127,7 +127,7 @@ impl Alerts {
 
     /// Opens the store of a cluster. What a node reserved and did not log within the lease is any
     /// node's to finish.
-    pub async fn on_redis(redis: &Redis, lease: Duration) -> Result<Alerts> {
+    pub async fn shared(redis: &Redis, lease: Duration) -> Result<Alerts> {
         Ok(Alerts::Redis(redis::Store::open(redis, lease).await?))
     }
 

@@ -205,7 +205,7 @@ impl Ledger {
     }
 
     /// The ledger of a cluster.
-    pub async fn on_redis(redis: &Redis, clock: Clock) -> Result<Self, Error> {
+    pub async fn shared(redis: &Redis, clock: Clock) -> Result<Self, Error> {
         redis::Store::open(redis, clock).await.map(Self::Redis)
     }
 

@@ -131,7 +131,7 @@ impl Replies {
     }
 
     /// The store of a cluster.
-    pub fn on_redis(redis: &Redis, times: Times, clock: Clock) -> Replies {
+    pub fn shared(redis: &Redis, times: Times, clock: Clock) -> Replies {
         Replies::Redis(redis::Store::open(redis, times, clock))
     }
 

@@ -16,8 +16,8 @@ const SOON: Duration = Duration::from_secs(5);
 #[tokio::test]
 async fn what_one_node_changes_is_live_on_the_others_soon() {
     let settings = fresh();
-    let one = Alerts::on_redis(&connect(&settings).await, Duration::ZERO).await.expect("open");
-    let other = Alerts::on_redis(&connect(&settings).await, Duration::ZERO).await.expect("open");
+    let one = Alerts::shared(&connect(&settings).await, Duration::ZERO).await.expect("open");
+    let other = Alerts::shared(&connect(&settings).await, Duration::ZERO).await.expect("open");
     let becomes = async |expected: &[u128]| {
         let expected: Vec<_> = expected.iter().map(|n| id(*n)).collect();
         let mut changed = other.watch();
@@ -44,11 +44,11 @@ async fn what_one_node_changes_is_live_on_the_others_soon() {
 async fn a_dead_nodes_reservation_is_finished_by_one_other_after_the_lease() {
     let settings = fresh();
     let lease = Duration::from_millis(1_500);
-    let dead = Alerts::on_redis(&connect(&settings).await, lease).await.expect("open");
+    let dead = Alerts::shared(&connect(&settings).await, lease).await.expect("open");
     accept(&dead, alert(1, MsgType::Alert)).await;
     drop(dead);
-    let one = Alerts::on_redis(&connect(&settings).await, lease).await.expect("open");
-    let other = Alerts::on_redis(&connect(&settings).await, lease).await.expect("open");
+    let one = Alerts::shared(&connect(&settings).await, lease).await.expect("open");
+    let other = Alerts::shared(&connect(&settings).await, lease).await.expect("open");
     assert_eq!(one.unlogged().await.expect("read"), [], "it may be on its way to the log");
     tokio::time::sleep(lease).await;
     let (mine, theirs) = (one.unlogged().await.expect("read"), other.unlogged().await);
