@@ -32,16 +32,17 @@ use crate::gateway::Gateway;
 use crate::geofence::City;
 use crate::ingest::{self, Ingest};
 use crate::lifecycle::{Drained, Lifecycle};
-use crate::store::agencies::{self, Agencies};
-use crate::store::alerts::{self, Alerts};
-use crate::store::ledger::{self, Ledger};
-use crate::store::registry::{self, Registry};
-use crate::store::replies::{self, Replies};
-use crate::{channel, fanout, gateway, http, metrics, receipt, route};
+use crate::store::agencies::Agencies;
+use crate::store::alerts::Alerts;
+use crate::store::ledger::Ledger;
+use crate::store::registry::Registry;
+use crate::store::replies::Replies;
+use crate::{channel, fanout, gateway, http, metrics, receipt, route, store};
 
 mod housekeeping;
 mod key;
 mod openapi;
+pub mod stores;
 
 /// A running node.
 #[derive(Debug)]
@@ -151,7 +152,7 @@ pub fn lock(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Opens every store of a data directory.
+/// Opens the log and every store.
 pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let dir = config.node.data_dir.clone();
     let kinds = match &config.node.status_kinds_file {
@@ -163,15 +164,15 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
         None => StatusKinds::default(),
     };
     let city = City::load(&dir).context("boundaries")?;
-    let shards = config.registry.shards;
-    let registry = registry::Settings { dir: dir.clone(), shards };
+    let bus = Bus::open(&config.bus, clock.clone()).await.context("the event log")?;
+    let stores = stores::open(config, &clock).await?;
     Ok(Parts {
-        bus: Bus::open(&config.bus, clock.clone()).await.context("the event log")?,
-        alerts: Alerts::open(&alerts::Settings { dir: dir.clone() }).await?,
-        agencies: Agencies::open(&agencies::Settings { dir: dir.clone() }).await?,
-        registry: Registry::open(&registry, clock.clone()).await?,
-        ledger: Ledger::start(&ledger::Settings { dir: dir.clone() }, clock.clone()).await?,
-        replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
+        bus,
+        alerts: stores.alerts,
+        agencies: stores.agencies,
+        registry: stores.registry,
+        ledger: stores.ledger,
+        replies: stores.replies,
         city: Arc::new(city),
         kinds: Arc::new(kinds),
         clock,
@@ -214,7 +215,10 @@ fn announce(config: &Config, parts: &Parts, address: SocketAddr, senders: &Sende
         address = %address,
         roles = roles.join(","),
         bus = "embedded",
-        stores = "embedded",
+        stores = match config.store {
+            store::Settings::Embedded => "embedded",
+            store::Settings::Redis(_) => "redis",
+        },
         channels = channels.join(","),
         units = city.units().len(),
         boundaries = city.boundaries().as_str(),
@@ -245,6 +249,9 @@ async fn roles(
         let finished = ingest.recover().await.map_err(|problem| anyhow!(problem.detail))?;
         if finished > 0 {
             tracing::info!(publications = finished, "finished what a crash left unlogged");
+        }
+        if matches!(config.store, store::Settings::Redis(_)) {
+            housekeeping::finish_for_others(ingest.clone(), tasks);
         }
         faces = faces.merge(ingest::http::router(ingest));
     }

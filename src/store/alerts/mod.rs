@@ -18,12 +18,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 pub use identity::Identity;
 
 use crate::domain::ids::{ChainId, PublicationId, SubjectId};
-use crate::domain::publication::Publication;
+use crate::domain::publication::{Content, Publication};
 use crate::store::Failure;
 use crate::store::redis::Redis;
 
@@ -84,6 +85,12 @@ impl Accepting {
         let publication = Arc::new(self.publication.clone());
         Stored { publication, superseded_by: None, logged: None, raw: self.raw.clone() }
     }
+}
+
+/// What the same identity must say again to be the same submission.
+pub fn digest(content: &Content) -> [u8; 32] {
+    let bytes = serde_json::to_vec(content).expect("the content's types serialise to JSON");
+    Sha256::digest(bytes).into()
 }
 
 /// What came of accepting.
@@ -152,6 +159,21 @@ impl Alerts {
     /// Remembers that a publication is on the log, and where. The first position stays.
     pub async fn mark_logged(&self, id: PublicationId, position: String) -> Result<()> {
         self.mark_all_logged(vec![(id, position)]).await
+    }
+
+    /// Stores a publication again that is on the log and that the storage lost with its last
+    /// moments; answers whether it had. Its XML is gone: what is given out is written anew.
+    pub async fn restore(&self, publication: &Publication, position: String) -> Result<bool> {
+        if self.get(publication.id).await?.is_some() {
+            return Ok(false);
+        }
+        let (identity, digest) = (Identity::of(publication), digest(&publication.content));
+        let publication = publication.clone();
+        let id = publication.id;
+        let lost = Accepting { publication, identity, digest, raw: None };
+        self.accept_all(vec![lost]).await?;
+        self.mark_logged(id, position).await?;
+        Ok(true)
     }
 
     /// As [`Alerts::mark_logged`] for several in one commit; unknown ones are an error.

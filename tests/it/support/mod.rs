@@ -11,4 +11,5 @@ pub mod people;
 pub mod process;
 pub mod redis;
 pub mod road;
+pub mod shape;
 pub mod site;

@@ -35,6 +35,9 @@ impl Checkpoints {
         reader: &str,
         (counted, now): (&Counted, Timestamp),
     ) -> Result<(), Error> {
+        if counted.is_empty() {
+            return Ok(());
+        }
         let call = self.counted.call().key(self.keys.pair("checkpoints", reader));
         let mut call = call.arg(now.as_millisecond()).arg(WHILE.as_millis() as u64);
         for (part, offset) in counted {
