@@ -7,7 +7,7 @@ use loa::store::redis::{Redis, Script, Settings};
 
 use crate::support::redis::{Server, fresh, handle};
 
-mod cluster;
+pub mod cluster;
 
 const PUT: &str = "redis.call('SET', KEYS[1], ARGV[1]); return redis.call('GET', KEYS[1])";
 const RAISE: &str = "local v = redis.call('INCR', KEYS[1]); \

@@ -2,17 +2,22 @@
 //! key and raises it in the script that makes the change; the same script publishes the new value
 //! on the channel of the key's name. Every node hears it, and asks for the counter besides, so
 //! that a lost message costs at most [`POLL`], and while nothing can be heard, [`POLL_DEAF`].
+//!
+//! A counter never goes back for a node that knew it: one that a restart or a failover of Redis
+//! has put back is raised again by the first node that notices, so that no value comes twice.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use redis::RedisResult;
 use redis::aio::PubSub;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::store::redis::Inner;
+use crate::store::redis::link::Group;
 
 /// Between two looks at the counters.
 const POLL: Duration = Duration::from_secs(1);
@@ -20,6 +25,11 @@ const POLL: Duration = Duration::from_secs(1);
 const POLL_DEAF: Duration = Duration::from_millis(100);
 /// Values in a row that had to be asked for, after which the channel is thought dead.
 const MISSED_MAX: u32 = 3;
+
+/// Answers a counter, and raises one that was put back.
+pub(super) const LIFT: &str = "local there = tonumber(redis.call('GET', KEYS[1]) or '0')
+if there < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) return ARGV[1] end
+return there";
 
 /// The counters a node follows, by key.
 #[derive(Debug, Default)]
@@ -41,6 +51,11 @@ impl Feeds {
     pub fn note(&self, key: &str, value: u64) -> bool {
         let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         followed.get(key).is_some_and(|feed| raise(feed, value))
+    }
+
+    fn known(&self, key: &str) -> u64 {
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.get(key).map_or(0, |feed| *feed.borrow())
     }
 
     fn keys(&self) -> Vec<String> {
@@ -131,14 +146,24 @@ async fn subscribe(inner: &Inner) -> Option<PubSub> {
 /// Asks for every counter; whether one was news. A server that is away answers another time, and
 /// whoever needs one of the stores learns it from the store.
 async fn ask(inner: &Inner) -> bool {
-    let mut news = false;
-    for key in inner.feeds.keys() {
-        let Ok(group) = inner.links.group().await else { return false };
-        let answer = redis::cmd("GET").arg(&key).query_async(&mut group.next()).await;
-        match answer {
-            Ok(value) => news |= inner.feeds.note(&key, Option::unwrap_or(value, 0)),
-            Err(_) => inner.links.give_up(&group).await,
+    let Ok(group) = inner.links.group().await else { return false };
+    match lift(inner, &group).await {
+        Ok(news) => news,
+        Err(_) => {
+            inner.links.give_up(&group).await;
+            false
         }
     }
-    news
+}
+
+/// Looks at every counter over a group's connections; whether one was news.
+pub(super) async fn lift(inner: &Inner, group: &Group) -> RedisResult<bool> {
+    let mut news = false;
+    for key in inner.feeds.keys() {
+        // What is known now was there before it is asked for: less is a loss.
+        let known = inner.feeds.known(&key);
+        let call = inner.lift.call().key(&key).arg(known);
+        news |= inner.feeds.note(&key, call.send(&mut group.next()).await?);
+    }
+    Ok(news)
 }

@@ -17,7 +17,7 @@ use redis::{
     IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
     TlsCertificates, TlsMode, Value,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
 use crate::store::Failure;
@@ -40,11 +40,17 @@ pub struct Group {
     /// For commands, used in turn.
     commands: Vec<Connection>,
     turn: AtomicUsize,
+    /// Counters that this node follows were looked at over these connections, before anything else.
+    pub lifted: OnceCell<()>,
     /// For WAIT, which blocks its connection.
     pub waiting: Connection,
 }
 
 impl Group {
+    fn of(commands: Vec<Connection>, waiting: Connection) -> Self {
+        Self { commands, turn: AtomicUsize::new(0), lifted: OnceCell::new(), waiting }
+    }
+
     /// The next connection.
     pub fn next(&self) -> Connection {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -127,7 +133,7 @@ impl Links {
                 commands.push(Connection::Cluster(client.get_async_connection().await?));
             }
             let waiting = Connection::Cluster(client.get_async_connection().await?);
-            return Ok(Group { commands, turn: AtomicUsize::new(0), waiting });
+            return Ok(Group::of(commands, waiting));
         }
         let client = self.client().await?;
         // WAIT answers after its own time limit, which the caller bounds.
@@ -139,8 +145,7 @@ impl Links {
             commands.push(Connection::Server(connection));
         }
         let waiting = client.get_multiplexed_async_connection_with_config(&patient).await?;
-        let waiting = Connection::Server(waiting);
-        let group = Group { commands, turn: AtomicUsize::new(0), waiting };
+        let group = Group::of(commands, Connection::Server(waiting));
         self.check_same(&group).await?;
         Ok(group)
     }

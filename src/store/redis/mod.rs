@@ -68,6 +68,7 @@ struct Inner {
     settings: Settings,
     links: Links,
     feeds: Feeds,
+    lift: Script,
     /// Held by who asks for confirmations; the number of the last round that began.
     round: Mutex<()>,
     rounds: watch::Sender<u64>,
@@ -87,8 +88,8 @@ impl Redis {
     pub async fn open(settings: &Settings) -> Result<Self, Failure> {
         let links = Links::new(settings)?;
         let (feeds, rounds) = (Feeds::default(), watch::Sender::new(0));
-        let settings = settings.clone();
-        let inner = Inner { settings, links, feeds, round: Mutex::default(), rounds };
+        let (settings, lift) = (settings.clone(), Script::new(feed::LIFT));
+        let inner = Inner { settings, links, feeds, lift, round: Mutex::default(), rounds };
         let redis = Self(Arc::new(inner));
         // A server of another kind may take no command at all. One that is starting is waited for.
         if let Ok(servers) = redis.0.links.servers().await {
@@ -152,7 +153,7 @@ impl Redis {
         Err(Failure::new(text))
     }
 
-    /// Follows a counter that scripts raise and publish under its key's name.
+    /// Follows a counter that scripts raise and publish under its key's name; it only rises.
     pub async fn follow(&self, key: &str) -> Result<watch::Receiver<u64>, Failure> {
         let known: Option<u64> = self.ask(redis::cmd("GET").arg(key)).await?;
         Ok(self.0.feeds.follow(key, known.unwrap_or(0)))
@@ -214,6 +215,8 @@ impl Redis {
         let group = self.0.links.group().await?;
         let last = last.filter(|_| self.0.settings.wait_replicas > 0);
         let work = async {
+            let lift = || async { feed::lift(&self.0, &group).await.map(drop) };
+            group.lifted.get_or_try_init(lift).await?;
             let answer = request.send(&mut group.next()).await?;
             let confirmed = match last {
                 Some(keys) => self.confirm(&group, keys).await?,
