@@ -5,6 +5,7 @@ pub mod client;
 pub mod clients;
 pub mod damage;
 pub mod http;
+pub mod kafka;
 pub mod node;
 pub mod people;
 pub mod process;

@@ -11,7 +11,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("metrics", &["domain"]),
     ("geofence", &["domain"]),
     ("event", &["domain"]),
-    ("bus", &["domain", "event", "clock"]),
+    ("bus", &["domain", "event", "clock", "metrics", "config::secret"]),
     ("store", &["domain", "clock"]),
     ("channel", &["domain", "clock", "config::secret"]),
     ("http", &["domain", "clock", "store", "lifecycle", "metrics"]),
@@ -124,6 +124,7 @@ const HOMES: &[Home] = &[
         let storage = path.starts_with("src/bus/") || path.starts_with("src/store/");
         storage && (path.contains("/embedded") || path == "src/store/sqlite.rs")
     }),
+    ("rdkafka::", |path| path.starts_with("src/bus/kafka/")),
     ("h2::", |path| {
         path.starts_with("src/channel/http2/")
             || (path.starts_with("src/channel/") && path.ends_with("/client.rs"))
