@@ -1,5 +1,5 @@
-//! A member of a consumer group: one thread that polls one topic's partitions into the intake and
-//! commits for whoever did the work.
+//! A member of a consumer group: one thread that polls one topic's partitions into the intake, and
+//! one that commits for whoever did the work.
 //!
 //! A group of ours is one group of Kafka's for each topic, so that a rebalance of one lane never
 //! touches another. Partitions come and go cooperatively. Of one that went, nothing more is
@@ -28,16 +28,23 @@ const QUESTION_PATIENCE: Duration = Duration::from_secs(5);
 /// Messages polled before commands are looked at again.
 const POLL_MAX: usize = 1_000;
 
-/// What a member is asked to do.
+/// What the polling thread is asked to do.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Remember where the group goes on in a partition.
-    Commit { partition: u32, next: u64, reply: oneshot::Sender<Answer> },
     /// A paused partition has room again.
     Resume { partition: u32 },
+    /// Leave the group and end.
+    Stop,
+}
+
+/// What the committing thread is asked: all that waits for a broker's answer.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// Remember where the group goes on in a partition.
+    Commit { partition: u32, next: u64, reply: oneshot::Sender<Answer> },
     /// How far is the group behind, in every partition of the topic?
     Lag { reply: oneshot::Sender<Result<Vec<Lag>, KafkaError>> },
-    /// Leave the group and end.
+    /// End.
     Stop,
 }
 
@@ -67,6 +74,7 @@ pub(super) struct Reads {
 pub(super) struct Member {
     pub reads: Reads,
     pub mailbox: Mailbox<Command>,
+    pub questions: Mailbox<Question>,
     intake: Arc<Intake>,
     owned: Mutex<BTreeMap<u32, Owned>>,
     /// Becomes true with the first assignment.
@@ -82,8 +90,6 @@ struct Owned {
     next: Option<u64>,
     /// The group's commit, once known; nothing below is committed.
     floor: Option<u64>,
-    /// A commit under way.
-    flight: Option<u64>,
     waiting: Vec<(u64, oneshot::Sender<Answer>)>,
 }
 
@@ -97,6 +103,7 @@ impl Member {
         let member = Arc::new(Member {
             reads,
             mailbox: Mailbox::default(),
+            questions: Mailbox::default(),
             intake,
             owned: Mutex::default(),
             assigned: watch::Sender::new(false),
@@ -107,19 +114,34 @@ impl Member {
             config.create_with_context(group).map_err(|error| client::unmade(&error))?;
         consumer.subscribe(&[&member.reads.name]).map_err(|error| client::unmade(&error))?;
         let shared = Arc::clone(&member);
-        let run = move || {
-            shared.mailbox.attach();
-            let waker = Arc::clone(&shared);
-            consumer.set_nonempty_callback(move || waker.mailbox.wake());
-            shared.run(&consumer);
-            shared.mailbox.close();
-            shared.lock().clear();
-            // Leaves the group, which takes a moment.
-            drop(consumer);
-        };
-        let thread = std::thread::Builder::new().name("loa-kafka-member".to_owned());
+        let waker = Arc::clone(&member);
+        consumer.set_nonempty_callback(move || waker.mailbox.wake());
+        let run = move || shared.live(Arc::new(consumer));
+        let thread = std::thread::Builder::new().name("loa-kafka-poll".to_owned());
         thread.spawn(run).map_err(|error| Error::Storage(error.to_string()))?;
         Ok(member)
+    }
+
+    /// The polling thread's life.
+    fn live(self: &Arc<Self>, consumer: Arc<BaseConsumer<Group>>) {
+        self.mailbox.attach();
+        let (member, mine) = (Arc::clone(self), Arc::clone(&consumer));
+        let thread = std::thread::Builder::new().name("loa-kafka-commit".to_owned());
+        let commits = thread.spawn(move || member.answer(&mine));
+        match commits {
+            Ok(commits) => {
+                self.run(&consumer);
+                self.questions.send(Question::Stop);
+                // Waits for a commit under way. Its panic would be said by the runtime.
+                let _ = commits.join();
+            }
+            Err(error) => self.intake.end(Error::Storage(error.to_string())),
+        }
+        self.mailbox.close();
+        self.questions.close();
+        self.lock().clear();
+        // Leaves the group, which takes a moment.
+        drop(consumer);
     }
 
     /// Commits; comes back when it is durable, or when the partition is somebody else's.
@@ -129,7 +151,7 @@ impl Member {
         assigned.wait_for(|assigned| *assigned).await.map_err(|_| Error::Closed)?;
         loop {
             let (reply, answer) = oneshot::channel();
-            self.mailbox.send(Command::Commit { partition, next, reply });
+            self.questions.send(Question::Commit { partition, next, reply });
             match answer.await.map_err(|_| Error::Closed)? {
                 Answer::Done => return Ok(()),
                 Answer::Again => tokio::time::sleep(RETRY_PAUSE).await,
@@ -151,10 +173,11 @@ impl Member {
             for command in self.mailbox.take() {
                 match command {
                     Command::Stop => return,
-                    command => self.obey(consumer, command),
+                    Command::Resume { partition } => {
+                        self.note("resume", consumer.resume(&self.list(&[(partition, None)])));
+                    }
                 }
             }
-            self.send_commits(consumer);
             if self.poll(consumer) {
                 continue;
             }
@@ -211,21 +234,30 @@ impl Member {
         }
     }
 
-    fn obey(&self, consumer: &BaseConsumer<Group>, command: Command) {
-        match command {
-            Command::Commit { partition, next, reply } => {
-                let asked = self.may_commit(consumer, partition, next);
-                match (asked, self.lock().get_mut(&partition)) {
-                    (None, Some(owned)) => owned.waiting.push((next, reply)),
-                    (answer, _) => tell(reply, answer.unwrap_or(Answer::Done)),
+    /// The committing thread's life.
+    fn answer(&self, consumer: &BaseConsumer<Group>) {
+        self.questions.attach();
+        loop {
+            for question in self.questions.take() {
+                match question {
+                    Question::Stop => return,
+                    Question::Lag { reply } => drop(reply.send(self.lag(consumer))),
+                    Question::Commit { partition, next, reply } => {
+                        let asked = self.may_commit(consumer, partition, next);
+                        match (asked, self.lock().get_mut(&partition)) {
+                            // Asked of an ownership that is over; it may be ours anew.
+                            (None, Some(owned)) if owned.floor.is_none() => {
+                                tell(reply, Answer::Again);
+                            }
+                            (None, Some(owned)) => owned.waiting.push((next, reply)),
+                            (answer, _) => tell(reply, answer.unwrap_or(Answer::Done)),
+                        }
+                    }
                 }
             }
-            Command::Resume { partition } => {
-                let resumed = consumer.resume(&self.list(&[(partition, None)]));
-                self.note("resume", resumed);
+            if !self.commit_all(consumer) {
+                self.questions.wait();
             }
-            Command::Lag { reply } => drop(reply.send(self.lag(consumer))),
-            Command::Stop => {}
         }
     }
 
@@ -277,30 +309,30 @@ impl Member {
         Ok(committed.elements().first().and_then(|one| offset(one.offset())))
     }
 
-    /// Sends one commit for all partitions that wait for one and have none under way.
-    fn send_commits(&self, consumer: &BaseConsumer<Group>) {
+    /// One commit for all partitions that wait for one; those that come meanwhile share the next.
+    /// Answers whether there was any.
+    fn commit_all(&self, consumer: &BaseConsumer<Group>) -> bool {
         let mut due = Vec::new();
-        for (&partition, owned) in self.lock().iter_mut() {
+        for (&partition, owned) in self.lock().iter() {
             let highest = owned.waiting.iter().map(|(next, _)| *next).max();
-            if let Some(next) = highest.filter(|_| owned.flight.is_none()) {
-                owned.flight = Some(next);
-                due.push((partition, Some(next)));
-            }
+            due.extend(highest.map(|next| (partition, Some(next))));
         }
-        if !due.is_empty()
-            && let Err(error) = consumer.commit(&self.list(&due), CommitMode::Async)
-        {
-            tracing::debug!(%error, "a commit could not be sent; it is tried again");
-            due.iter().for_each(|(partition, _)| self.landed(*partition, Err(error.clone())));
+        if due.is_empty() {
+            return false;
         }
+        let outcome = consumer.commit(&self.list(&due), CommitMode::Sync);
+        for (partition, next) in due {
+            self.landed((partition, next.unwrap_or(0)), &outcome);
+        }
+        true
     }
 
     /// A commit came back.
-    fn landed(&self, partition: u32, outcome: KafkaResult<()>) {
+    fn landed(&self, (partition, flight): (u32, u64), outcome: &KafkaResult<()>) {
         let mut owned = self.lock();
+        // Taken from us meanwhile: those who waited were told.
         let Some(owned) = owned.get_mut(&partition) else { return };
-        let Some(flight) = owned.flight.take() else { return };
-        let answer = match &outcome {
+        let answer = match outcome {
             Ok(()) => {
                 owned.floor = owned.floor.max(Some(flight));
                 Answer::Done
@@ -440,15 +472,6 @@ impl ConsumerContext for Group {
         let owned = member.lock().len();
         metrics::rebalanced(topic.name(), owned);
         tracing::info!(group, partitions = owned, "partitions were shared out");
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        self.called();
-        for one in offsets.elements() {
-            if let Ok(partition) = u32::try_from(one.partition()) {
-                self.0.landed(partition, result.clone().and(one.error()));
-            }
-        }
     }
 }
 

@@ -33,7 +33,7 @@ use crate::bus::{Error, Lag, Position, Record, Result, Stats, TopicId, limits};
 use crate::clock::Clock;
 use cluster::{Cluster, Layout};
 use intake::Intake;
-use member::{Command, Member, Reads};
+use member::{Member, Question, Reads};
 use producer::{Producer, Target};
 use tail::Tails;
 
@@ -178,7 +178,7 @@ impl Log {
         let mut lags = Vec::new();
         for member in members.into_values() {
             let (reply, answer) = oneshot::channel();
-            member.mailbox.send(Command::Lag { reply });
+            member.questions.send(Question::Lag { reply });
             // A member that has left meanwhile knows nothing any more.
             let Ok(answer) = answer.await else { continue };
             lags.extend(answer.map_err(|error| Error::Unreachable(error.to_string()))?);
