@@ -213,7 +213,7 @@ fn announce(config: &Config, parts: &Parts, address: SocketAddr, senders: &Sende
         version = env!("CARGO_PKG_VERSION"),
         address = %address,
         roles = roles.join(","),
-        bus = "embedded",
+        bus = config.bus.kind(),
         stores = "embedded",
         channels = channels.join(","),
         units = city.units().len(),

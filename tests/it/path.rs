@@ -2,11 +2,20 @@
 
 use loa::simulator::citizens::Mix;
 
-use crate::support::node::{AlertXml, CENTRE, TestNode};
+use crate::support::node::{AlertXml, CENTRE, Shape, TestNode};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_accepted_alert_reaches_every_phone_in_its_area_once() {
-    let test = TestNode::start().await;
+    reaches_every_phone_once(Shape::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_alert_reaches_every_phone_in_its_area_once_over_kafka() {
+    reaches_every_phone_once(Shape::Kafka).await;
+}
+
+async fn reaches_every_phone_once(shape: Shape) {
+    let test = TestNode::shaped(shape, |_| {}).await;
     let mix = Mix { apns: 500, fcm: 500, ..Mix::default() };
     let population = test.populate(2_000, mix).await;
     let id = test.publish(AlertXml::hot("path-1", CENTRE).render()).await;
