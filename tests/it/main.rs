@@ -19,6 +19,7 @@ mod path;
 mod phones;
 mod recall;
 mod recovery;
+mod redis;
 mod registry;
 mod replies;
 mod tidy;

@@ -9,5 +9,6 @@ pub mod kafka;
 pub mod node;
 pub mod people;
 pub mod process;
+pub mod redis;
 pub mod road;
 pub mod site;
