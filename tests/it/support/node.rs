@@ -55,6 +55,12 @@ impl TestNode {
         Self::with(|_| {}).await
     }
 
+    /// A node whose stores are on Redis, under a prefix of its own.
+    pub async fn on_redis() -> Self {
+        let redis = super::redis::fresh();
+        Self::with(|config| config.store = loa::store::Settings::Redis(redis)).await
+    }
+
     /// A node with changed settings.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
