@@ -73,6 +73,11 @@ impl Failure {
         Self(Arc::from(cause.into()))
     }
 
+    /// Whether it passes by itself: servers that are away come back.
+    pub fn passes(&self) -> bool {
+        self.cause::<redis::Tired>().is_some()
+    }
+
     /// The cause, if it is of this type.
     fn cause<E: StdError + 'static>(&self) -> Option<&E> {
         self.0.downcast_ref()

@@ -25,6 +25,7 @@ mod registry;
 mod replies;
 mod tidy;
 mod topics;
+mod turned_back;
 mod webpush;
 
 mod support;

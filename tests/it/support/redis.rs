@@ -81,6 +81,11 @@ impl Server {
         self.child = spawn(self.port, &self.dir, &self.more);
     }
 
+    /// Where it keeps its append-only file.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Its address.
     pub fn url(&self) -> Url {
         url(self.port)
