@@ -30,6 +30,8 @@ pub struct Stores {
     pub ledger: Ledger,
     /// Answers to repeated requests.
     pub replies: Replies,
+    /// What the cluster shares, if the node is part of one.
+    pub redis: Option<Redis>,
 }
 
 /// Opens every store.
@@ -47,6 +49,7 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
                 registry: Registry::open(&registry, clock.clone()).await?,
                 ledger: Ledger::start(&ledger, clock.clone()).await?,
                 replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
+                redis: None,
             });
         }
     };
@@ -56,7 +59,8 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
         agencies: Agencies::shared(&redis),
         ledger: Ledger::shared(&redis, clock.clone()).await?,
         replies: Replies::shared(&redis, Times::default(), clock.clone()),
-        registry: Registry::shared(redis, shards, clock.clone()).await?,
+        registry: Registry::shared(redis.clone(), shards, clock.clone()).await?,
+        redis: Some(redis),
     })
 }
 

@@ -99,7 +99,7 @@ impl Scene {
         let disk = Disk::new();
         let settings = disk.settings();
         let test = TestNode::with(|config| {
-            config.store = store::Settings::Redis(settings);
+            config.store = store::Settings::Redis(Box::new(settings));
             config.fanout.batch = BATCH;
             config.fanout.dispatches_emergency = DISPATCHES;
         })

@@ -18,7 +18,7 @@ impl Shape {
 
     /// The stores on Redis, under a prefix of their own.
     pub fn redis() -> Self {
-        Self { store: store::Settings::Redis(super::redis::fresh()) }
+        Self { store: store::Settings::Redis(Box::new(super::redis::fresh())) }
     }
 
     /// Sets a node up so.
