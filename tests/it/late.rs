@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use loa::clock::Clock;
 use loa::domain::audience::{AreaAudience, Audience};
 use loa::domain::device::Place;
 use loa::domain::funnel::Funnel;
-use loa::domain::ids::{PublicationId, UnitCode};
+use loa::domain::ids::{PublicationId, Seq, UnitCode};
 use loa::simulator::citizens::Mix;
 use loa::simulator::faults::{Rule, Service, Then, When};
 use loa::simulator::record::Seen;
+use loa::store::redis::Redis;
+use loa::store::registry::Registry;
 use serde_json::{Value, json};
 
 use crate::support::http::ask;
@@ -117,6 +120,32 @@ async fn everyone_before_is_done(test: &TestNode, number: u32, at: &UnitCode, id
     let last = register(test, number, &[at]).await;
     got(test, &last.token, id).await;
     test.funnel_where(id, routed_and_over).await;
+}
+
+/// A router that was killed has the lease when the node starts, and never renews it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_stands_by_follows_once_the_last_one_is_gone() {
+    let settings = crate::support::redis::fresh();
+    let redis = Redis::open(&settings).await.expect("open");
+    let registry = Registry::shared(redis, 4, Clock::System).await.expect("it opens");
+    let ttl = Duration::from_secs(5);
+    let killed = registry.late_lease("killed", ttl).await.expect("asked").expect("free");
+    let test =
+        TestNode::with(|config| config.store = loa::store::Settings::Redis(Box::new(settings)))
+            .await;
+    let probe = test.publish(AlertXml::hot("probe", CENTRE).render()).await;
+    let (inside, _) = units(&test, &area_of(&test, probe).await);
+    let (id, _) = live_alert(&test, "standby").await;
+    let newcomer = register(&test, 1, &[&inside[0]]).await;
+    if registry.late_lease("killed", Duration::from_millis(1)).await.expect("asked").is_some() {
+        assert_eq!(of(&test, &newcomer.token, id), 0, "nobody follows");
+    }
+    got(&test, &newcomer.token, id).await;
+    everyone_before_is_done(&test, 2, &inside[1], id).await;
+    assert_eq!(of(&test, &newcomer.token, id), 1);
+    let moved = registry.set_late_cursor(Seq(1_000), killed).await.expect("asked");
+    assert!(!moved, "who was away may not move the cursor of who follows");
+    test.stop().await;
 }
 
 async fn whoever_joins_a_live_alert_gets_it_then_once_and_nobody_outside_does(shape: Shape) {

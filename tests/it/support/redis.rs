@@ -91,6 +91,11 @@ impl Server {
         url(self.port)
     }
 
+    /// Whether it has answered anybody with this error.
+    pub fn refused(&self, code: &str) -> bool {
+        self.cli(&["INFO", "errorstats"]).contains(&format!("errorstat_{code}:"))
+    }
+
     /// Runs `redis-cli` against it and gives its standard output.
     pub fn cli(&self, arguments: &[&str]) -> String {
         cli(self.port, arguments)
