@@ -30,7 +30,7 @@ pub struct Stores {
     pub ledger: Ledger,
     /// Answers to repeated requests.
     pub replies: Replies,
-    /// What the cluster shares, if the node is part of one.
+    /// What they stand on, in a cluster.
     pub redis: Option<Redis>,
 }
 
