@@ -193,7 +193,6 @@ async fn what_was_published_and_withdrawn_in_the_lost_moments_is_so_again() {
             if all.iter().all(|one| matches!(one, Ok(Some(_)))) {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(PATIENCE, restored).await.expect("stored again from the log");
