@@ -28,6 +28,14 @@ need_rust() {
 # Node's own binary is `node`; the tests' clients need 18 or newer.
 node_is_new() { has node && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ]; }
 
+# Kafka 4 needs Java 17.
+java_is_new() {
+  local version
+  version=$(java -XshowSettings:properties -version 2>&1 |
+    sed -n 's/^ *java.specification.version = //p') || return 1
+  [ "${version%%.*}" -ge 17 ] 2>/dev/null
+}
+
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@" || sudo "$@"; fi
 }
@@ -49,6 +57,11 @@ missing() {
     has curl || echo curl
     node_is_new || echo nodejs
     has npm || echo npm
+    # Apache Kafka, unless the tests are given one; a headless Java of 17 or newer runs it.
+    if [ -z "${LOA_TEST_KAFKA:-}" ]; then
+      java_is_new || echo default-jre-headless
+      has mvn || echo maven
+    fi
     has redis-server || echo redis-server
   fi
 }
@@ -103,10 +116,29 @@ need_clients() {
   cp tests/it/clients/package-lock.json "$dir/installed"
 }
 
+# Apache Kafka's jars, from Maven's central repository, never committed.
+need_kafka() {
+  [ -z "${LOA_TEST_KAFKA:-}" ] || return 0
+  local dir="${CARGO_TARGET_DIR:-target}/kafka"
+  mkdir -p "$dir"
+  if cmp -s tests/it/kafka/pom.xml "$dir/installed"; then
+    return 0
+  fi
+  say "fetching Apache Kafka with Maven into $dir"
+  dir=$(cd "$dir" && pwd)
+  mvn -q -B -f tests/it/kafka/pom.xml \
+    org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$dir/libs" >&2
+  cp tests/it/kafka/pom.xml "$dir/installed"
+}
+
 case "${1:-}" in
   build | test) ;;
   *) fail "usage: deploy/setup.sh build|test" ;;
 esac
 need_packages "$1"
 need_rust
-if [ "$1" = test ]; then need_clients; fi
+if [ "$1" = test ]; then
+  need_clients
+  need_kafka
+fi

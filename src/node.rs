@@ -233,7 +233,7 @@ fn announce(config: &Config, parts: &Parts, address: SocketAddr, senders: &Sende
         version = env!("CARGO_PKG_VERSION"),
         address = %address,
         roles = roles.join(","),
-        bus = "embedded",
+        bus = config.bus.kind(),
         stores = if parts.redis.is_some() { "redis" } else { "embedded" },
         channels = channels.join(","),
         units = city.units().len(),

@@ -26,8 +26,12 @@ const FINISH: Duration = Duration::from_secs(10);
 /// cancel finds it.
 const DEPARTED: SignedDuration = SignedDuration::from_hours(48);
 
-/// Starts both.
+/// How often the log is asked whether it could take an alert.
+const ASK: Duration = Duration::from_secs(2);
+
+/// Starts all of it.
 pub fn start(parts: Parts, senders: Vec<Arc<Sender>>, keep_days: u32, tasks: &Lifecycle) {
+    watch_log(&parts, tasks);
     let stop = tasks.token().clone();
     tasks.service("housekeeping", async move {
         let mut drop_old = tokio::time::interval(DROP);
@@ -65,6 +69,27 @@ pub fn finish_for_others(ingest: Ingest, tasks: &Lifecycle) {
                     tracing::warn!(error, "what is unlogged could not be finished yet");
                 }
             }
+        }
+    });
+}
+
+/// A node whose log is away is not ready: others may still reach it.
+fn watch_log(parts: &Parts, tasks: &Lifecycle) {
+    let (bus, stop, ready) = (parts.bus.clone(), tasks.token().clone(), tasks.part("log"));
+    ready.set(true);
+    tasks.service("log", async move {
+        let mut was_ready = true;
+        let mut ask = tokio::time::interval(ASK);
+        loop {
+            let is_ready = tokio::select! {
+                is_ready = async { ask.tick().await; bus.is_ready().await } => is_ready,
+                () = stop.cancelled() => return Ok::<(), Infallible>(()),
+            };
+            if is_ready != was_ready {
+                tracing::warn!(is_ready, "the event log came or went; publishers wait for it");
+                was_ready = is_ready;
+            }
+            ready.set(is_ready);
         }
     });
 }

@@ -6,6 +6,7 @@ pub mod clients;
 pub mod damage;
 pub mod home;
 pub mod http;
+pub mod kafka;
 pub mod node;
 pub mod people;
 pub mod process;

@@ -1,11 +1,15 @@
 //! What a test's node runs on. Promises that both shapes keep are tested in each.
 
 use loa::config::Config;
-use loa::store;
+use loa::{bus, store};
 
-/// Where a node's stores are; a node that is started again over the same shape finds its own.
+use super::kafka::Kafka;
+
+/// What stands behind a node; one that is started again over the same shape finds its own.
 #[derive(Clone, Debug, Default)]
 pub struct Shape {
+    /// The log.
+    pub bus: bus::Shape,
     /// The stores.
     pub store: store::Settings,
 }
@@ -16,13 +20,18 @@ impl Shape {
         Self::default()
     }
 
-    /// The stores on Redis, under a prefix of their own.
-    pub fn redis() -> Self {
-        Self { store: store::Settings::Redis(Box::new(super::redis::fresh())) }
+    /// Kafka and Redis: topics and a prefix of its own on the tests' servers.
+    pub async fn cluster() -> Self {
+        let topics = Kafka::shared().await.topics().await;
+        Self {
+            bus: bus::Shape::Kafka(Box::new(topics)),
+            store: store::Settings::Redis(Box::new(super::redis::fresh())),
+        }
     }
 
     /// Sets a node up so.
     pub fn apply(&self, config: &mut Config) {
+        config.bus.shape = self.bus.clone();
         config.store = self.store.clone();
     }
 }
@@ -37,10 +46,10 @@ macro_rules! in_every_shape {
             })+
         }
 
-        mod redis {
+        mod cluster {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $promise() {
-                super::$promise($crate::support::shape::Shape::redis()).await;
+                super::$promise($crate::support::shape::Shape::cluster().await).await;
             })+
         }
     };

@@ -11,7 +11,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("metrics", &["domain"]),
     ("geofence", &["domain"]),
     ("event", &["domain"]),
-    ("bus", &["domain", "event", "clock"]),
+    ("bus", &["domain", "event", "clock", "metrics", "config::secret"]),
     ("store", &["domain", "clock", "config::secret"]),
     ("channel", &["domain", "clock", "config::secret"]),
     ("http", &["domain", "clock", "store", "lifecycle", "metrics"]),
@@ -127,6 +127,7 @@ const HOMES: &[Home] = &[
         let storage = path.starts_with("src/bus/") || path.starts_with("src/store/");
         storage && (path.contains("/embedded") || path == "src/store/sqlite.rs")
     }),
+    ("rdkafka::", |path| path.starts_with("src/bus/kafka/")),
     // A store's folder names its own module `redis` too.
     ("redis::", |path| {
         let store = path.starts_with("src/store/");
