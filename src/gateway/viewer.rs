@@ -127,8 +127,11 @@ impl Viewer {
 
     fn sent(&mut self, entry: &Entry, show: Show) -> Outgoing {
         self.got.add(entry.id());
+        let counted =
+            |device: &&Arc<Device>| device.profile.address.channel() == Channel::Websocket;
         let delivers = Delivers {
             publication: entry.id(),
+            device: self.device.as_ref().filter(counted).map(|device| device.num),
             unit: show.unit,
             accepted_at: entry.publication.accepted_at,
         };
