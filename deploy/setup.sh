@@ -49,7 +49,27 @@ missing() {
     has curl || echo curl
     node_is_new || echo nodejs
     has npm || echo npm
+    has redis-server || echo redis-server
   fi
+}
+
+# Debian starts a server when its package is installed, and with the machine. The tests start their
+# own on ports of their own: neither must happen where there was none before.
+install_quietly() {
+  local policy=/usr/sbin/policy-rc.d mine=""
+  if [[ " $* " == *" redis-server "* ]] && [ ! -e "$policy" ]; then
+    mine=yes
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+  fi
+  local status=0
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "$@" >&2 || status=$?
+  if [ -n "$mine" ]; then as_root rm -f "$policy"; fi
+  if [[ " $* " == *" redis-server "* ]] && has systemctl; then
+    as_root systemctl disable redis-server >/dev/null 2>&1 || true
+  fi
+  return "$status"
 }
 
 need_packages() {
@@ -65,8 +85,7 @@ need_packages() {
   fi
   say "installing with apt-get: ${list[*]}"
   as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -qq --no-install-recommends "${list[@]}" >&2
+  install_quietly "${list[@]}"
   mapfile -t list < <(missing "$1")
   [ "${#list[@]}" -eq 0 ] || fail "still missing after apt-get: ${list[*]}"
 }

@@ -32,16 +32,20 @@ use crate::gateway::Gateway;
 use crate::geofence::City;
 use crate::ingest::{self, Ingest};
 use crate::lifecycle::{Drained, Lifecycle};
-use crate::store::agencies::{self, Agencies};
-use crate::store::alerts::{self, Alerts};
-use crate::store::ledger::{self, Ledger};
-use crate::store::registry::{self, Registry};
-use crate::store::replies::{self, Replies};
-use crate::{channel, fanout, gateway, http, metrics, receipt, route};
+use crate::store::agencies::Agencies;
+use crate::store::alerts::Alerts;
+use crate::store::ledger::Ledger;
+use crate::store::redis::Redis;
+use crate::store::registry::Registry;
+use crate::store::replies::Replies;
+use crate::{channel, fanout, gateway, http, metrics, receipt, route, store};
 
 mod housekeeping;
 mod key;
 mod openapi;
+pub mod stores;
+
+use key::Secrets;
 
 /// A running node.
 #[derive(Debug)]
@@ -62,6 +66,8 @@ pub struct Node {
 pub struct Parts {
     /// The time.
     pub clock: Clock,
+    /// Redis, where the stores are there.
+    pub redis: Option<Redis>,
     /// The log.
     pub bus: Bus,
     /// Publications.
@@ -104,9 +110,11 @@ impl Node {
         let parts = open(config, outside.clock).await?;
         let tasks = Lifecycle::new();
         let ready = tasks.part("node");
-        let senders = senders(config, &parts.clock, &tasks)?;
+        let secrets = Secrets::load(config, parts.redis.as_ref()).await?;
+        let senders = senders(config, &parts.clock, &secrets, &tasks)?;
         announce(config, &parts, address, &senders);
-        let router = roles(config, &parts, (&senders, outside.simulated), &tasks).await?;
+        let wired = Wired { senders: &senders, secrets: &secrets, simulated: outside.simulated };
+        let router = roles(config, &parts, &wired, &tasks).await?;
         let kept = senders.values().cloned().collect();
         housekeeping::start(parts.clone(), kept, config.node.keep_days, &tasks);
         let (limits, stop) = (config.http.clone(), tasks.token().clone());
@@ -151,7 +159,7 @@ pub fn lock(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Opens every store of a data directory.
+/// Opens the log and every store.
 pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let dir = config.node.data_dir.clone();
     let kinds = match &config.node.status_kinds_file {
@@ -163,32 +171,44 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
         None => StatusKinds::default(),
     };
     let city = City::load(&dir).context("boundaries")?;
-    let shards = config.registry.shards;
-    let registry = registry::Settings { dir: dir.clone(), shards };
+    let bus = Bus::open(&config.bus, clock.clone()).await.context("the event log")?;
+    let stores = stores::open(config, &clock).await?;
     Ok(Parts {
-        bus: Bus::open(&config.bus, clock.clone()).await.context("the event log")?,
-        alerts: Alerts::open(&alerts::Settings { dir: dir.clone() }).await?,
-        agencies: Agencies::open(&agencies::Settings { dir: dir.clone() }).await?,
-        registry: Registry::open(&registry, clock.clone()).await?,
-        ledger: Ledger::start(&ledger::Settings { dir: dir.clone() }, clock.clone()).await?,
-        replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
+        bus,
+        alerts: stores.alerts,
+        agencies: stores.agencies,
+        registry: stores.registry,
+        ledger: stores.ledger,
+        replies: stores.replies,
         city: Arc::new(city),
         kinds: Arc::new(kinds),
+        redis: stores.redis,
         clock,
     })
 }
 
 type Senders = BTreeMap<Channel, Arc<Sender>>;
 
-fn senders(config: &Config, clock: &Clock, tasks: &Lifecycle) -> Result<Senders> {
+/// What the roles share besides the parts.
+struct Wired<'a> {
+    senders: &'a Senders,
+    secrets: &'a Secrets,
+    simulated: bool,
+}
+
+fn senders(
+    config: &Config,
+    clock: &Clock,
+    secrets: &Secrets,
+    tasks: &Lifecycle,
+) -> Result<Senders> {
     let mut senders = Senders::new();
     let end = CancellationToken::new();
     for sender in config.channel.open(clock, &end) {
         let sender = sender?;
         senders.insert(sender.channel(), Arc::new(sender));
     }
-    if let Some(webpush) = &config.channel.webpush {
-        let key = key::vapid(webpush, &config.node.data_dir)?;
+    if let Some((webpush, key)) = config.channel.webpush.as_ref().zip(secrets.vapid()?) {
         let sender = Sender::webpush(webpush, key, clock.clone(), end.child_token())?;
         senders.insert(Channel::Webpush, Arc::new(sender));
     }
@@ -214,7 +234,7 @@ fn announce(config: &Config, parts: &Parts, address: SocketAddr, senders: &Sende
         address = %address,
         roles = roles.join(","),
         bus = "embedded",
-        stores = "embedded",
+        stores = if parts.redis.is_some() { "redis" } else { "embedded" },
         channels = channels.join(","),
         units = city.units().len(),
         boundaries = city.boundaries().as_str(),
@@ -235,7 +255,7 @@ fn announce(config: &Config, parts: &Parts, address: SocketAddr, senders: &Sende
 async fn roles(
     config: &Config,
     parts: &Parts,
-    (senders, simulated): (&Senders, bool),
+    wired: &Wired<'_>,
     tasks: &Lifecycle,
 ) -> Result<axum::Router> {
     let on = |role| config.node.roles.contains(&role);
@@ -246,6 +266,9 @@ async fn roles(
         if finished > 0 {
             tracing::info!(publications = finished, "finished what a crash left unlogged");
         }
+        if matches!(config.store, store::Settings::Redis(_)) {
+            housekeeping::finish_for_others(ingest.clone(), tasks);
+        }
         faces = faces.merge(ingest::http::router(ingest));
     }
     if on(Role::Router) {
@@ -253,11 +276,11 @@ async fn roles(
         receipt::start(receipt_parts(parts), tasks).await?;
     }
     if on(Role::Fanout) {
-        fanout::start(fanout_parts(config, parts, senders), tasks).await?;
+        fanout::start(fanout_parts(config, parts, wired.senders), tasks).await?;
     }
     if on(Role::Gateway) {
         let trusted = &config.http.trusted_proxies;
-        let parts = gateway_parts(config, parts)?;
+        let parts = gateway_parts(config, parts, wired.secrets)?;
         let (gateway, services) = Gateway::open(parts, &config.gateway, trusted, tasks).await?;
         gateway.start(services);
         faces = faces.merge(gateway.router());
@@ -267,11 +290,11 @@ async fn roles(
             clock: parts.clock.clone(),
             bus: parts.bus.clone(),
             agencies: parts.agencies.clone(),
-            senders: senders.values().cloned().collect(),
+            senders: wired.senders.values().cloned().collect(),
             tasks: tasks.clone(),
             boundaries: parts.city.boundaries(),
             metrics: recorder()?,
-            simulated,
+            simulated: wired.simulated,
         };
         faces = faces.merge(console::router(console));
     }
@@ -339,8 +362,8 @@ fn fanout_parts(config: &Config, parts: &Parts, senders: &Senders) -> fanout::Pa
     }
 }
 
-fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
-    let key = key::of(&config.node.data_dir).context("the node's key")?;
+fn gateway_parts(config: &Config, parts: &Parts, secrets: &Secrets) -> Result<gateway::Parts> {
+    let key = secrets.node;
     let verifier = match &config.auth.citizens {
         Some(provider) => Some(Arc::new(
             Verifier::new(provider, &key::derived(&key, "subject")).context("auth.citizens")?,
@@ -358,15 +381,16 @@ fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
         city: Arc::clone(&parts.city),
         doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone()),
         node_key: key::derived(&key, "device").into(),
-        webpush: offer(config)?,
+        webpush: offer(config, secrets)?,
         apns_apps: apps,
         clock: parts.clock.clone(),
     })
 }
 
-fn offer(config: &Config) -> Result<Option<Arc<Offer>>> {
-    let Some(webpush) = &config.channel.webpush else { return Ok(None) };
-    let key = key::vapid(webpush, &config.node.data_dir)?;
-    let application_server_key = key.public().to_owned();
-    Ok(Some(Arc::new(Offer { application_server_key, services: webpush.push_services() })))
+fn offer(config: &Config, secrets: &Secrets) -> Result<Option<Arc<Offer>>> {
+    let webpush = config.channel.webpush.as_ref().zip(secrets.vapid()?);
+    Ok(webpush.map(|(webpush, key)| {
+        let application_server_key = key.public().to_owned();
+        Arc::new(Offer { application_server_key, services: webpush.push_services() })
+    }))
 }

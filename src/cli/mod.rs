@@ -9,6 +9,7 @@ pub mod config;
 pub mod demo;
 pub mod devices;
 pub mod geofences;
+pub mod health;
 pub mod letters;
 pub mod plan;
 pub mod publish;
@@ -55,6 +56,8 @@ enum Command {
     /// Records that were set aside, with their reasons
     #[command(subcommand)]
     DeadLetters(letters::Command),
+    /// Whether a node serves, for probes and people
+    Health(health::Args),
     /// How long a city-wide alert takes, and what limits it
     Plan(plan::Args),
     /// Push channels and their credentials
@@ -76,6 +79,7 @@ impl Cli {
             Command::Channels(command) => block_on(channels::run(&command, out)),
             Command::Geofences(args) => geofences::run(&args, Timestamp::now(), out)
                 .map_err(|error| BadInput(format!("{error:#}")).into()),
+            Command::Health(args) => block_on(health::run(&args, out)),
             Command::Demo(args) => block_on(demo::run(args)),
             Command::Serve(args) => block_on(serve::run(args)),
             Command::Publish(args) => block_on(publish::publish(args)),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth;
 use crate::domain::forecast;
-use crate::{bus, channel, fanout, gateway, geofence, http};
+use crate::{bus, channel, fanout, gateway, geofence, http, store};
 
 /// The defaults, as `loa config default` prints them.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -32,6 +32,8 @@ pub struct Config {
     pub http: http::limits::Settings,
     /// The event log.
     pub bus: bus::Settings,
+    /// Where the stores are.
+    pub store: store::Settings,
     /// Devices.
     pub registry: Registry,
     /// Matching targets to units.
@@ -154,6 +156,7 @@ fn layers(file: Option<&Path>, flags: &[Flag]) -> Result<Layers, Error> {
         .list_separator(",")
         .with_list_parse_key("node.roles")
         .with_list_parse_key("http.trusted_proxies")
+        .with_list_parse_key("store.redis.urls")
         .with_list_parse_key("channel.webpush.hosts")
         .with_list_parse_key("channel.webpush.private")
         .try_parsing(true);
@@ -193,7 +196,7 @@ pub fn show(file: Option<&Path>, flags: &[Flag]) -> Result<String, Error> {
 }
 
 /// Keys whose values are secrets wherever they stand.
-const SECRETS: [&str; 3] = ["key", "certificate", "service_account"];
+const SECRETS: [&str; 4] = ["key", "certificate", "service_account", "password"];
 
 fn redact(table: &mut toml::Table) {
     for (key, value) in table.iter_mut() {

@@ -10,13 +10,14 @@ use crate::support::node::{AlertXml, CENTRE};
 use crate::support::process::{Done, Served, eventually, path, run};
 
 /// Every command that does something.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 25] = [
     &["channels", "check"],
     &["serve"],
     &["demo"],
     &["publish"],
     &["cancel"],
     &["plan"],
+    &["health"],
     &["status"],
     &["cap", "check"],
     &["geofences", "list"],
@@ -107,6 +108,8 @@ fn wrong_usage_and_bad_input_exit_2_and_failures_exit_1() {
     fails(&["devices", "load", "/no/such/file", "--data-dir", data], 2, "/no/such/file");
     fails(&["agencies", "revoke", "a", "--data-dir", data], 1, "");
     fails(&["status", "x", "--key", "k", "--server", "http://127.0.0.1:1"], 1, "cannot reach");
+    fails(&["health", "--server", "http://127.0.0.1:1"], 1, "cannot reach");
+    fails(&["health", "--server", "nope"], 2, "--server");
     assert_eq!(run(&["geofences", "locate", "0,0", "--data-dir", data]).code, 1);
 }
 
@@ -281,6 +284,7 @@ async fn an_agency_publishes_watches_and_withdraws_from_a_shell_and_the_node_dra
     let ready = (http::Method::GET, "/readyz");
     let ready = client.ask(ready, &[], "").await.expect("answered");
     assert_eq!((ready.status.as_u16(), &ready.json()["ready"]), (200, &json!(true)));
+    assert_eq!(done(run(&["health", "--server", &served.url()])).out, "ready\n");
     let data = path(served.dir.path());
     fails(&["devices", "load", path(&load), "--data-dir", data], 1, "another node runs");
     fails(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data], 1, "another node runs");

@@ -18,6 +18,14 @@ use serde_json::{Value, json};
 use crate::support::http::ask;
 use crate::support::node::{AlertXml, CENTRE, PATIENCE, TestNode};
 use crate::support::people::{audience, everywhere, received, repeats, tokens};
+use crate::support::shape::{Shape, in_every_shape};
+
+in_every_shape!(
+    whoever_joins_a_live_alert_gets_it_then_once_and_nobody_outside_does,
+    who_joined_before_or_during_a_restart_gets_a_live_alert_once,
+    who_moves_while_their_push_is_refused_gets_it_at_the_new_place,
+    who_moves_during_a_broadcast_gets_it_once_whichever_way_they_go,
+);
 
 /// An app: its number gives it a push address.
 struct App {
@@ -111,9 +119,8 @@ async fn everyone_before_is_done(test: &TestNode, number: u32, at: &UnitCode, id
     test.funnel_where(id, routed_and_over).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_joins_a_live_alert_gets_it_then_once_and_nobody_outside_does() {
-    let test = TestNode::start().await;
+async fn whoever_joins_a_live_alert_gets_it_then_once_and_nobody_outside_does(shape: Shape) {
+    let test = TestNode::shaped(&shape, |_| {}).await;
     // Known before there is an alert: the first two are outside of it.
     let probe = test.publish(AlertXml::hot("probe", CENTRE).render()).await;
     let (inside, outside) = units(&test, &area_of(&test, probe).await);
@@ -149,9 +156,8 @@ async fn whoever_joins_a_live_alert_gets_it_then_once_and_nobody_outside_does() 
     test.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_joined_before_or_during_a_restart_gets_a_live_alert_once() {
-    let test = TestNode::start().await;
+async fn who_joined_before_or_during_a_restart_gets_a_live_alert_once(shape: Shape) {
+    let test = TestNode::shaped(&shape, |_| {}).await;
     let (id, area) = live_alert(&test, "restart").await;
     let (inside, outside) = units(&test, &area);
     let early = register(&test, 1, &[&inside[0]]).await;
@@ -176,7 +182,7 @@ async fn who_joined_before_or_during_a_restart_gets_a_live_alert_once() {
     registry.register(new).await.expect("registered");
     drop(registry);
 
-    let test = TestNode::over(dir, providers, |_| {}).await;
+    let test = TestNode::over(dir, providers, |config| shape.apply(config)).await;
     for token in [&hasty.token, &mover.token, &token] {
         got(&test, token, id).await;
     }
@@ -187,9 +193,8 @@ async fn who_joined_before_or_during_a_restart_gets_a_live_alert_once() {
     test.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_moves_while_their_push_is_refused_gets_it_at_the_new_place() {
-    let test = TestNode::start().await;
+async fn who_moves_while_their_push_is_refused_gets_it_at_the_new_place(shape: Shape) {
+    let test = TestNode::shaped(&shape, |_| {}).await;
     let probe = test.publish(AlertXml::hot("probe", CENTRE).render()).await;
     let (inside, _) = units(&test, &area_of(&test, probe).await);
     let app = register(&test, 1, &[&inside[0]]).await;
@@ -207,9 +212,8 @@ async fn who_moves_while_their_push_is_refused_gets_it_at_the_new_place() {
     test.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_moves_during_a_broadcast_gets_it_once_whichever_way_they_go() {
-    let test = TestNode::with(|config| {
+async fn who_moves_during_a_broadcast_gets_it_once_whichever_way_they_go(shape: Shape) {
+    let test = TestNode::shaped(&shape, |config| {
         config.fanout.dispatches_emergency = 4;
         config.fanout.batch = 20;
         // One dispatch a unit, so that a unit is passed as a whole, or not yet.

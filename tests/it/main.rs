@@ -19,10 +19,12 @@ mod path;
 mod phones;
 mod recall;
 mod recovery;
+mod redis;
 mod registry;
 mod replies;
 mod tidy;
 mod topics;
+mod turned_back;
 mod webpush;
 
 mod support;

@@ -78,6 +78,12 @@ impl Counters {
         }
     }
 
+    /// Counts a unit anew.
+    pub fn replace<'a>(&self, unit: &UnitCode, counts: impl IntoIterator<Item = (&'a Spot, i64)>) {
+        self.units.write().unwrap_or_else(PoisonError::into_inner).remove(unit);
+        self.apply(counts);
+    }
+
     /// How many an area is.
     pub fn estimate(&self, audience: &AreaAudience) -> Estimate {
         let units = self.read();

@@ -12,7 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("geofence", &["domain"]),
     ("event", &["domain"]),
     ("bus", &["domain", "event", "clock"]),
-    ("store", &["domain", "clock"]),
+    ("store", &["domain", "clock", "config::secret"]),
     ("channel", &["domain", "clock", "config::secret"]),
     ("http", &["domain", "clock", "store", "lifecycle", "metrics"]),
     ("auth", &["domain", "clock", "store", "http"]),
@@ -53,7 +53,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "metrics",
         ],
     ),
-    ("config", &["domain", "auth", "bus", "channel", "fanout", "gateway", "geofence", "http"]),
+    (
+        "config",
+        &["domain", "auth", "bus", "channel", "fanout", "gateway", "geofence", "http", "store"],
+    ),
     ("telemetry", &["config"]),
     (
         "simulator",
@@ -123,6 +126,11 @@ const HOMES: &[Home] = &[
     ("rusqlite::", |path| {
         let storage = path.starts_with("src/bus/") || path.starts_with("src/store/");
         storage && (path.contains("/embedded") || path == "src/store/sqlite.rs")
+    }),
+    // A store's folder names its own module `redis` too.
+    ("redis::", |path| {
+        let store = path.starts_with("src/store/");
+        store && (path.contains("/redis") || path.ends_with("/mod.rs"))
     }),
     ("h2::", |path| {
         path.starts_with("src/channel/http2/")
