@@ -113,8 +113,8 @@ pub async fn run(command: Command) -> Result<bool> {
 async fn open(dir: &DirArgs) -> Result<Agencies> {
     let data_dir = dir.data_dir.as_ref().map(|dir| ("node.data_dir", dir.display().to_string()));
     let flags: Vec<_> = data_dir.into_iter().collect();
-    let config = config::load(dir.config.as_deref(), &flags)
-        .map_err(|error| BadInput(error.to_string()))?;
+    let config =
+        config::load(dir.config.as_deref(), &flags).map_err(|error| BadInput(error.to_string()))?;
     stores::agencies(&config).await
 }
 

@@ -198,10 +198,8 @@ fn crossing(edge: &Line, other: &Line) -> Crossing {
     if apart(start, end, near) || apart(other_start, other_end, other_near) {
         return Crossing::None;
     }
-    let clear = |value: f64, near: f64| value.abs() > near;
-    if !(clear(start, near) && clear(end, near))
-        || !(clear(other_start, other_near) && clear(other_end, other_near))
-    {
+    let clear = |a: f64, b: f64, near: f64| a.abs() > near && b.abs() > near;
+    if !(clear(start, end, near) && clear(other_start, other_end, other_near)) {
         return Crossing::Touching;
     }
     Crossing::At {

@@ -97,7 +97,8 @@ impl Counter {
             for delivery in &deliveries {
                 last.insert(delivery.position.partition, delivery);
             }
-            let next = |(part, last): (&u32, &&Delivery)| (part.to_string(), last.position.offset + 1);
+            let next =
+                |(part, last): (&u32, &&Delivery)| (part.to_string(), last.position.offset + 1);
             let counted: Counted = last.iter().map(next).collect();
             while let Err(error) = self.count(&receipts, &counted).await {
                 tracing::error!(%error, "receipts wait until they can be counted");

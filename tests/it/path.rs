@@ -5,9 +5,7 @@ use loa::simulator::citizens::Mix;
 use crate::support::node::{AlertXml, CENTRE, TestNode};
 use crate::support::shape::{Shape, in_every_shape};
 
-in_every_shape!(
-    an_accepted_alert_reaches_every_phone_in_its_area_once,
-);
+in_every_shape!(an_accepted_alert_reaches_every_phone_in_its_area_once,);
 
 async fn an_accepted_alert_reaches_every_phone_in_its_area_once(shape: Shape) {
     let test = TestNode::shaped(&shape, |_| {}).await;

@@ -151,7 +151,9 @@ pub(crate) fn update_of(original: &str, identifier: &str, area: &str) -> String 
         )
 }
 
-async fn a_cancel_stops_a_broadcast_within_a_second_and_goes_to_exactly_those_it_reached(shape: Shape) {
+async fn a_cancel_stops_a_broadcast_within_a_second_and_goes_to_exactly_those_it_reached(
+    shape: Shape,
+) {
     let mut scene = Scene::with(shape, 20_000).await;
     scene.slow_down();
     let area = everywhere(&scene.test.node.parts.city);

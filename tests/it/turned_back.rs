@@ -147,9 +147,7 @@ impl Scene {
     }
 
     async fn over(&self, id: PublicationId) {
-        self.test
-            .funnel_where(id, |now| now.total.targeted > 0 && now.open_dispatches == 0)
-            .await;
+        self.test.funnel_where(id, |now| now.total.targeted > 0 && now.open_dispatches == 0).await;
     }
 }
 

@@ -79,7 +79,9 @@ impl Table {
             }
             for event in &events {
                 if event.token() != DOOR {
-                    self.attend(event.token().0, event.is_readable(), event.is_writable());
+                    let ended = event.is_read_closed() || event.is_error();
+                    let readable = event.is_readable() || ended;
+                    self.attend(event.token().0, readable, event.is_writable());
                 }
             }
             for index in std::mem::take(&mut self.unread) {

@@ -88,7 +88,8 @@ async fn add_dispatches(
             continue;
         };
         sums.open_dispatches += u64::from(state(code)? == State::Open);
-        let (counts, channel) = (serde_json::from_str(&counts).map_err(Failure::new)?, channel(&name)?);
+        let (counts, channel) =
+            (serde_json::from_str(&counts).map_err(Failure::new)?, channel(&name)?);
         sums.cells.entry((unit(&place)?, channel)).or_default().add(&workers(counts));
         let latency: Latency = serde_json::from_str(&latency).map_err(Failure::new)?;
         sums.by_channel.entry(channel).or_default().add(&latency);

@@ -135,12 +135,7 @@ enum Answer {
 
 impl Scripts {
     /// Begins a dispatch if it is new.
-    pub async fn open(
-        &self,
-        redis: &Redis,
-        id: DispatchId,
-        fresh: &Encoded,
-    ) -> Result<(), Error> {
+    pub async fn open(&self, redis: &Redis, id: DispatchId, fresh: &Encoded) -> Result<(), Error> {
         let keys = keys(redis, id);
         let call = fresh.fields(self.open.call().key(keys.key("row")));
         let _: u8 = redis.run_lasting(&keys, &call).await?;
