@@ -193,7 +193,7 @@ pub fn show(file: Option<&Path>, flags: &[Flag]) -> Result<String, Error> {
 }
 
 /// Keys whose values are secrets wherever they stand.
-const SECRETS: [&str; 3] = ["key", "certificate", "service_account"];
+const SECRETS: [&str; 4] = ["key", "certificate", "service_account", "external_account"];
 
 fn redact(table: &mut toml::Table) {
     for (key, value) in table.iter_mut() {

@@ -123,7 +123,7 @@ impl Client {
             request.headers_mut().insert(APNS_ID, id(delivery));
             request
         };
-        let answer = self.ask(app, host, (&payload.recall, &form.body, (way, now)), head).await;
+        let answer = self.ask(app, host, (&payload.recall, &form.body, (way, now)), &head).await;
         match answer {
             Ok(answer) => {
                 let reply = self.read(&answer);
@@ -146,7 +146,7 @@ impl Client {
         app: &App,
         host: &http2::Client,
         (recall, body, (way, now)): (&Recall, &Bytes, ((Lane, Instant), Timestamp)),
-        head: impl Fn(Option<&Token>) -> Request<()>,
+        head: &impl Fn(Option<&Token>) -> Request<()>,
     ) -> Result<Answer, http2::Error> {
         let send = async |token: Option<&Token>| {
             let head = || recall.unless(|| head(token));
@@ -210,7 +210,7 @@ impl Client {
         };
         let body = Bytes::from_static(br#"{"aps":{"content-available":1}}"#);
         let way = ((Lane::Routine, deadline), self.0.clock.now());
-        let answer = self.ask(app, host, (&Recall::default(), &body, way), head).await;
+        let answer = self.ask(app, host, (&Recall::default(), &body, way), &head).await;
         match answer.map(|answer| self.read(&answer)) {
             Ok(Reply { status: 200, .. }) => None,
             Ok(Reply { reason: Some(reason), .. }) if reason == "BadDeviceToken" => None,
