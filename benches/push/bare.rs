@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::measure::{Figures, Peer, measured};
 use crate::ours;
 
-/// As long as a provider token, and of its letters: HPACK takes more work for those than for others.
+/// As long as a provider token, and of its letters: HPACK needs more work for those than others.
 const BEARER: &str = concat!(
     "bearer eyJhbGciOiJFUzI1NiIsImtpZCI6IkxPQUtFWTEyMzQifQ.",
     "eyJpc3MiOiJMT0FURUFNMTIzIiwiaWF0IjoxODAwMDAwMDAwfQ.",

@@ -23,7 +23,10 @@ use crate::clock::Clock;
 /// Where tokens are exchanged.
 pub const STS_PATH: &str = "/v1/token";
 /// Where tokens of the service account are asked for.
-pub const IMPERSONATION_PATH: &str = "/v1/projects/-/serviceAccounts/simulator@loa-simulated.iam.gserviceaccount.com:generateAccessToken";
+pub const IMPERSONATION_PATH: &str = concat!(
+    "/v1/projects/-/serviceAccounts/simulator@loa-simulated.iam.gserviceaccount.com",
+    ":generateAccessToken"
+);
 /// Where the platform gives out its tokens, next to the metadata server.
 pub const SUBJECT_PATH: &str = "/identity/token";
 /// The header the platform wants to see.

@@ -1,6 +1,6 @@
-//! The metadata server of Google's machines, which gives access tokens to whatever runs on them, and
-//! beside it that of another platform, whose tokens Google exchanges: plain HTTP/1.1, and a header
-//! that keeps browsers out.
+//! The metadata server of Google's machines, which gives access tokens to whatever runs on them,
+//! and beside it that of another platform, whose tokens Google exchanges: plain HTTP/1.1, and a
+//! header that keeps browsers out.
 
 use std::convert::Infallible;
 use std::sync::Arc;

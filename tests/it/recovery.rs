@@ -3,7 +3,7 @@
 //! and replaces itself on the screen.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use loa::domain::channel::Channel;
 use loa::domain::ids::PublicationId;
@@ -27,8 +27,6 @@ const BATCH: usize = 20;
 const DISPATCHES: usize = 16;
 /// Most devices that may get it again after one kill.
 const BOUND: usize = Channel::PUSH.len() * DISPATCHES * BATCH;
-/// Pause between two looks at the phones.
-const LOOK: Duration = Duration::from_millis(20);
 /// Deliveries that may wait for the test: all there are, so that it never slows the providers.
 const ALL: usize = 4 * DEVICES as usize;
 
@@ -200,17 +198,12 @@ impl Crashes {
     async fn all_is_told(&self, uplink: &Uplink) -> u64 {
         let all = u64::from(ANSWERING);
         let began = Instant::now();
-        let deadline = began + PATIENCE;
-        let told = loop {
-            let told = uplink.told();
-            if told.answered == all || Instant::now() > deadline {
-                break told;
-            }
-            tokio::time::sleep(LOOK).await;
-        };
+        let answered = uplink.told_when(|told| told.answered == all);
+        // Where time runs out, what was told till then says whose side it is.
+        let told = tokio::time::timeout(PATIENCE, answered).await.unwrap_or_else(|_| uplink.told());
         eprintln!(
-            "{} of {all} receipts answered {:.1} s after the last start, {} tries repeated, the last \
-             because of {:?}",
+            "{} of {all} receipts answered {:.1} s after the last start, {} tries repeated, \
+             the last because of {:?}",
             told.answered,
             began.elapsed().as_secs_f64(),
             told.repeated,

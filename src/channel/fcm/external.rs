@@ -1,8 +1,8 @@
-//! Workload identity outside Google (`external_account` files, as `gcloud iam workload-identity-pools
-//! create-cred-config` writes them): a token that the platform gives to what runs on it, from a file
-//! or a URL, is exchanged at Google's token service (RFC 8693) and, where the file says so, for one
-//! of a service account. No key is kept anywhere. Whatever fails is named after its step; when to
-//! try again is decided by who keeps the tokens.
+//! Workload identity outside Google (`external_account` files, as gcloud writes them): a token that
+//! the platform gives to what runs on it, from a file or a URL, is exchanged at Google's token
+//! service (RFC 8693) and, where the file says so, for one of a service account. No key is kept
+//! anywhere. Whatever fails is named after its step; when to try again is decided by who keeps the
+//! tokens.
 
 use std::path::{Path, PathBuf};
 

@@ -13,10 +13,10 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::account::path_of;
+use crate::channel::http2::tls;
 
 /// Largest answer read.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
@@ -64,7 +64,7 @@ impl Place {
         match &self.tls {
             None => self.ask(tcp, headers).await,
             Some((name, tls)) => {
-                let tls = TlsConnector::from(Arc::clone(tls)).connect(name.clone(), tcp).await?;
+                let tls = tls::connect(Arc::clone(tls), name.clone(), tcp).await?;
                 self.ask(tls, headers).await
             }
         }

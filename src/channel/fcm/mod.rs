@@ -1,7 +1,7 @@
 //! Firebase Cloud Messaging, HTTP v1 (FACTS 3): one message per request over HTTP/2, bytes shared
 //! per push but for the address and the ttl. `payload` renders, `client` sends, `oauth` keeps
-//! access tokens from an `account`, the `metadata` server or an `external` identity, `outcome` judges the answer, `topics`
-//! posts to whole units.
+//! access tokens from a `source` (an `account`, the `metadata` server or an `external` identity),
+//! `outcome` judges the answer, `topics` posts to whole units.
 
 mod account;
 mod client;

@@ -1,6 +1,6 @@
 //! Access tokens, from a service account's key (`account`), from the machine's own identity
-//! (`metadata`) or from another platform's (`external`). One token serves everybody; one caller renews it before it ends, while the others
-//! go on with the old one.
+//! (`metadata`) or from another platform's (`external`). One token serves everybody; one caller
+//! renews it before it ends, while the others go on with the old one.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -2,7 +2,6 @@
 //! became of each is counted, so that a receipt the node lost is told from one it never got.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::domain::ids::PublicationId;
@@ -71,30 +70,17 @@ impl Told {
 #[derive(Clone, Debug)]
 pub struct Uplink {
     queues: Vec<mpsc::Sender<Post>>,
-    counts: Counts,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Counts(Arc<Mutex<Told>>);
-
-impl Counts {
-    fn lock(&self) -> MutexGuard<'_, Told> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    told: watch::Sender<Told>,
 }
 
 impl Uplink {
     /// Opens the uplink to a node. Its tasks end when every clone is dropped.
     pub fn open(node: SocketAddr, population: &Population) -> Self {
-        let counts = Counts::default();
+        let told = watch::Sender::new(Told::default());
         let queues = (0..CONNECTIONS).map(|_| {
             let (sender, mut posts) = mpsc::channel::<Post>(WAITING / CONNECTIONS);
-            let mut line = Line {
-                node,
-                population: population.clone(),
-                connection: None,
-                counts: counts.clone(),
-            };
+            let (population, told) = (population.clone(), told.clone());
+            let mut line = Line { node, population, connection: None, told };
             tokio::spawn(async move {
                 while let Some(post) = posts.recv().await {
                     line.insist(post).await;
@@ -102,12 +88,12 @@ impl Uplink {
             });
             sender
         });
-        Self { queues: queues.collect(), counts }
+        Self { queues: queues.collect(), told }
     }
 
     /// Sends a receipt; waits while too many wait.
     pub async fn send(&self, post: Post) {
-        self.counts.lock().due += 1;
+        self.told.send_modify(|told| told.due += 1);
         let queue = &self.queues[post.device as usize % self.queues.len()];
         // The queue's task ends only with the runtime.
         let _ = queue.send(post).await;
@@ -115,7 +101,14 @@ impl Uplink {
 
     /// What became of the receipts so far.
     pub fn told(&self) -> Told {
-        self.counts.lock().clone()
+        self.told.borrow().clone()
+    }
+
+    /// Waits until something holds of it.
+    pub async fn told_when(&self, holds: impl FnMut(&Told) -> bool) -> Told {
+        let mut told = self.told.subscribe();
+        let told = told.wait_for(holds).await;
+        told.expect("the sender is ours").clone()
     }
 }
 
@@ -124,7 +117,7 @@ struct Line {
     node: SocketAddr,
     population: Population,
     connection: Option<SendRequest<Full<Bytes>>>,
-    counts: Counts,
+    told: watch::Sender<Told>,
 }
 
 impl Line {
@@ -134,12 +127,12 @@ impl Line {
         loop {
             let failure = match timeout(PATIENCE, self.once(post)).await {
                 Ok(Ok((status, _))) if status.is_success() => {
-                    self.counts.lock().answered += 1;
+                    self.told.send_modify(|told| told.answered += 1);
                     return;
                 }
                 Ok(Ok((status, answer))) if is_final(status) => {
                     tracing::warn!(%status, answer, "a simulated phone's receipt was refused");
-                    self.counts.lock().refused += 1;
+                    self.told.send_modify(|told| told.refused += 1);
                     return;
                 }
                 Ok(Ok((status, answer))) => format!("{status}: {answer}"),
@@ -149,14 +142,13 @@ impl Line {
             self.connection = None;
             if Instant::now() >= until {
                 tracing::warn!(failure, "a simulated phone gave up on a receipt");
-                self.counts.lock().given_up += 1;
+                self.told.send_modify(|told| told.given_up += 1);
                 return;
             }
-            {
-                let mut told = self.counts.lock();
+            self.told.send_modify(|told| {
                 told.repeated += 1;
                 told.last_failure = Some(failure);
-            }
+            });
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -226,10 +218,7 @@ mod tests {
         uplink.send(Post { device: 0, publication, stage: Stage::Shown }).await;
         assert_eq!(uplink.told().waiting(), 1);
         node(listener, answers).await;
-        while uplink.told().waiting() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        uplink.told()
+        uplink.told_when(|told| told.waiting() == 0).await
     }
 
     #[tokio::test]
