@@ -10,7 +10,7 @@ use crate::store;
 use crate::store::agencies::{self, Agencies};
 use crate::store::alerts::{self, Alerts};
 use crate::store::ledger::{self, Ledger};
-use crate::store::redis::{self, Redis};
+use crate::store::redis::{Redis, Settings};
 use crate::store::registry::{self, Registry};
 use crate::store::replies::{self, Replies, Times};
 
@@ -77,6 +77,6 @@ pub async fn agencies(config: &Config) -> Result<Agencies> {
     }
 }
 
-async fn connect(settings: &redis::Settings) -> Result<Redis> {
+async fn connect(settings: &Settings) -> Result<Redis> {
     Redis::open(settings).await.context("store.redis")
 }

@@ -74,7 +74,8 @@ async fn persist(parts: &Parts, publication: &Publication, position: Position) {
         again::routed(parts, position).await
     };
     while let Err(error) = routed().await {
-        tracing::error!(publication.id = %publication.id, %error, "a publication waits to be routed");
+        let id = publication.id;
+        tracing::error!(publication.id = %id, %error, "a publication waits to be routed");
         tokio::time::sleep(PAUSE).await;
     }
 }

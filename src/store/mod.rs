@@ -30,7 +30,7 @@ pub enum Settings {
     #[default]
     Embedded,
     /// Redis; nodes of one cluster share it.
-    Redis(redis::Settings),
+    Redis(Box<redis::Settings>),
 }
 
 /// The table as it is written.
@@ -54,10 +54,12 @@ impl TryFrom<Table> for Settings {
     fn try_from(table: Table) -> Result<Self, String> {
         match table.kind {
             Kind::Embedded => Ok(Self::Embedded),
-            Kind::Redis => table.redis.settle().map(Self::Redis).map_err(|broken| {
-                let rules = broken.into_iter().map(|rule| format!("store.redis.{rule}"));
-                rules.collect::<Vec<_>>().join("\n")
-            }),
+            Kind::Redis => {
+                table.redis.settle().map(|set| Self::Redis(Box::new(set))).map_err(|broken| {
+                    let rules = broken.into_iter().map(|rule| format!("store.redis.{rule}"));
+                    rules.collect::<Vec<_>>().join("\n")
+                })
+            }
         }
     }
 }

@@ -130,7 +130,9 @@ async fn a_router_that_stands_by_follows_once_the_last_one_is_gone() {
     let registry = Registry::shared(redis, 4, Clock::System).await.expect("it opens");
     let ttl = Duration::from_secs(5);
     let killed = registry.late_lease("killed", ttl).await.expect("asked").expect("free");
-    let test = TestNode::with(|config| config.store = loa::store::Settings::Redis(settings)).await;
+    let test =
+        TestNode::with(|config| config.store = loa::store::Settings::Redis(Box::new(settings)))
+            .await;
     let probe = test.publish(AlertXml::hot("probe", CENTRE).render()).await;
     let (inside, _) = units(&test, &area_of(&test, probe).await);
     let (id, _) = live_alert(&test, "standby").await;

@@ -1,9 +1,9 @@
 //! Progress as bytes, the same in every implementation.
 //!
 //! Who waits for another try: when a provider is down a dispatch may have thousands of them, and
-//! they are saved again and again. A count, then per member 22 bytes in little endian: Seq, attempts, the instant in
-//! milliseconds, and the index of its reason, whose highest bit says that an attempt may have
-//! arrived; then the reasons, each once, a line each.
+//! they are saved again and again. A count, then per member 22 bytes in little endian: Seq,
+//! attempts, the instant in milliseconds, and the index of its reason, whose highest bit says that
+//! an attempt may have arrived; then the reasons, each once, a line each.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -9,7 +9,7 @@ pub enum Home {
     /// A directory.
     Embedded(TempDir),
     /// A prefix of the shared server.
-    Redis(Settings),
+    Redis(Box<Settings>),
 }
 
 impl Home {
@@ -20,7 +20,7 @@ impl Home {
 
     /// A fresh prefix.
     pub fn redis() -> Self {
-        Self::Redis(super::redis::fresh())
+        Self::Redis(Box::new(super::redis::fresh()))
     }
 }
 

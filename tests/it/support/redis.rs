@@ -43,9 +43,9 @@ fn shared() -> Url {
     let mut command = Command::new("sh");
     command.args(["-c", keeper, "keeper"]).arg(&dir).args(arguments(port, &dir));
     command.args(["--save", "", "--appendonly", "no"]);
-    let mut child = command.stdin(Stdio::piped()).spawn().expect("sh starts");
-    // Closed when the process ends, and not before.
-    std::mem::forget(child.stdin.take());
+    let child = command.stdin(Stdio::piped()).spawn().expect("sh starts");
+    // Its pipe is closed when this process ends, and not before.
+    std::mem::forget(child);
     wait_for(port, &format!("see {}", dir.join("log").display()));
     url(port)
 }

@@ -25,7 +25,7 @@ impl Shape {
         let topics = Kafka::shared().await.topics().await;
         Self {
             bus: bus::Shape::Kafka(Box::new(topics)),
-            store: store::Settings::Redis(super::redis::fresh()),
+            store: store::Settings::Redis(Box::new(super::redis::fresh())),
         }
     }
 
