@@ -35,6 +35,7 @@ use crate::lifecycle::{Drained, Lifecycle};
 use crate::store::agencies::Agencies;
 use crate::store::alerts::Alerts;
 use crate::store::ledger::Ledger;
+use crate::store::rates::Rates;
 use crate::store::redis::Redis;
 use crate::store::registry::Registry;
 use crate::store::replies::Replies;
@@ -43,6 +44,7 @@ use crate::{channel, fanout, gateway, http, metrics, receipt, route, store};
 mod housekeeping;
 mod key;
 mod openapi;
+mod quota;
 pub mod stores;
 
 use key::Secrets;
@@ -276,6 +278,7 @@ async fn roles(
         receipt::start(receipt_parts(parts), tasks).await?;
     }
     if on(Role::Fanout) {
+        share_quotas(parts, wired.senders, tasks);
         fanout::start(fanout_parts(config, parts, wired.senders), tasks).await?;
     }
     if on(Role::Gateway) {
@@ -299,6 +302,17 @@ async fn roles(
         faces = faces.merge(console::router(console));
     }
     Ok(openapi::publish(faces))
+}
+
+/// Nodes that share their stores share the providers' quotas too.
+fn share_quotas(parts: &Parts, senders: &Senders, tasks: &Lifecycle) {
+    let Some(redis) = &parts.redis else { return };
+    let rates = Rates::shared(redis.clone());
+    for (channel, sender) in senders {
+        if let Some(quota) = sender.share_quota() {
+            quota::start(*channel, quota, rates.clone(), tasks);
+        }
+    }
 }
 
 /// The process's metrics; several nodes in one process share them.

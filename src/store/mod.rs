@@ -14,6 +14,7 @@ use serde::Deserialize;
 pub mod agencies;
 pub mod alerts;
 pub mod ledger;
+pub mod rates;
 pub mod reach;
 pub mod redis;
 pub mod registry;

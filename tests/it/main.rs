@@ -18,6 +18,7 @@ mod late;
 mod ledger;
 mod path;
 mod phones;
+mod rates;
 mod recall;
 mod recovery;
 mod redis;
