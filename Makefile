@@ -13,7 +13,7 @@ export LOA_CLIENTS := $(abspath $(TARGET))/clients
 # As in `make demo ARGS="--citizens 5000 --once"`.
 ARGS ?=
 # The parts first; `city` measures the whole paths and prints the table at the end.
-BENCHES := geofence registry bus push city
+BENCHES := geofence registry bus push sockets city
 
 .PHONY: help demo test chaos bench check clean
 

@@ -105,7 +105,7 @@ fn loaded(runtime: &Runtime, devices: u64) -> (TempDir, Registry) {
         None => dir.path().join("registry.db").metadata().expect("a file").len(),
     };
     eprintln!(
-        "{devices} devices: loaded in {load:.1?}, opened again in {again:.1?}, {} MB, {} bytes each",
+        "{devices} devices: loaded in {load:.1?}, opened in {again:.1?}, {} MB, {} bytes each",
         bytes / 1_000_000,
         bytes / devices.max(1)
     );

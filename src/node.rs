@@ -32,17 +32,20 @@ use crate::gateway::Gateway;
 use crate::geofence::City;
 use crate::ingest::{self, Ingest};
 use crate::lifecycle::{Drained, Lifecycle};
-use crate::store::agencies::{self, Agencies};
-use crate::store::alerts::{self, Alerts};
-use crate::store::ledger::{self, Ledger};
+use crate::store::agencies::Agencies;
+use crate::store::alerts::Alerts;
+use crate::store::ledger::Ledger;
+use crate::store::rates::Rates;
 use crate::store::redis::Redis;
-use crate::store::registry::{self, Registry};
-use crate::store::replies::{self, Replies};
+use crate::store::registry::Registry;
+use crate::store::replies::Replies;
 use crate::{channel, fanout, gateway, http, metrics, receipt, route, store};
 
 mod housekeeping;
 mod key;
 mod openapi;
+mod quota;
+pub mod stores;
 
 use key::Secrets;
 
@@ -158,7 +161,7 @@ pub fn lock(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Opens every store of a data directory.
+/// Opens the log and every store.
 pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let dir = config.node.data_dir.clone();
     let kinds = match &config.node.status_kinds_file {
@@ -170,30 +173,18 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
         None => StatusKinds::default(),
     };
     let city = City::load(&dir).context("boundaries")?;
-    let redis = match &config.store {
-        store::Settings::Embedded => None,
-        store::Settings::Redis(settings) => {
-            Some(Redis::open(settings).await.context("store.redis")?)
-        }
-    };
-    let shards = config.registry.shards;
-    let registry = match &redis {
-        Some(redis) => Registry::shared(redis.clone(), shards, clock.clone()).await?,
-        None => {
-            let settings = registry::Settings { dir: dir.clone(), shards };
-            Registry::open(&settings, clock.clone()).await?
-        }
-    };
+    let bus = Bus::open(&config.bus, clock.clone()).await.context("the event log")?;
+    let stores = stores::open(config, &clock).await?;
     Ok(Parts {
-        bus: Bus::open(&config.bus, clock.clone()).await.context("the event log")?,
-        alerts: Alerts::open(&alerts::Settings { dir: dir.clone() }).await?,
-        agencies: Agencies::open(&agencies::Settings { dir: dir.clone() }).await?,
-        registry,
-        ledger: Ledger::start(&ledger::Settings { dir: dir.clone() }, clock.clone()).await?,
-        replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
+        bus,
+        alerts: stores.alerts,
+        agencies: stores.agencies,
+        registry: stores.registry,
+        ledger: stores.ledger,
+        replies: stores.replies,
         city: Arc::new(city),
         kinds: Arc::new(kinds),
-        redis,
+        redis: stores.redis,
         clock,
     })
 }
@@ -277,6 +268,9 @@ async fn roles(
         if finished > 0 {
             tracing::info!(publications = finished, "finished what a crash left unlogged");
         }
+        if matches!(config.store, store::Settings::Redis(_)) {
+            housekeeping::finish_for_others(ingest.clone(), tasks);
+        }
         faces = faces.merge(ingest::http::router(ingest));
     }
     if on(Role::Router) {
@@ -284,6 +278,7 @@ async fn roles(
         receipt::start(receipt_parts(parts), tasks).await?;
     }
     if on(Role::Fanout) {
+        share_quotas(parts, wired.senders, tasks);
         fanout::start(fanout_parts(config, parts, wired.senders), tasks).await?;
     }
     if on(Role::Gateway) {
@@ -307,6 +302,17 @@ async fn roles(
         faces = faces.merge(console::router(console));
     }
     Ok(openapi::publish(faces))
+}
+
+/// Nodes that share their stores share the providers' quotas too.
+fn share_quotas(parts: &Parts, senders: &Senders, tasks: &Lifecycle) {
+    let Some(redis) = &parts.redis else { return };
+    let rates = Rates::shared(redis.clone());
+    for (channel, sender) in senders {
+        if let Some(quota) = sender.share_quota() {
+            quota::start(*channel, quota, rates.clone(), tasks);
+        }
+    }
 }
 
 /// The process's metrics; several nodes in one process share them.

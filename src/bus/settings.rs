@@ -23,9 +23,10 @@ pub struct Settings {
 }
 
 /// What stands behind the log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Shape {
     /// One file of this process.
+    #[default]
     Embedded,
     /// Apache Kafka; at least one broker is named.
     Kafka(Box<kafka::Settings>),

@@ -314,6 +314,11 @@ impl Sender {
         self.pace.paused_until(now)
     }
 
+    /// Shares the provider's quota with other nodes from now on; nothing where there is none.
+    pub fn share_quota(&self) -> Option<throttle::Shared> {
+        self.throttle.share()
+    }
+
     /// How fast it goes.
     pub fn figures(&self) -> Figures {
         self.throttle.figures()

@@ -1,4 +1,5 @@
-//! `loa agencies`: who may publish. Works on the data directory, also while a node runs in it.
+//! `loa agencies`: who may publish. Works on the data directory, or on a cluster's Redis, also
+//! while nodes run.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,10 +9,12 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::BadInput;
+use crate::config;
 use crate::domain::agency::{Agency, Jurisdiction, Kind};
 use crate::domain::alert::{Category, Severity};
 use crate::domain::ids::{AgencyId, UnitCode};
-use crate::store::agencies::{self, Agencies, Settings};
+use crate::node::stores;
+use crate::store::agencies::{self, Agencies};
 
 /// What to do with agencies.
 #[derive(Debug, Subcommand)]
@@ -21,7 +24,8 @@ pub enum Command {
         --categories Fire,Rescue --highest-severity Severe --data-dir data")]
     Put(PutArgs),
     /// List agencies and their keys
-    #[command(after_help = "Example:\n  loa agencies list --data-dir data")]
+    #[command(after_help = "Examples:\n  loa agencies list --data-dir data\n  \
+        loa agencies list --config loa.toml")]
     List(DirArgs),
     /// Make an API key; it is shown once
     #[command(
@@ -36,9 +40,12 @@ pub enum Command {
 /// Where.
 #[derive(Debug, Args)]
 pub struct DirArgs {
-    /// The node's data directory
-    #[arg(long, default_value = "data", value_name = "DIR")]
-    data_dir: PathBuf,
+    /// The node's settings, which say where the agencies are; a cluster's are on Redis
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The node's data directory; `data` when nothing says otherwise
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -104,9 +111,11 @@ pub async fn run(command: Command) -> Result<bool> {
 }
 
 async fn open(dir: &DirArgs) -> Result<Agencies> {
-    std::fs::create_dir_all(&dir.data_dir)
-        .with_context(|| format!("--data-dir {}", dir.data_dir.display()))?;
-    Ok(Agencies::open(&Settings { dir: dir.data_dir.clone() }).await?)
+    let data_dir = dir.data_dir.as_ref().map(|dir| ("node.data_dir", dir.display().to_string()));
+    let flags: Vec<_> = data_dir.into_iter().collect();
+    let config =
+        config::load(dir.config.as_deref(), &flags).map_err(|error| BadInput(error.to_string()))?;
+    stores::agencies(&config).await
 }
 
 /// What the store refuses is the caller's to mend; that it fails is not.

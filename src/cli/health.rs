@@ -1,4 +1,4 @@
-//! `loa health`: whether a node serves. For the probes of containers that have no other HTTP client.
+//! `loa health`: whether a node serves. For probes of containers that have no other HTTP client.
 
 use std::io::Write;
 use std::time::Duration;

@@ -258,19 +258,23 @@ async fn persist(
     dispatch: &Dispatch,
     (active, stop): (&Semaphore, &CancellationToken),
 ) -> Result<Ended, String> {
-    let mut reason = String::new();
-    for attempt in 1..=TRIES {
+    let mut tries = 0;
+    loop {
         let running = AssertUnwindSafe(run((shared, road), dispatch, active, stop));
-        reason = match running.catch_unwind().await {
+        let (reason, passes) = match running.catch_unwind().await {
             Ok(Ok(ended)) => return Ok(ended),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the worker panicked".to_owned(),
+            Ok(Err(error)) => (error.to_string(), error.passes()),
+            Err(_) => ("the worker panicked".to_owned(), false),
         };
-        tracing::warn!(dispatch.id = %dispatch.id.0, attempt, reason, "a dispatch failed");
+        // While a store is away a dispatch waits for it, however long that takes.
+        tries += u32::from(!passes);
+        tracing::warn!(dispatch.id = %dispatch.id.0, tries, reason, "a dispatch failed");
+        if tries == TRIES {
+            return Err(reason);
+        }
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             () = stop.cancelled() => return Ok(Ended::Stopped),
         }
     }
-    Err(reason)
 }

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::channel::Sender;
 use crate::fanout::worker;
+use crate::ingest::Ingest;
 use crate::lifecycle::Lifecycle;
 use crate::metrics;
 use crate::node::Parts;
@@ -19,6 +20,8 @@ use crate::route::router;
 const DROP: Duration = Duration::from_secs(600);
 /// How often lag is measured.
 const MEASURE: Duration = Duration::from_secs(5);
+/// How often an api node of a cluster looks for what another one left unlogged.
+const FINISH: Duration = Duration::from_secs(10);
 /// A device that moved is remembered so long, and for as long as an older alert is live, so that a
 /// cancel finds it.
 const DEPARTED: SignedDuration = SignedDuration::from_hours(48);
@@ -41,6 +44,30 @@ pub fn start(parts: Parts, senders: Vec<Arc<Sender>>, keep_days: u32, tasks: &Li
                     lag(&parts).await;
                 }
                 () = stop.cancelled() => return Ok::<(), Infallible>(()),
+            }
+        }
+    });
+}
+
+/// In a cluster, what a node that died had reserved and not logged is finished by another one.
+pub fn finish_for_others(ingest: Ingest, tasks: &Lifecycle) {
+    let stop = tasks.token().clone();
+    tasks.service("ingest.recover", async move {
+        let mut look = tokio::time::interval(FINISH);
+        loop {
+            tokio::select! {
+                _ = look.tick() => {}
+                () = stop.cancelled() => return Ok::<(), Infallible>(()),
+            }
+            match ingest.recover().await {
+                Ok(0) => {}
+                Ok(publications) => {
+                    tracing::info!(publications, "finished what another node left unlogged");
+                }
+                Err(problem) => {
+                    let error = problem.detail;
+                    tracing::warn!(error, "what is unlogged could not be finished yet");
+                }
             }
         }
     });

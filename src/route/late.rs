@@ -59,6 +59,7 @@ pub async fn start(parts: Parts, routed: Routed, tasks: &Lifecycle) -> Result<()
     let stop = tasks.token().clone();
     let mut routed = routed.0.subscribe();
     let mut changed = follower.parts.registry.watch();
+    let mut live = follower.parts.alerts.watch();
     let mut renewal = interval(RENEWAL);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     follower.holds().await?;
@@ -70,6 +71,7 @@ pub async fn start(parts: Parts, routed: Routed, tasks: &Lifecycle) -> Result<()
             tokio::select! {
                 _ = changed.changed() => {}
                 _ = routed.changed() => {}
+                _ = live.changed() => {}
                 _ = renewal.tick() => {}
                 () = stop.cancelled() => return follower.leave().await,
             }

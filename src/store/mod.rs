@@ -14,6 +14,7 @@ use serde::Deserialize;
 pub mod agencies;
 pub mod alerts;
 pub mod ledger;
+pub mod rates;
 pub mod reach;
 pub mod redis;
 pub mod registry;
@@ -29,7 +30,7 @@ pub enum Settings {
     #[default]
     Embedded,
     /// Redis; nodes of one cluster share it.
-    Redis(redis::Settings),
+    Redis(Box<redis::Settings>),
 }
 
 /// The table as it is written.
@@ -53,10 +54,12 @@ impl TryFrom<Table> for Settings {
     fn try_from(table: Table) -> Result<Self, String> {
         match table.kind {
             Kind::Embedded => Ok(Self::Embedded),
-            Kind::Redis => table.redis.settle().map(Self::Redis).map_err(|broken| {
-                let rules = broken.into_iter().map(|rule| format!("store.redis.{rule}"));
-                rules.collect::<Vec<_>>().join("\n")
-            }),
+            Kind::Redis => {
+                table.redis.settle().map(|set| Self::Redis(Box::new(set))).map_err(|broken| {
+                    let rules = broken.into_iter().map(|rule| format!("store.redis.{rule}"));
+                    rules.collect::<Vec<_>>().join("\n")
+                })
+            }
         }
     }
 }
@@ -70,6 +73,11 @@ impl Failure {
     /// A failure with its cause.
     pub fn new(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self(Arc::from(cause.into()))
+    }
+
+    /// Whether it passes by itself: servers that are away come back.
+    pub fn passes(&self) -> bool {
+        self.cause::<redis::Tired>().is_some()
     }
 
     /// The cause, if it is of this type.

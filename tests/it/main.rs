@@ -17,6 +17,7 @@ mod late;
 mod ledger;
 mod path;
 mod phones;
+mod rates;
 mod recall;
 mod recovery;
 mod redis;
@@ -24,6 +25,7 @@ mod registry;
 mod replies;
 mod tidy;
 mod topics;
+mod turned_back;
 mod webpush;
 
 mod support;

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use loa::store::redis::{Redis, Script, Settings};
 
+use crate::support::process::eventually;
 use crate::support::redis::{Server, fresh, handle};
 
 pub mod cluster;
+mod secure;
 
 const PUT: &str = "redis.call('SET', KEYS[1], ARGV[1]); return redis.call('GET', KEYS[1])";
 const RAISE: &str = "local v = redis.call('INCR', KEYS[1]); \
@@ -38,7 +40,6 @@ async fn a_script_that_the_server_has_not_seen_is_told_with_the_call() {
         let redis = redis.clone();
         async move { put(&redis, "three").await }
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
     server.restart();
     assert_eq!(asked.await.expect("no panic").expect("put"), "three");
 }
@@ -77,7 +78,7 @@ async fn a_replica_answers_readonly_until_it_is_promoted() {
         let redis = redis.clone();
         async move { put(&redis, "late").await }
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    eventually(async || server.refused("READONLY").then_some(())).await;
     assert!(!asked.is_finished(), "READONLY is waited out");
     server.cli(&["REPLICAOF", "NO", "ONE"]);
     assert_eq!(asked.await.expect("no panic").expect("put"), "late");
@@ -97,10 +98,7 @@ async fn a_write_that_must_last_waits_for_the_replica() {
     let alone = redis.run_lasting::<String>(&keys, &call).await.expect_err("no replica");
     assert!(alone.to_string().contains("0 of 1 replicas"), "{alone}");
     let replica = Server::start(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
-    let began = Instant::now();
-    while redis.run_lasting::<String>(&keys, &call).await.is_err() {
-        assert!(began.elapsed() < Duration::from_secs(20), "the replica never came");
-    }
+    eventually(async || redis.run_lasting::<String>(&keys, &call).await.ok()).await;
     assert_eq!(replica.cli(&["GET", &keys.key("value")]), "kept");
 }
 

@@ -6,20 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use loa::clock::Clock;
 use loa::domain::audience::{AreaAudience, Audience, AudienceUnit, Boundaries, Coverage};
 use loa::domain::channel::{ApnsEnvironment, Channel, FcmAddressKind, PushAddress};
 use loa::domain::device::{LocationConsent, Place, Profile};
 use loa::domain::ids::{DeviceId, Seq, SubjectId, UnitCode};
-use loa::store::redis::Redis;
-use loa::store::registry::{Error, Member, NewDevice, Range, Registry, Settings};
+use loa::store::registry::{Error, Member, NewDevice, Range, Registry};
 use uuid::Uuid;
 
-use crate::support;
-
 mod crash;
+mod home;
 mod model;
 mod shared;
+
+use home::Home;
 
 macro_rules! contract {
     ($($promise:ident),+ $(,)?) => {
@@ -59,55 +58,6 @@ contract!(
     the_late_cursor_never_goes_back,
     the_lease_on_late_joiners_is_given_back_and_renewed,
 );
-
-/// Where a registry under test lives; opened again, it is the same registry.
-pub struct Home {
-    store: Store,
-    clock: Clock,
-}
-
-enum Store {
-    Embedded(tempfile::TempDir),
-    Redis(Box<loa::store::redis::Settings>),
-}
-
-impl Home {
-    pub fn embedded() -> Self {
-        Self::of(Store::Embedded(tempfile::tempdir().expect("a directory")))
-    }
-
-    /// On the shared server, under a prefix of its own.
-    pub fn redis() -> Self {
-        Self::of(Store::Redis(Box::new(support::redis::fresh())))
-    }
-
-    fn of(store: Store) -> Self {
-        let clock = Clock::manual("2026-08-01T00:00:00Z".parse().expect("an instant"));
-        Self { store, clock }
-    }
-
-    pub async fn open(&self) -> Registry {
-        self.open_with(4).await.expect("it opens")
-    }
-
-    async fn open_with(&self, shards: u16) -> Result<Registry, Error> {
-        match &self.store {
-            Store::Embedded(dir) => {
-                let settings = Settings { shards, ..Settings::at(dir.path()) };
-                Registry::open(&settings, self.clock.clone()).await
-            }
-            Store::Redis(settings) => {
-                let redis = Redis::open(settings).await?;
-                Registry::shared(redis, shards, self.clock.clone()).await
-            }
-        }
-    }
-
-    fn tick(&self) -> Timestamp {
-        self.clock.set(self.clock.now() + SignedDuration::from_secs(1));
-        self.clock.now()
-    }
-}
 
 pub fn unit(code: &str) -> UnitCode {
     code.parse().expect("a unit code")

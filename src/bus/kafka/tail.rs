@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{self, Context};
@@ -20,6 +21,12 @@ use crate::bus::{Error, Result};
 
 /// Messages polled before commands are looked at again.
 const POLL_MAX: usize = 1_000;
+/// How often, and with what pause, a partition that has only just been assigned is asked to go on
+/// elsewhere.
+const SEEKS: u32 = 50;
+const SEEK_PAUSE: Duration = Duration::from_millis(20);
+/// How long the client may take to do so: it is a change of its own memory.
+const SEEK_WAIT: Duration = Duration::from_secs(2);
 
 impl ConsumerContext for Context {}
 
@@ -133,30 +140,33 @@ impl Drop for Source {
 struct Reading {
     name: String,
     next: u64,
-    paused: bool,
-    intake: Arc<Intake>,
+    /// Absent while nobody reads it here.
+    intake: Option<Arc<Intake>>,
 }
 
+/// Everything that was ever assigned here. A partition is never taken from the client again, only
+/// paused: librdkafka 2.12 aborts when one is stopped a second time before it has stopped
+/// (its issue 5573), and to begin again is a seek.
 type Readings = BTreeMap<Place, Reading>;
 
 fn run(consumer: &BaseConsumer<Context>, mailbox: &Mailbox<Command>) {
     let mut readings = Readings::new();
     loop {
-        let mut reassign = false;
         for command in mailbox.take() {
             match command {
                 Command::Open { place, name, from, intake } => {
-                    let reading = Reading { name, next: from, paused: false, intake };
+                    let known = readings.contains_key(&place);
+                    let reading = Reading { name, next: from, intake: Some(intake) };
+                    let began = begin(consumer, known, (place, &reading));
+                    if let (Err(error), Some(intake)) = (began, &reading.intake) {
+                        intake.end(Error::Storage(error.to_string()));
+                    }
                     readings.insert(place, reading);
-                    reassign = true;
                 }
-                Command::Close { place } => reassign |= readings.remove(&place).is_some(),
+                Command::Close { place } => rest(consumer, &mut readings, place),
                 Command::Resume { place } => resume(consumer, &mut readings, place),
                 Command::Stop => return,
             }
-        }
-        if reassign {
-            assign(consumer, &readings);
         }
         if !poll(consumer, &mut readings) {
             mailbox.wait();
@@ -164,22 +174,36 @@ fn run(consumer: &BaseConsumer<Context>, mailbox: &Mailbox<Command>) {
     }
 }
 
-/// What is read, from where each reader is. What was fetched and not polled is fetched again.
-fn assign(consumer: &BaseConsumer<Context>, readings: &Readings) {
-    let mut list = TopicPartitionList::with_capacity(readings.len());
-    let mut paused = TopicPartitionList::new();
-    for ((_, partition), reading) in readings {
-        let partition = i32::try_from(*partition).expect("far fewer partitions");
-        let next = i64::try_from(reading.next).expect("Kafka's offsets are i64");
-        let mut one = list.add_partition(&reading.name, partition);
-        one.set_offset(Offset::Offset(next)).expect("an offset from 0 on is one");
-        if reading.paused {
-            paused.add_partition(&reading.name, partition);
-        }
+/// Reads a partition from where its reader is.
+fn begin(
+    consumer: &BaseConsumer<Context>,
+    known: bool,
+    (place, reading): (Place, &Reading),
+) -> KafkaResult<()> {
+    let next = i64::try_from(reading.next).expect("Kafka's offsets are i64");
+    let mut list = single(place, reading);
+    if !known {
+        list.set_all_offsets(Offset::Offset(next))?;
+        return consumer.incremental_assign(&list);
     }
-    let done = consumer.assign(&list).and_then(|()| consumer.pause(&paused));
-    if let Err(error) = done {
-        tracing::warn!(%error, "partitions could not be assigned to a reader");
+    let partition = list.elements()[0].partition();
+    let mut sought = Ok(());
+    for _ in 0..SEEKS {
+        sought = consumer.seek(&reading.name, partition, Offset::Offset(next), SEEK_WAIT);
+        if sought.is_ok() {
+            break;
+        }
+        std::thread::sleep(SEEK_PAUSE);
+    }
+    sought.and_then(|()| consumer.resume(&list))
+}
+
+/// Nobody reads a partition any more.
+fn rest(consumer: &BaseConsumer<Context>, readings: &mut Readings, place: Place) {
+    let Some(reading) = readings.get_mut(&place) else { return };
+    reading.intake = None;
+    if let Err(error) = consumer.pause(&single(place, reading)) {
+        tracing::warn!(%error, "a partition that nobody reads could not be paused");
     }
 }
 
@@ -192,7 +216,9 @@ fn single(place: Place, reading: &Reading) -> TopicPartitionList {
 
 fn resume(consumer: &BaseConsumer<Context>, readings: &mut Readings, place: Place) {
     let Some(reading) = readings.get_mut(&place) else { return };
-    reading.paused = false;
+    if reading.intake.is_none() {
+        return;
+    }
     if let Err(error) = consumer.resume(&single(place, reading)) {
         tracing::warn!(%error, "a reader's partition could not be resumed");
     }
@@ -224,20 +250,20 @@ fn took(
         reading.name == message.topic() && i32::try_from(place.1) == Ok(message.partition())
     };
     let found = readings.iter_mut().find(|(place, reading)| same(place, reading));
-    // Closed while it was on its way.
     let Some((&place, reading)) = found else { return };
+    // Closed while it was on its way.
+    let Some(intake) = &reading.intake else { return };
     let delivery = delivery(place.0, message);
     let offset = delivery.position.offset;
     if offset > reading.next {
         let (topic, partition) = place;
         let (start, end) = (offset, offset + 1);
         let from = reading.next;
-        reading.intake.end(Error::OutOfRange { topic, partition, offset: from, start, end });
+        intake.end(Error::OutOfRange { topic, partition, offset: from, start, end });
         return;
     }
     reading.next = offset + 1;
-    if reading.intake.put(delivery) {
-        reading.paused = true;
+    if intake.put(delivery) {
         if let Err(error) = consumer.pause(&single(place, reading)) {
             tracing::warn!(%error, "a reader's partition could not be paused");
         }

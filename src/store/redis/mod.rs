@@ -41,6 +41,7 @@ use crate::store::Failure;
 
 mod check;
 mod feed;
+mod incarnation;
 mod keys;
 mod link;
 mod script;
@@ -76,7 +77,7 @@ struct Inner {
 /// Redis did not take a request within `patience_ms`.
 #[derive(Debug, thiserror::Error)]
 #[error("redis did not take it within {waited_ms} ms: {last}")]
-struct Tired {
+pub(super) struct Tired {
     waited_ms: u128,
     #[source]
     last: RedisError,

@@ -1,6 +1,6 @@
-//! A profile as bytes, as both implementations store it: an iPhone's takes 66 where JSON takes 230, and most of an Android's is its
-//! token, of a browser's its endpoint. At ten million devices that is a gigabyte the page cache
-//! need not hold.
+//! A profile as bytes, as both implementations store it: an iPhone's takes 66 where JSON takes
+//! 230, and most of an Android's is its token, of a browser's its endpoint. At ten million devices
+//! that is a gigabyte the page cache need not hold.
 //!
 //! First byte: the version of this form. Texts and lists carry their length before them as a
 //! little-endian base 128 number. Only profiles that keep the rules (`domain::device::validate`)

@@ -6,7 +6,7 @@
 //! - `i:…` hashes: number by id; `s:…` hashes: numbers by subject;
 //! - `r:unit:channel:shard` list: (Seq, number) of a range, in order;
 //! - `m:n/64` list: number by Seq, for the change feed;
-//! - `c:unit` hash: live memberships by cell, channel and shard; `versions` hash: which state of it;
+//! - `c:unit` hash: live memberships by cell, channel and shard; `versions` hash: its state;
 //! - `gone` list: who left when, to be forgotten; `seq`, `num` counters; `late` the lease.
 //!
 //! **A change** reads the device's record, plans in Rust what it becomes, and runs one script that

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use loa::store::redis::settings::Layout;
 use loa::store::redis::{Redis, Settings};
 
+use crate::support::process::eventually;
 use crate::support::redis::{Server, cli, free_port};
 
 /// Three primaries that share the slots.
-pub fn cluster() -> (Vec<Server>, Settings) {
+pub async fn cluster() -> (Vec<Server>, Settings) {
     let servers: Vec<_> = (0..3).map(|_| Server::start(&["--cluster-enabled", "yes"])).collect();
     let addresses: Vec<_> =
         servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect();
@@ -17,12 +18,9 @@ pub fn cluster() -> (Vec<Server>, Settings) {
     create.args(["--cluster", "create"]).args(&addresses).arg("--cluster-yes");
     let made = create.output().expect("redis-cli starts");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
-    let began = Instant::now();
     for server in &servers {
-        while !server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
-            assert!(began.elapsed() < Duration::from_secs(30), "the cluster does not form");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let whole = || server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok");
+        eventually(async || whole().then_some(())).await;
     }
     let urls = servers.iter().map(Server::url).collect();
     let settings = Settings::single(servers[0].url());
@@ -31,7 +29,7 @@ pub fn cluster() -> (Vec<Server>, Settings) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tags_are_spread_over_a_cluster_and_feeds_are_heard_across() {
-    let (servers, settings) = cluster();
+    let (servers, settings) = cluster().await;
     let redis = Redis::open(&settings).await.expect("open");
     for tag in ["a", "b", "c", "d", "e", "f", "g", "h"] {
         let key = redis.keys(tag).key("value");
@@ -52,12 +50,9 @@ async fn tags_are_spread_over_a_cluster_and_feeds_are_heard_across() {
 async fn sentinels_lead_to_the_promoted_replica() {
     let mut primary = Server::start(&["--repl-diskless-sync-delay", "0"]);
     let replica = Server::start(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
-    let began = Instant::now();
-    while !replica.cli(&["INFO", "replication"]).contains("master_link_status:up") {
-        assert!(began.elapsed() < Duration::from_secs(20), "the replica never came up");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let sentinel = Sentinel::start(primary.port);
+    let follows = || replica.cli(&["INFO", "replication"]).contains("master_link_status:up");
+    eventually(async || follows().then_some(())).await;
+    let sentinel = Sentinel::start(primary.port).await;
     let layout = Layout::Sentinel { sentinels: vec![sentinel.url()], master_name: "city".into() };
     let settings = Settings { layout, ..Settings::single(primary.url()) };
     let settings = Settings { patience: Duration::from_secs(30), ..settings };
@@ -78,7 +73,7 @@ struct Sentinel {
 }
 
 impl Sentinel {
-    fn start(primary: u16) -> Self {
+    async fn start(primary: u16) -> Self {
         let (dir, port) = (tempfile::tempdir().expect("a directory"), free_port());
         let file = dir.path().join("sentinel.conf");
         let text = format!(
@@ -91,12 +86,8 @@ impl Sentinel {
         command.arg(&file).arg("--sentinel").stdout(std::process::Stdio::null());
         let child = command.spawn().expect("redis-server starts");
         let sentinel = Self { child, port, _dir: dir };
-        let began = Instant::now();
         let knows = || cli(port, &["SENTINEL", "replicas", "city"]).contains("127.0.0.1");
-        while !knows() {
-            assert!(began.elapsed() < Duration::from_secs(30), "no Sentinel on {port}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        eventually(async || knows().then_some(())).await;
         sentinel
     }
 

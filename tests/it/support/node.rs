@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use loa::bus;
 use loa::clock::Clock;
 use loa::config::{self, Config};
 use loa::domain::agency::{Agency, Jurisdiction};
@@ -20,7 +19,7 @@ use loa::simulator::providers::{Options, Providers};
 use tempfile::TempDir;
 
 use super::http::{Answer, ask};
-use super::kafka::Kafka;
+use super::shape::Shape;
 
 /// How long a condition is waited for before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,34 +50,10 @@ pub fn settings(dir: &TempDir) -> Config {
     config::load(None, &flags).expect("the test's settings are valid")
 }
 
-/// What a node's log stands on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// A file of its own.
-    Embedded,
-    /// Topics of its own on the tests' broker.
-    Kafka,
-}
-
 impl TestNode {
     /// A node with default settings.
     pub async fn start() -> Self {
         Self::with(|_| {}).await
-    }
-
-    /// A node on a log of some shape.
-    pub async fn shaped(shape: Shape, change: impl FnOnce(&mut Config)) -> Self {
-        let log = match shape {
-            Shape::Embedded => None,
-            Shape::Kafka => Some(Kafka::shared().await.topics().await),
-        };
-        let with_log = |config: &mut Config| {
-            if let Some(kafka) = log {
-                config.bus.shape = bus::Shape::Kafka(Box::new(kafka));
-            }
-            change(config);
-        };
-        Self::with(with_log).await
     }
 
     /// A node with changed settings.
@@ -86,6 +61,15 @@ impl TestNode {
         let dir = tempfile::tempdir().expect("a directory");
         let providers = Providers::start(Options::default()).await.expect("the simulator starts");
         Self::over(dir, providers, change).await
+    }
+
+    /// A node of a shape, with changed settings.
+    pub async fn shaped(shape: &Shape, change: impl FnOnce(&mut Config)) -> Self {
+        let shaped = |config: &mut Config| {
+            shape.apply(config);
+            change(config);
+        };
+        Self::with(shaped).await
     }
 
     /// A node over a directory that may hold an earlier node's data.

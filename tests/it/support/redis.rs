@@ -43,9 +43,9 @@ fn shared() -> Url {
     let mut command = Command::new("sh");
     command.args(["-c", keeper, "keeper"]).arg(&dir).args(arguments(port, &dir));
     command.args(["--save", "", "--appendonly", "no"]);
-    let mut child = command.stdin(Stdio::piped()).spawn().expect("sh starts");
-    // Closed when the process ends, and not before.
-    std::mem::forget(child.stdin.take());
+    let child = command.stdin(Stdio::piped()).spawn().expect("sh starts");
+    // Its pipe is closed when this process ends, and not before.
+    std::mem::forget(child);
     wait_for(port, &format!("see {}", dir.join("log").display()));
     url(port)
 }
@@ -81,9 +81,19 @@ impl Server {
         self.child = spawn(self.port, &self.dir, &self.more);
     }
 
+    /// Where it keeps its append-only file.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Its address.
     pub fn url(&self) -> Url {
         url(self.port)
+    }
+
+    /// Whether it has answered anybody with this error.
+    pub fn refused(&self, code: &str) -> bool {
+        self.cli(&["INFO", "errorstats"]).contains(&format!("errorstat_{code}:"))
     }
 
     /// Runs `redis-cli` against it and gives its standard output.
