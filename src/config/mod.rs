@@ -197,7 +197,8 @@ pub fn show(file: Option<&Path>, flags: &[Flag]) -> Result<String, Error> {
 }
 
 /// Keys whose values are secrets wherever they stand.
-const SECRETS: [&str; 4] = ["key", "certificate", "service_account", "password"];
+const SECRETS: [&str; 5] =
+    ["key", "certificate", "service_account", "external_account", "password"];
 
 fn redact(table: &mut toml::Table) {
     for (key, value) in table.iter_mut() {
