@@ -16,6 +16,7 @@ pub mod people;
 pub mod plan;
 pub mod publish;
 pub mod serve;
+pub mod topics;
 
 use std::io::stdout;
 use std::process::ExitCode;
@@ -71,6 +72,9 @@ enum Command {
     /// Push channels and their credentials
     #[command(subcommand)]
     Channels(channels::Command),
+    /// The event log's topics, here and on a cluster
+    #[command(subcommand)]
+    Topics(topics::Command),
     /// Settings
     #[command(subcommand)]
     Config(config::Command),
@@ -85,6 +89,7 @@ impl Cli {
             Command::Config(command) => config::run(&command, out),
             Command::Plan(args) => plan::run(&args, out),
             Command::Channels(command) => block_on(channels::run(&command, out)),
+            Command::Topics(command) => block_on(topics::run(command, out)),
             Command::Geofences(args) => geofences::run(&args, Timestamp::now(), out)
                 .map_err(|error| BadInput(format!("{error:#}")).into()),
             Command::Health(args) => block_on(health::run(&args, out)),
