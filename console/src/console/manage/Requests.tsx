@@ -1,0 +1,33 @@
+// Changes that widen somebody's power wait for a second admin.
+import { dateTime } from "../../shared/format";
+import { t } from "../../shared/language";
+import { post } from "../api";
+import { attempt, say, session } from "../state";
+import type { AdminRequest } from "../types";
+import { useList } from "./useList";
+
+export function Requests() {
+  const [answer, load] = useList<{ requests: AdminRequest[] }>("/requests");
+  const me = session.get()!.person.id;
+  const decide = (id: string, act: "confirm" | "refuse") => attempt(async () => {
+    await post(`/requests/${id}/${act}`);
+    say(act === "confirm" ? t("Đã xác nhận.", "Confirmed.") : t("Đã từ chối.", "Refused."));
+    load();
+  });
+  return (
+    <section class="panel">
+      <h2>{t("Chờ quản trị viên thứ hai", "Waiting for a second admin")}</h2>
+      {answer?.requests.length === 0 && <p class="hint">{t("Không có gì chờ.", "Nothing is waiting.")}</p>}
+      <ul class="cards">
+        {(answer?.requests ?? []).map((request) => (
+          <li key={request.id} class="card row wrap">
+            <span class="grow"><b>{request.act}</b> <span class="mono">{request.object}</span><br /><small>{request.by} · {dateTime(request.at)}</small></span>
+            {request.by === me
+              ? <span class="hint">{t("bạn yêu cầu: người khác xác nhận", "yours: somebody else confirms")}</span>
+              : <><button type="button" class="primary" onClick={() => void decide(request.id, "confirm")}>{t("Xác nhận", "Confirm")}</button><button type="button" onClick={() => void decide(request.id, "refuse")}>{t("Từ chối", "Refuse")}</button></>}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

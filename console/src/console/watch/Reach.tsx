@@ -1,0 +1,71 @@
+// Who has been reached, unit by unit, and the remainder that has not: on the map and in words.
+import { useMemo, useState } from "preact/hooks";
+import { number, percent } from "../../shared/format";
+import { t } from "../../shared/language";
+import { useStore } from "../../shared/store";
+import { CityMap } from "../map/CityMap";
+import { unitName, units } from "../state";
+import type { Counts, Funnel } from "../types";
+import { Boundaries } from "../ui/Flags";
+
+const SHOWN = 8;
+/** Steps of the map's colour; the share is in the name of each unit too. */
+const STEPS = 5;
+
+const reachOf = (counts: Counts) => Math.max(counts.received, counts.accepted);
+const step = (share: number) => (share >= 1 ? STEPS : Math.max(1, Math.ceil(share * (STEPS - 1))));
+
+export function Reach({ funnel }: { funnel: Funnel }) {
+  const city = useStore(units);
+  const [all, setAll] = useState(false);
+  const codes = Object.keys(funnel.units).sort().join(" ");
+  const focusOn = useMemo(() => codes.split(" "), [codes]);
+  const missing = Object.entries(funnel.units)
+    .map(([code, counts]) => ({ code, counts, rest: counts.targeted - reachOf(counts) }))
+    .filter(({ rest }) => rest > 0)
+    .sort((a, b) => b.rest - a.rest);
+  const rest = missing.reduce((sum, one) => sum + one.rest, 0);
+  const look = (code: string) => {
+    const counts = funnel.units[code];
+    if (!counts || counts.targeted === 0) return { kind: "none", words: "" };
+    const share = reachOf(counts) / counts.targeted;
+    return {
+      kind: `reach reach-${step(share)}`,
+      words: t(`đến ${percent(reachOf(counts), counts.targeted)} của ${number(counts.targeted)}`, `${percent(reachOf(counts), counts.targeted)} of ${number(counts.targeted)} reached`),
+    };
+  };
+  return (
+    <div class="reach-view">
+      {city && (
+        <div class="map-frame small">
+          <CityMap city={city} look={look} focusOn={focusOn} label={t("Tỷ lệ đã đến theo đơn vị", "Share reached by unit")} />
+          <Boundaries />
+        </div>
+      )}
+      <ul class="legend">
+        {[1, 2, 3, 4, 5].map((n) => (
+          <li key={n}><span class={`swatch reach-${n}`} /> {["0–25 %", "25–50 %", "50–75 %", "75–99 %", "100 %"][n - 1]}</li>
+        ))}
+      </ul>
+      <h4>{t("Chưa đến được", "Not reached")}: <b data-test="unreached">{number(rest)}</b></h4>
+      {missing.length === 0
+        ? <p class="note good">{t("Mọi thiết bị cần đến đều đã đến.", "Every targeted device was reached.")}</p>
+        : (
+          <ul class="unreached">
+            {missing.slice(0, all ? undefined : SHOWN).map(({ code, counts, rest: n }) => (
+              <li key={code}>
+                <span>{unitName(code)}</span>
+                <span class="bar"><span class="fill bad" style={{ width: `${(100 * n) / counts.targeted}%` }} /></span>
+                <b>{number(n)}</b><small>/ {number(counts.targeted)}</small>
+              </li>
+            ))}
+          </ul>
+        )}
+      {missing.length > SHOWN && (
+        <button type="button" class="quiet" onClick={() => setAll(!all)}>
+          {all ? t("Thu gọn", "Fewer") : t(`Cả ${missing.length} đơn vị`, `All ${missing.length} units`)}
+        </button>
+      )}
+    </div>
+  );
+}
