@@ -25,6 +25,8 @@ interface Props {
 const NOTHING: Drawn = { polygons: [], circles: [] };
 /** Pixels a letter of a name is wide. */
 const LETTER_PX = 6.4;
+/** From this width on a chosen unit has its name, even if it reaches over the border. */
+const NAMED_PX = 24;
 
 export function CityMap(props: Props) {
   const { city, look, drawn = NOTHING, drawing, onToggle, isChosen } = props;
@@ -123,7 +125,7 @@ export function CityMap(props: Props) {
         {shapes.map((one) => shape(one))}
         <g class="labels" aria-hidden="true">
           {shapes
-            .filter((one) => one.width / unit > shortName(one.unit.name).length * LETTER_PX)
+            .filter((one) => isNamed(one, unit, isChosen))
             .map((one) => (
               <text key={one.unit.code} class={look(one.unit.code).kind} x={one.x} y={one.y} font-size={11 * unit}>
                 {shortName(one.unit.name)}
@@ -145,6 +147,12 @@ export function CityMap(props: Props) {
 const WAYS: Record<string, [number, number]> = {
   ArrowLeft: [-0.2, 0], ArrowRight: [0.2, 0], ArrowUp: [0, -0.2], ArrowDown: [0, 0.2],
 };
+
+/** A name stands where it fits, and at what is chosen while that is not tiny. */
+function isNamed(one: Shape, unit: number, isChosen?: (code: string) => boolean): boolean {
+  const pixels = one.width / unit;
+  return pixels > shortName(one.unit.name).length * LETTER_PX || (pixels > NAMED_PX && (isChosen?.(one.unit.code) ?? false));
+}
 
 function shortName(name: string): string {
   return name.replace(/^(Phường|Xã|Đặc khu) /, "");
