@@ -13,15 +13,18 @@ use anyhow::{Context, Result, anyhow};
 use futures_util::future::join_all;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::bearer::Verifier;
 use crate::auth::citizen::Doorkeeper;
+use crate::auth::desk::Desk;
 use crate::auth::ticket::Tickets;
 use crate::bus::Bus;
 use crate::channel::Sender;
 use crate::clock::Clock;
 use crate::config::{Config, Role};
+use crate::console::templates::Templates;
 use crate::console::{self, Console};
 use crate::domain::audience::Boundaries;
 use crate::domain::channel::Channel;
@@ -34,9 +37,13 @@ use crate::ingest::{self, Ingest};
 use crate::lifecycle::{Drained, Lifecycle};
 use crate::store::agencies::{self, Agencies};
 use crate::store::alerts::{self, Alerts};
+use crate::store::audit::{self, Audit};
+use crate::store::drafts::{self, Drafts};
 use crate::store::ledger::{self, Ledger};
+use crate::store::people::{self, People};
 use crate::store::registry::{self, Registry};
 use crate::store::replies::{self, Replies};
+use crate::trail::{self, Trail};
 use crate::{channel, fanout, gateway, http, metrics, receipt, route};
 
 mod housekeeping;
@@ -78,6 +85,12 @@ pub struct Parts {
     pub city: Arc<City>,
     /// Kinds of status change.
     pub kinds: Arc<StatusKinds>,
+    /// Who works in the agencies.
+    pub people: People,
+    /// What they edit and decide on.
+    pub drafts: Drafts,
+    /// Who did what.
+    pub trail: Trail,
 }
 
 /// What a node does not make itself.
@@ -106,6 +119,7 @@ impl Node {
         let ready = tasks.part("node");
         let senders = senders(config, &parts.clock, &tasks)?;
         announce(config, &parts, address, &senders);
+        trail::start(parts.trail.clone(), &tasks);
         let router = roles(config, &parts, (&senders, outside.simulated), &tasks).await?;
         let kept = senders.values().cloned().collect();
         housekeeping::start(parts.clone(), kept, config.node.keep_days, &tasks);
@@ -151,6 +165,11 @@ pub fn lock(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
+/// The public half of the key that signs a data directory's audit.
+pub fn audit_key(dir: &Path) -> Result<Vec<u8>> {
+    Ok(key::seal(dir)?.public())
+}
+
 /// Opens every store of a data directory.
 pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let dir = config.node.data_dir.clone();
@@ -165,8 +184,14 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let city = City::load(&dir).context("boundaries")?;
     let shards = config.registry.shards;
     let registry = registry::Settings { dir: dir.clone(), shards };
+    let bus = Bus::open(&config.bus, clock.clone()).await.context("the event log")?;
+    let audit = Audit::open(&audit::Settings { dir: dir.clone() }).await?;
+    let seal = key::seal(&dir).context("the audit's key")?;
     Ok(Parts {
-        bus: Bus::open(&config.bus, clock.clone()).await.context("the event log")?,
+        trail: Trail::new(audit, bus.clone(), clock.clone(), seal),
+        people: People::open(&people::Settings { dir: dir.clone() }).await?,
+        drafts: Drafts::open(&drafts::Settings { dir: dir.clone() }).await?,
+        bus,
         alerts: Alerts::open(&alerts::Settings { dir: dir.clone() }).await?,
         agencies: Agencies::open(&agencies::Settings { dir: dir.clone() }).await?,
         registry: Registry::open(&registry, clock.clone()).await?,
@@ -246,6 +271,10 @@ async fn roles(
         if finished > 0 {
             tracing::info!(publications = finished, "finished what a crash left unlogged");
         }
+        let drafts = ingest.finish_drafts().await.map_err(|problem| anyhow!(problem.detail))?;
+        if drafts > 0 {
+            tracing::info!(drafts, "published what was decided before a crash");
+        }
         faces = faces.merge(ingest::http::router(ingest));
     }
     if on(Role::Router) {
@@ -266,16 +295,35 @@ async fn roles(
         let console = Console {
             clock: parts.clock.clone(),
             bus: parts.bus.clone(),
-            agencies: parts.agencies.clone(),
             senders: senders.values().cloned().collect(),
             tasks: tasks.clone(),
             boundaries: parts.city.boundaries(),
             metrics: recorder()?,
             simulated,
+            desk: desk(config, parts),
+            trail: parts.trail.clone(),
+            city: Arc::clone(&parts.city),
+            registry: parts.registry.clone(),
+            templates: Arc::new(templates(config)?),
+            shapes: console::shapes(&parts.city),
+            tile_server: Some(config.console.tile_server.clone()).filter(|url| !url.is_empty()),
+            logins: Arc::default(),
+            hashing: Arc::new(Semaphore::new(console::HASHING_MAX)),
         };
         faces = faces.merge(console::router(console));
     }
-    Ok(openapi::publish(faces))
+    let router = openapi::publish(faces);
+    let pages = on(Role::Console) || on(Role::Gateway);
+    let tiles = config.console.tile_origin();
+    Ok(if pages { router.merge(http::pages::router(tiles.as_deref())) } else { router })
+}
+
+/// Templates by hazard: the city's own, or the built-in ones.
+fn templates(config: &Config) -> Result<Templates> {
+    let Some(path) = &config.console.templates_file else { return Ok(Templates::built_in()) };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("console.templates_file: {}", path.display()))?;
+    Templates::parse(&text).context("console.templates_file")
 }
 
 /// The process's metrics; several nodes in one process share them.
@@ -304,6 +352,20 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
             settings: config.forecast.clone(),
             bounds: channel::bounds(&config.channel),
         }),
+        desk: desk(config, parts),
+        drafts: parts.drafts.clone(),
+        trail: parts.trail.clone(),
+        render: channel::preview::render,
+        utc_offset_minutes: config.fanout.utc_offset_minutes as i16,
+    }
+}
+
+fn desk(config: &Config, parts: &Parts) -> Desk {
+    Desk {
+        agencies: parts.agencies.clone(),
+        people: parts.people.clone(),
+        clock: parts.clock.clone(),
+        settings: config.console.sessions(),
     }
 }
 

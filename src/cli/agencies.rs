@@ -7,10 +7,12 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cli::BadInput;
+use crate::cli::{BadInput, audit};
 use crate::domain::agency::{Agency, Jurisdiction, Kind};
 use crate::domain::alert::{Category, Severity};
+use crate::domain::audit::Act;
 use crate::domain::ids::{AgencyId, UnitCode};
+use crate::domain::person::Right;
 use crate::store::agencies::{self, Agencies, Settings};
 
 /// What to do with agencies.
@@ -39,6 +41,9 @@ pub struct DirArgs {
     /// The node's data directory
     #[arg(long, default_value = "data", value_name = "DIR")]
     data_dir: PathBuf,
+    /// Who does this, for the audit
+    #[arg(long, default_value = "command-line", value_name = "NAME")]
+    by: String,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -67,6 +72,9 @@ pub struct PutArgs {
     /// The city's operators: may read every publication, dead letters and the node's state
     #[arg(long)]
     operator: bool,
+    /// Hot alerts over the API wait for a second person or key, or need a recorded override
+    #[arg(long)]
+    second_person: bool,
     #[command(flatten)]
     dir: DirArgs,
 }
@@ -82,6 +90,9 @@ pub struct KeyArgs {
     /// Days until it expires; absent means never
     #[arg(long)]
     days: Option<u32>,
+    /// What it may, comma-separated: write, approve, override, operate, admin
+    #[arg(long, value_delimiter = ',', default_value = "write")]
+    rights: Vec<String>,
     #[command(flatten)]
     dir: DirArgs,
 }
@@ -97,6 +108,10 @@ pub async fn run(command: Command) -> Result<bool> {
             let agency = id(&args.id)?;
             let revoked = agencies.revoke(&agency, &args.key_name, Timestamp::now()).await;
             let revoked = revoked.map_err(refused)?;
+            if revoked {
+                let object = format!("{agency}/{}", args.key_name);
+                note(&args.dir, (Act::RevokeKey, object)).await?;
+            }
             println!("{}", if revoked { "revoked" } else { "there is no such key" });
             Ok(revoked)
         }
@@ -115,6 +130,10 @@ fn refused(error: agencies::Error) -> anyhow::Error {
         agencies::Error::Storage(_) => error.into(),
         _ => BadInput(error.to_string()).into(),
     }
+}
+
+async fn note(dir: &DirArgs, deed: (Act, String)) -> Result<()> {
+    audit::note(&dir.data_dir, &dir.by, deed).await
 }
 
 fn id(text: &str) -> Result<AgencyId> {
@@ -147,9 +166,15 @@ async fn put(args: PutArgs) -> Result<bool> {
         .map_err(|error| BadInput(format!("--highest-severity: {error}")))?;
     let kinds = args.kinds.iter().map(kind).collect::<Result<_>>()?;
     let jurisdiction = Jurisdiction { units, categories, highest_severity, kinds };
-    let agency =
-        Agency { id: id(&args.id)?, name: args.name, jurisdiction, operator: args.operator };
+    let agency = Agency {
+        id: id(&args.id)?,
+        name: args.name,
+        jurisdiction,
+        operator: args.operator,
+        second_person: args.second_person,
+    };
     open(&args.dir).await?.put(agency.clone()).await?;
+    note(&args.dir, (Act::ChangeAgency, agency.id.to_string())).await?;
     if args.dir.json {
         println!("{}", serde_json::to_string(&agency)?);
     } else {
@@ -186,7 +211,10 @@ async fn key(args: KeyArgs) -> Result<bool> {
     let expires = args.days.map(|days| now + SignedDuration::from_hours(24 * i64::from(days)));
     let agency = id(&args.id)?;
     let agencies = open(&args.dir).await?;
+    let rights: BTreeSet<Right> = parsed(&args.rights).context("--rights")?;
     let key = agencies.add_key(&agency, &args.key_name, now, expires).await.map_err(refused)?;
+    agencies.set_key_rights(&agency, &args.key_name, rights).await.map_err(refused)?;
+    note(&args.dir, (Act::CreateKey, format!("{agency}/{}", args.key_name))).await?;
     if args.dir.json {
         let document = serde_json::json!({ "agency": agency, "key": key.expose() });
         println!("{document}");

@@ -6,9 +6,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::bus::{Delivery, Record, TopicId};
 use crate::console::{AsOperator, Console};
+use crate::domain::audit::Act;
 use crate::event::dead_letter::{self, DeadLetter};
 use crate::http::input::{Path, Query};
 use crate::http::problem::{Code, Problem, Refused};
+use crate::trail::Deed;
 
 /// Letters in one page.
 const PAGE_MAX: usize = 100;
@@ -98,7 +100,7 @@ pub struct RedriveAnswer {
     security(("api_key" = [])))]
 pub async fn redrive(
     State(console): State<Console>,
-    _: AsOperator,
+    AsOperator(caller): AsOperator,
     Path((partition, offset)): Path<(u32, u64)>,
 ) -> Result<axum::Json<RedriveAnswer>, Problem> {
     let found = read(&console, partition, offset).await?;
@@ -113,6 +115,8 @@ pub async fn redrive(
     let positions = console.bus.publish(topic, vec![record]).await;
     let positions = positions.map_err(|error| Problem::internal(&error))?;
     tracing::info!(letter.partition = partition, letter.offset = offset, "dead letter sent again");
+    let object = format!("{}/{partition}/{offset}", TopicId::DeadLetters);
+    console.trail.note(Deed::done(caller.actor(), Act::RedriveDeadLetters, object)).await;
     let offset = positions.first().map_or(0, |position| position.offset);
     Ok(axum::Json(RedriveAnswer { topic: letter.topic, offset }))
 }

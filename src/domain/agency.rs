@@ -47,6 +47,10 @@ pub struct Agency {
     /// The city's operators: see every publication, dead letters and the node's state.
     #[serde(default)]
     pub operator: bool,
+    /// A hot alert that comes over the API waits for a second person or key, or is published with
+    /// a recorded override. In the console that is always so.
+    #[serde(default)]
+    pub second_person: bool,
 }
 
 /// A publication outside its agency's jurisdiction.

@@ -10,6 +10,7 @@ pub mod problem;
 pub mod idempotency;
 pub mod input;
 pub mod limits;
+pub mod pages;
 pub mod serve;
 pub mod shield;
 

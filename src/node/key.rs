@@ -13,6 +13,7 @@ use sha2::Sha256;
 
 use crate::channel::webpush;
 use crate::channel::webpush::vapid::Key;
+use crate::trail::seal::{SEED_BYTES, Seal};
 
 const BYTES: usize = 32;
 
@@ -33,6 +34,12 @@ pub fn vapid(settings: &webpush::Settings, dir: &Path) -> anyhow::Result<Key> {
         }
     };
     Key::parse(&text).context("channel.webpush.key")
+}
+
+/// The key that signs the audit's checkpoints.
+pub fn seal(dir: &Path) -> anyhow::Result<Seal> {
+    let make = || Ok(rand::random::<[u8; SEED_BYTES]>().into());
+    Seal::new(&kept(dir, "audit.key", make)?).context("audit.key")
 }
 
 /// What a file of the data directory holds; made when it is not there, for its owner only.

@@ -17,6 +17,7 @@ fn agency(id: &str) -> Agency {
         name: "Đài khí tượng".to_owned(),
         jurisdiction: Jurisdiction::unlimited(),
         operator: false,
+        second_person: false,
     }
 }
 

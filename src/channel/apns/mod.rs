@@ -6,7 +6,7 @@ mod apps;
 mod certificate;
 mod client;
 pub mod outcome;
-mod payload;
+pub(super) mod payload;
 mod settings;
 mod token;
 

@@ -8,7 +8,7 @@ mod client;
 mod metadata;
 mod oauth;
 pub mod outcome;
-mod payload;
+pub(super) mod payload;
 mod settings;
 mod topics;
 

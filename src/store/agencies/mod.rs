@@ -7,6 +7,7 @@
 mod embedded;
 mod key;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ pub use key::ApiKey;
 
 use crate::domain::agency::Agency;
 use crate::domain::ids::AgencyId;
+use crate::domain::person::Right;
 use crate::store::Failure;
 
 /// The most keys of one agency, revoked ones included.
@@ -123,6 +125,25 @@ impl Agencies {
     pub async fn keys(&self, agency: &AgencyId) -> Result<Vec<KeyInfo>> {
         match self {
             Agencies::Embedded(store) => store.keys(agency).await,
+        }
+    }
+
+    /// What a key may; `write` alone unless it was given more. Empty for a key that is unknown.
+    pub async fn key_rights(&self, agency: &AgencyId, name: &str) -> Result<BTreeSet<Right>> {
+        match self {
+            Agencies::Embedded(store) => store.key_rights(agency, name).await,
+        }
+    }
+
+    /// Gives a key its rights, in place of those it has; whether there is such a key.
+    pub async fn set_key_rights(
+        &self,
+        agency: &AgencyId,
+        name: &str,
+        rights: BTreeSet<Right>,
+    ) -> Result<bool> {
+        match self {
+            Agencies::Embedded(store) => store.set_key_rights(agency, name, rights).await,
         }
     }
 
