@@ -147,3 +147,9 @@ function names(): Map<string, string> {
   }
   return nameByCode;
 }
+
+/** An agency's name where it is known here, or its id. */
+export function agencyName(id: string): string {
+  const own = session.get()?.agency;
+  return own?.id === id ? own.name : id;
+}

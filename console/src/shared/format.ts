@@ -77,7 +77,8 @@ export function dateTime(at: string | Date): string {
 export function ago(at: string | Date, now: number): string {
   const seconds = (now - new Date(at).getTime()) / 1000;
   if (seconds < 60) return t("vừa xong", "just now");
-  if (seconds < 86400) return t(`${duration(seconds)} trước`, `${duration(seconds)} ago`);
+  const whole = duration(Math.floor(seconds / 60) * 60);
+  if (seconds < 86400) return t(`${whole} trước`, `${whole} ago`);
   return dateTime(at);
 }
 

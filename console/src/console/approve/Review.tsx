@@ -55,7 +55,7 @@ export function Review({ draft }: { draft: Draft }) {
   const drawn = draft.kind === "notice" ? { polygons: [], circles: [] } : from(draft).drawn;
   return (
     <article class="review" aria-labelledby="review-title">
-      <p><a class="back narrow-only" href="/console/approve">← {t("Danh sách", "List")}</a></p>
+      <p class="back narrow-only"><a href="/console/approve">← {t("Danh sách", "List")}</a></p>
       <header>
         <p class="row wrap">
           {draft.exercise && <ExerciseFlag />}<Level draft={draft} />

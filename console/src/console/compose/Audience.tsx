@@ -23,7 +23,9 @@ export function Audience({ preview, busy, error }: { preview: Preview | null; bu
     return <p class="hint">{t("Chọn khu vực để biết bao nhiêu thiết bị sẽ nhận.", "Choose an area to see how many devices it reaches.")}</p>;
   }
   const { audience, forecast } = preview;
-  const part = audience.units.filter(({ share }) => share < WHOLE_SHARE).length;
+  // A unit with no share of its own only has people in a coarse cell that reaches into the area.
+  const inside = audience.units.filter(({ share }) => share > 0);
+  const part = inside.filter(({ share }) => share < WHOLE_SHARE).length;
   const last = Math.max(0, ...Object.values(forecast).map(({ last_ms }) => last_ms));
   return (
     <div class="audience" aria-busy={busy} aria-live="polite">
@@ -31,7 +33,7 @@ export function Audience({ preview, busy, error }: { preview: Preview | null; bu
         <div><dt>{t("Thiết bị", "Devices")}</dt><dd data-test="devices">{number(audience.devices)}</dd></div>
         <div>
           <dt>{t("Đơn vị", "Units")}</dt>
-          <dd data-test="units">{number(audience.units.length)}</dd>
+          <dd data-test="units">{number(inside.length)}</dd>
           {part > 0 && <dd class="sub">{t(`${part} một phần`, `${part} in part`)}</dd>}
         </div>
         <div><dt>{t("Người cuối nhận sau", "Last one after")}</dt><dd>{milliseconds(last)}</dd></div>
@@ -42,7 +44,7 @@ export function Audience({ preview, busy, error }: { preview: Preview | null; bu
           <tr>
             <th scope="col">{t("Kênh", "Channel")}</th><th scope="col" class="num">{t("Thiết bị", "Devices")}</th>
             <th scope="col" class="num">50 %</th><th scope="col" class="num">99 %</th>
-            <th scope="col">{t("Giới hạn", "Limit")}</th>
+            <th scope="col" class="roomy">{t("Giới hạn", "Limit")}</th>
           </tr>
         </thead>
         <tbody>
@@ -55,7 +57,7 @@ export function Audience({ preview, busy, error }: { preview: Preview | null; bu
                 <td class="num">{number(audience.channels[channel] ?? 0)}</td>
                 <td class="num">{expected ? milliseconds(expected.p50_ms) : "–"}</td>
                 <td class="num">{expected ? milliseconds(expected.p99_ms) : "–"}</td>
-                <td>{limit ? t(limit[0], limit[1]) : "–"}</td>
+                <td class="roomy">{limit ? t(limit[0], limit[1]) : "–"}</td>
               </tr>
             );
           })}

@@ -135,7 +135,7 @@ function ActionBar(props: {
       <p class="grow" aria-live="polite">
         {preview ? (
           <>
-            <strong>{number(preview.audience.devices)}</strong> {t("thiết bị", "devices")} · {number(preview.audience.units.length)} {t("đơn vị", "units")}
+            <strong>{number(preview.audience.devices)}</strong> {t("thiết bị", "devices")} · {number(preview.audience.units.filter(({ share }) => share > 0).length)} {t("đơn vị", "units")}
             <span class="wide-only"> · {t("xong sau", "done in")} {milliseconds(last)} · {second ? t("cần người thứ hai duyệt", "needs a second person") : t("tự phát được", "needs no second person")}</span>
           </>
         ) : t("Chưa chọn khu vực", "No area yet")}

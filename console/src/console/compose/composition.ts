@@ -55,12 +55,19 @@ export function empty(exercise = false): Composition {
 /** A template fills everything but the area, which has its own time. */
 export function withTemplate(now: Composition, template: Template): Composition {
   return {
-    ...now, template: template.id, level: template.level ?? null, severity: template.severity,
+    ...now, template: template.id, level: agreeing(template), severity: template.severity,
     urgency: template.urgency, certainty: template.certainty, category: template.category,
     responses: template.response_types,
     texts: { vi: { ...EMPTY_WORDS, ...template.texts.vi }, en: { ...EMPTY_WORDS, ...template.texts.en } },
     expires: inMinutes(template.expires_minutes),
   };
+}
+
+/** A template's level, where it agrees with its severity. */
+function agreeing({ level, severity }: Template): number | null {
+  const stated = levelOf(level);
+  if (stated?.severity === severity) return stated.number;
+  return LEVELS.find((one) => one.severity === severity)?.number ?? null;
 }
 
 export function withLevel(now: Composition, level: number): Composition {

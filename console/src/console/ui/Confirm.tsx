@@ -26,8 +26,9 @@ export function Confirm({ draft, preview, title, verb, grave, reason, onYes, onN
   const [busy, setBusy] = useState(false);
   const now = session.get();
   const { audience } = preview;
-  const names = audience.units.slice(0, NAMES_MAX).map(({ code, name }) => name || unitName(code));
-  const more = audience.units.length - names.length;
+  const inside = audience.units.filter(({ share }) => share > 0);
+  const names = inside.slice(0, NAMES_MAX).map(({ code, name }) => name || unitName(code));
+  const more = inside.length - names.length;
   const ready = looked && (reason === undefined || words.trim().length > 0) && !busy;
   const send = async () => {
     setBusy(true);
@@ -48,7 +49,7 @@ export function Confirm({ draft, preview, title, verb, grave, reason, onYes, onN
         </dd>
         <dt>{t("Bao nhiêu", "How many")}</dt>
         <dd>
-          <strong class="big-number">{number(audience.devices)}</strong> {t("thiết bị ở", "devices in")} {number(audience.units.length)} {t("đơn vị", "units")}
+          <strong class="big-number">{number(audience.devices)}</strong> {t("thiết bị ở", "devices in")} {number(inside.length)} {t("đơn vị", "units")}
           <br />
           <small>{CHANNELS.map((channel) => `${channelName(channel)}: ${number(audience.channels[channel] ?? 0)}`).join(" · ")}</small>
         </dd>

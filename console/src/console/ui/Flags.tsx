@@ -10,7 +10,7 @@ export function Boundaries() {
   if (now?.boundaries !== "approximate") return null;
   return (
     <p class="flag warn map-flag">
-      <Icon name="warn" /> {t("Ranh giới gần đúng – chưa nhập ranh giới thật", "Approximate boundaries – true ones not imported")}
+      <Icon name="warn" /> {t("Ranh giới gần đúng", "Approximate boundaries")}
     </p>
   );
 }

@@ -5,7 +5,7 @@ import { t } from "../../shared/language";
 import { LevelChip } from "../../shared/LevelChip";
 import { useStore } from "../../shared/store";
 import { get } from "../api";
-import { attempt, funnels, rows } from "../state";
+import { agencyName, attempt, funnels, rows } from "../state";
 import type { Detail, FunnelEvent, Rate } from "../types";
 import { ExerciseFlag } from "../ui/Flags";
 import { Actions } from "./Actions";
@@ -47,7 +47,7 @@ export function PublicationView({ id }: { id: string }) {
   const info = detail.publication.alert?.infos?.[0];
   return (
     <article class="publication" aria-labelledby="publication-title">
-      <p><a class="back narrow-only" href="/console/watch">← {t("Danh sách", "List")}</a></p>
+      <p class="back narrow-only"><a href="/console/watch">← {t("Danh sách", "List")}</a></p>
       <header class="panel hero">
         <div>
           <p class="row wrap">
@@ -58,7 +58,7 @@ export function PublicationView({ id }: { id: string }) {
           <h2 id="publication-title">{publication.headline}</h2>
           {info?.instruction && <p>{info.instruction}</p>}
           <p class="hint">
-            {publication.agency} · {t("phát", "published")} {dateTime(publication.accepted_at)} · {t("hết hiệu lực", "expires")} {dateTime(publication.expires)}
+            {agencyName(publication.agency)} · {t("phát", "published")} {dateTime(publication.accepted_at)} · {t("hết hiệu lực", "expires")} {dateTime(publication.expires)}
           </p>
           <Decided detail={detail} />
         </div>

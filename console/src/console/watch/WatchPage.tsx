@@ -4,7 +4,7 @@ import { ago, number, percent } from "../../shared/format";
 import { t } from "../../shared/language";
 import { LevelChip } from "../../shared/LevelChip";
 import { route } from "../router";
-import { funnels, rows } from "../state";
+import { agencyName, funnels, rows } from "../state";
 import type { Row } from "../types";
 import { ExerciseFlag } from "../ui/Flags";
 import { Heading } from "../ui/Heading";
@@ -72,7 +72,7 @@ function List(props: { rows: Row[]; shown: string | undefined }) {
               </span>
               <strong>{row.headline}</strong>
               <small>
-                {row.agency} · {ago(row.accepted_at, now)}
+                {agencyName(row.agency)} · {ago(row.accepted_at, now)}
                 {total && ` · ${percent(total.received, total.targeted)} / ${number(total.targeted)}`}
               </small>
             </a>
