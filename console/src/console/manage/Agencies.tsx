@@ -35,7 +35,7 @@ export function Agencies() {
                 <td>{agency.jurisdiction.kinds.map(kindWords).join(", ")}</td>
                 <td class="nowrap">
                   <button type="button" class="quiet" aria-label={t(`Sửa ${agency.name}`, `Edit ${agency.name}`)} onClick={() => setEditing(agency)}>{t("Sửa", "Edit")}</button>
-                  <button type="button" class="quiet" aria-label={t(`Khóa của ${agency.name}`, `Keys of ${agency.name}`)} onClick={() => setKeys(agency)}>{t("Khóa API", "API keys")}</button>
+                  <button type="button" class="quiet" aria-label={t(`Khóa API của ${agency.name}`, `API keys of ${agency.name}`)} onClick={() => setKeys(agency)}>{t("Khóa API", "API keys")}</button>
                 </td>
               </tr>
             ))}

@@ -25,7 +25,7 @@ export function FunnelBars({ counts, open }: { counts: Counts; open: number }) {
   const ends: [string, number][] = [
     [t("Thất bại", "Failed"), failedTotal(counts)], [t("Quá hạn", "Expired"), counts.expired],
     [t("Đã thay bản mới", "Superseded"), counts.superseded], [t("Địa chỉ hỏng", "Dead address"), counts.dead],
-    [t("Bỏ qua (tắt tin)", "Skipped (muted)"), counts.skipped], [t("Đang chờ", "Waiting"), counts.waiting],
+    [t("Bỏ qua (tắt tin)", "Skipped (muted)"), counts.skipped], [t("Đang chờ, sẽ thử lại", "Waiting, tried again"), counts.waiting], [t("Đã gửi lại", "Sent again"), counts.repeated],
   ];
   return (
     <>

@@ -75,14 +75,11 @@ export function PublicationView({ id }: { id: string }) {
             <div><dt>{t("Lần cuối", "Last")}</dt><dd>{latency.last === undefined || latency.last === null ? "–" : milliseconds(latency.last)}</dd></div>
           </dl>
         </section>
-        <section class="panel" aria-labelledby="w-reach">
+        <section class="panel tall" aria-labelledby="w-reach">
           <h3 id="w-reach">{t("Theo đơn vị", "By unit")}</h3>
           <Reach funnel={funnel} />
         </section>
-        <section class="panel span" aria-labelledby="w-channels">
-          <h3 id="w-channels">{t("Theo kênh", "By channel")}</h3>
-          <FunnelTable funnel={funnel} {...(detail.funnel.forecast ? { forecast: detail.funnel.forecast } : {})} over={over} />
-        </section>
+        <Answers detail={detail} />
         <section class="panel" aria-labelledby="w-rates">
           <h3 id="w-rates">{t("Tốc độ mỗi giây", "Rates a second")}</h3>
           <Rates rates={rates} />
@@ -91,10 +88,13 @@ export function PublicationView({ id }: { id: string }) {
           <h3 id="w-providers">{t("Nhà cung cấp", "Providers")}</h3>
           <Providers />
         </section>
-        <Answers detail={detail} />
         <section class="panel" aria-labelledby="w-chain">
           <h3 id="w-chain">{t("Diễn biến", "Timeline")}</h3>
           <Chain chain={detail.chain} shown={id} />
+        </section>
+        <section class="panel span" aria-labelledby="w-channels">
+          <h3 id="w-channels">{t("Theo kênh", "By channel")}</h3>
+          <FunnelTable funnel={funnel} {...(detail.funnel.forecast ? { forecast: detail.funnel.forecast } : {})} over={over} />
         </section>
       </div>
       <p class="sr-only" role="status">
