@@ -127,6 +127,7 @@ test("a drawn polygon gives the units that `loa geofences match` gives", async (
     if (request.url().endsWith("/v1/console/preview")) sent = request.postDataJSON();
   });
   await lan.getByRole("button", { name: "Vẽ vùng" }).click();
+  await lan.locator(".where .map > svg").scrollIntoViewIfNeeded();
   const box = await lan.locator(".where .map > svg").boundingBox();
   const at = (x, y) => lan.mouse.click(box.x + box.width * x, box.y + box.height * y);
   for (const [x, y] of [[0.35, 0.5], [0.55, 0.45], [0.6, 0.62], [0.42, 0.68]]) await at(x, y);

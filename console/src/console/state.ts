@@ -6,6 +6,8 @@ import type { Draft, FunnelEvent, Provider, Row, Session, Template, Units } from
 
 /** Publications kept in the list of a page; older ones are found under Prove. */
 const ROWS_MAX = 200;
+/** While the stream is cut the lists are asked for this often. */
+const POLL_MS = 10_000;
 
 export const session = createStore<Session | null | undefined>(undefined);
 export const units = createStore<Units | null>(null);
@@ -20,6 +22,7 @@ export const toasts = createStore<readonly { id: number; text: string; bad: bool
 
 let stream: EventSource | null = null;
 let toastId = 0;
+let polling: ReturnType<typeof setInterval> | undefined;
 
 /** Says something for a few seconds, also to a screen reader. */
 export function say(text: string, bad = false): void {
@@ -55,6 +58,7 @@ export async function logout(): Promise<void> {
   await attempt(() => post("/logout"));
   stream?.close();
   stream = null;
+  clearInterval(polling);
   session.set(null);
 }
 
@@ -64,18 +68,19 @@ function enter(now: Session): void {
   void attempt(async () => units.set(await get<Units>("/units")));
   void attempt(async () => templates.set((await get<{ templates: Template[] }>("/templates")).templates));
   listen();
+  void reload();
+  clearInterval(polling);
+  polling = setInterval(() => {
+    if (!connected.get()) void reload();
+  }, POLL_MS);
 }
 
 /** Loads what the event stream does not repeat. */
 export async function reload(): Promise<void> {
-  await attempt(async () => {
-    const [d, p] = await Promise.all([
-      get<{ drafts: Draft[] }>("/drafts?limit=200"),
-      get<{ publications: Row[] }>("/publications?limit=100"),
-    ]);
-    drafts.set(d.drafts);
-    rows.set(p.publications);
-  });
+  await Promise.all([
+    attempt(async () => drafts.set((await get<{ drafts: Draft[] }>("/drafts?limit=200")).drafts)),
+    attempt(async () => rows.set((await get<{ publications: Row[] }>("/publications?limit=100")).publications)),
+  ]);
   const mine = session.get()?.person.rights ?? [];
   if (mine.includes("operate") || mine.includes("admin")) {
     await attempt(async () => providers.set((await get<{ providers: Provider[] }>("/providers")).providers));

@@ -99,12 +99,12 @@ function ToolButton(props: { now: Tool; tool: Tool; icon: string; text: string; 
 function DrawingHint(props: {
   tool: Tool; corners: Point[]; fault: string | null; finish: () => void; cancel: () => void;
 }) {
-  if (props.tool === "select") return null;
   const faults: Record<string, string> = {
     crosses: t("Đường vẽ tự cắt nhau: hãy bỏ điểm cuối.", "The line crosses itself: take the last corner back."),
     many: t("Đã đủ 100 góc.", "100 corners is the most."),
   };
-  const how = props.tool === "polygon"
+  const select = t("Bấm vào đơn vị để chọn hoặc bỏ. Phím mũi tên đi từng đơn vị, phím cách để chọn; + và − để phóng to, thu nhỏ.", "Click units to choose or drop them. Arrows go from unit to unit, Space chooses; + and − zoom.");
+  const how = props.tool === "select" ? select : props.tool === "polygon"
     ? t("Bấm để đặt góc, bấm góc đầu hoặc phím F để xong. Phím mũi tên + Enter cũng vẽ được, Backspace bỏ góc cuối.", "Click to set corners, click the first or press F to finish. Arrows and Enter draw too; Backspace takes one back.")
     : t("Bấm vào tâm, rồi bấm vào mép. Phím mũi tên + Enter cũng được.", "Click the centre, then the edge. Arrows and Enter work too.");
   return (
@@ -115,7 +115,7 @@ function DrawingHint(props: {
           {t("Xong", "Finish")}
         </button>
       )}
-      <button type="button" class="pill" onClick={props.cancel}>{t("Thôi", "Cancel")}</button>
+      {props.tool !== "select" && <button type="button" class="pill" onClick={props.cancel}>{t("Thôi", "Cancel")}</button>}
     </p>
   );
 }

@@ -108,7 +108,7 @@ export function CityMap(props: Props) {
     <div class={busy ? "map is-drawing" : "map"}>
       <svg
         ref={svg} viewBox={`${view.x} ${view.y} ${view.w} ${view.h}`} role="group" aria-label={props.label}
-        tabIndex={busy ? 0 : undefined} onClick={click} onKeyDown={keys} onPointerDown={down}
+        tabindex={busy ? 0 : undefined} onClick={click} onKeyDown={keys} onPointerDown={down}
         onPointerMove={(event) => {
           move(event, svg.current!);
           if (busy) drawing.hover(at(event));

@@ -31,7 +31,7 @@ export const UnitShape = memo(function UnitShape(props: Props) {
       role={checkable ? "checkbox" : "img"}
       aria-checked={checkable ? checked : undefined}
       aria-label={name}
-      tabIndex={inert ? undefined : tabbable ? 0 : -1}
+      tabindex={inert ? undefined : tabbable ? 0 : -1}
     >
       <title>{name}</title>
     </path>
