@@ -24,6 +24,7 @@ use crate::bus::Bus;
 use crate::channel::Sender;
 use crate::clock::Clock;
 use crate::config::{Config, Role};
+use crate::console::pulse::{Pulse, Sources};
 use crate::console::templates::Templates;
 use crate::console::{self, Console};
 use crate::domain::audience::Boundaries;
@@ -35,8 +36,10 @@ use crate::gateway::Gateway;
 use crate::geofence::City;
 use crate::ingest::{self, Ingest};
 use crate::lifecycle::{Drained, Lifecycle};
+use crate::node::shown::configured;
 use crate::store::agencies::{self, Agencies};
 use crate::store::alerts::{self, Alerts};
+use crate::store::answers::{self, Answers};
 use crate::store::audit::{self, Audit};
 use crate::store::drafts::{self, Drafts};
 use crate::store::ledger::{self, Ledger};
@@ -49,6 +52,7 @@ use crate::{channel, fanout, gateway, http, metrics, receipt, route};
 mod housekeeping;
 mod key;
 mod openapi;
+mod shown;
 
 /// A running node.
 #[derive(Debug)]
@@ -89,6 +93,8 @@ pub struct Parts {
     pub people: People,
     /// What they edit and decide on.
     pub drafts: Drafts,
+    /// What citizens answered.
+    pub answers: Answers,
     /// Who did what.
     pub trail: Trail,
 }
@@ -190,6 +196,7 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     Ok(Parts {
         trail: Trail::new(audit, bus.clone(), clock.clone(), seal),
         people: People::open(&people::Settings { dir: dir.clone() }).await?,
+        answers: Answers::open(&answers::Settings { dir: dir.clone() }).await?,
         drafts: Drafts::open(&drafts::Settings { dir: dir.clone() }).await?,
         bus,
         alerts: Alerts::open(&alerts::Settings { dir: dir.clone() }).await?,
@@ -292,10 +299,19 @@ async fn roles(
         faces = faces.merge(gateway.router());
     }
     if on(Role::Console) {
+        let senders: Vec<_> = senders.values().cloned().collect();
+        let pulse = Pulse::new(Sources {
+            clock: parts.clock.clone(),
+            alerts: parts.alerts.clone(),
+            ledger: parts.ledger.clone(),
+            drafts: parts.drafts.clone(),
+            senders: senders.clone(),
+        });
+        pulse.start(tasks);
         let console = Console {
             clock: parts.clock.clone(),
             bus: parts.bus.clone(),
-            senders: senders.values().cloned().collect(),
+            senders,
             tasks: tasks.clone(),
             boundaries: parts.city.boundaries(),
             metrics: recorder()?,
@@ -304,6 +320,14 @@ async fn roles(
             trail: parts.trail.clone(),
             city: Arc::clone(&parts.city),
             registry: parts.registry.clone(),
+            alerts: parts.alerts.clone(),
+            ledger: parts.ledger.clone(),
+            drafts: parts.drafts.clone(),
+            answers: parts.answers.clone(),
+            outlook: outlook(config),
+            pulse,
+            streams: Arc::new(Semaphore::new(console::STREAMS_MAX)),
+            configured: Arc::new(configured(&config.channel)),
             templates: Arc::new(templates(config)?),
             shapes: console::shapes(&parts.city),
             tile_server: Some(config.console.tile_server.clone()).filter(|url| !url.is_empty()),
@@ -348,16 +372,18 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
         matching: config.geofence,
         kinds: Arc::clone(&parts.kinds),
         replies: parts.replies.clone(),
-        outlook: Arc::new(Outlook {
-            settings: config.forecast.clone(),
-            bounds: channel::bounds(&config.channel),
-        }),
+        outlook: outlook(config),
         desk: desk(config, parts),
         drafts: parts.drafts.clone(),
         trail: parts.trail.clone(),
         render: channel::preview::render,
         utc_offset_minutes: config.fanout.utc_offset_minutes as i16,
     }
+}
+
+fn outlook(config: &Config) -> Arc<Outlook> {
+    let bounds = channel::bounds(&config.channel);
+    Arc::new(Outlook { settings: config.forecast.clone(), bounds })
 }
 
 fn desk(config: &Config, parts: &Parts) -> Desk {
@@ -417,6 +443,8 @@ fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
         alerts: parts.alerts.clone(),
         ledger: parts.ledger.clone(),
         replies: parts.replies.clone(),
+        answers: parts.answers.clone(),
+        login: config.auth.citizens_login.clone(),
         city: Arc::clone(&parts.city),
         doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone()),
         node_key: key::derived(&key, "device").into(),

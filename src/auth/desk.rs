@@ -226,6 +226,11 @@ impl Caller {
         }
     }
 
+    /// Whether it is a person in a session.
+    pub fn is_person(&self) -> bool {
+        matches!(self.who, Who::Person(_))
+    }
+
     /// Whether they have a right.
     pub fn may(&self, right: Right) -> bool {
         match &self.who {

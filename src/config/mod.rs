@@ -130,6 +130,8 @@ pub struct Registry {
 pub struct Auth {
     /// The identity provider; without one, citizens use Loa anonymously.
     pub citizens: Option<auth::bearer::Settings>,
+    /// How the citizens' page sends them to the provider; absent: it does not.
+    pub citizens_login: Option<gateway::past::Login>,
 }
 
 /// The desk and its pages.

@@ -4,12 +4,22 @@
 //! `/healthz`, `/readyz` and `/metrics` are open to whoever reaches the port; the rest asks for a
 //! person's session or an API key.
 
+mod answers;
+mod audit;
+mod events;
 mod letters;
+mod manage;
+pub mod providers;
+mod publications;
+pub mod pulse;
+mod rates;
+mod rows;
 mod session;
 mod state;
 pub mod templates;
 mod units;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
@@ -23,11 +33,19 @@ use crate::auth::desk::{Caller, Desk};
 use crate::bus::Bus;
 use crate::channel::Sender;
 use crate::clock::Clock;
+use crate::console::providers::Configured;
+use crate::console::pulse::Pulse;
 use crate::console::templates::Templates;
 use crate::domain::audience::Boundaries;
+use crate::domain::channel::Channel;
+use crate::domain::forecast::Outlook;
 use crate::geofence::{City, screen};
 use crate::http::{Problem, Router};
 use crate::lifecycle::Lifecycle;
+use crate::store::alerts::Alerts;
+use crate::store::answers::Answers;
+use crate::store::drafts::Drafts;
+use crate::store::ledger::Ledger;
 use crate::store::registry::Registry;
 use crate::trail::Trail;
 
@@ -56,6 +74,22 @@ pub struct Console {
     pub city: Arc<City>,
     /// How many devices there are.
     pub registry: Registry,
+    /// What was published.
+    pub alerts: Alerts,
+    /// What became of it.
+    pub ledger: Ledger,
+    /// How it was decided.
+    pub drafts: Drafts,
+    /// What citizens answered.
+    pub answers: Answers,
+    /// For the forecast beside the funnel.
+    pub outlook: Arc<Outlook>,
+    /// What is told live.
+    pub pulse: Pulse,
+    /// Consoles that may listen at once.
+    pub streams: Arc<Semaphore>,
+    /// What is known of each channel's credentials without showing them.
+    pub configured: Arc<BTreeMap<Channel, Configured>>,
     /// Templates by hazard.
     pub templates: Arc<Templates>,
     /// The units' shapes for screens, as GeoJSON.
@@ -67,6 +101,8 @@ pub struct Console {
     /// Passwords hashed at once: each takes 19 MiB.
     pub hashing: Arc<Semaphore>,
 }
+
+pub use events::STREAMS_MAX;
 
 /// Passwords hashed at once.
 pub const HASHING_MAX: usize = 2;
@@ -110,5 +146,16 @@ pub fn router(console: Console) -> Router {
         .routes(routes!(session::read))
         .routes(routes!(units::list))
         .routes(routes!(templates::list))
+        .routes(routes!(publications::list))
+        .routes(routes!(publications::read))
+        .routes(routes!(publications::report))
+        .routes(routes!(answers::read))
+        .routes(routes!(answers::export))
+        .routes(routes!(events::events))
+        .routes(routes!(providers::list))
+        .routes(routes!(audit::list))
+        .routes(routes!(letters::list_desk))
+        .routes(routes!(letters::redrive_desk))
+        .merge(manage::router())
         .with_state(console)
 }

@@ -27,4 +27,5 @@ pub mod retry;
 pub mod status_change;
 pub mod status_kinds;
 pub mod summary;
+pub mod survey;
 pub mod webpush;

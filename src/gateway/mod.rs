@@ -9,6 +9,7 @@
 //! log ─ hub::tail ─→ book ─→ hub ─→ viewer (is it for them?) ─→ outbox ─→ websocket │ event stream
 //! ```
 
+mod answers;
 pub mod book;
 pub mod close;
 pub mod deliveries;
@@ -22,7 +23,9 @@ pub mod inbox;
 pub mod me;
 pub mod opening;
 pub mod outbox;
+pub mod past;
 pub mod places;
+mod plain;
 pub mod position;
 pub mod public;
 pub mod receipts;
@@ -50,6 +53,7 @@ use crate::domain::webpush::Offer;
 use crate::gateway::deliveries::{Deliveries, Recorder};
 use crate::gateway::hub::Hub;
 use crate::gateway::hub::tail::{self, Tail};
+use crate::gateway::past::Login;
 use crate::gateway::settings::Settings;
 use crate::geofence::City;
 use crate::http::Router;
@@ -57,6 +61,7 @@ use crate::http::idempotency::idempotent;
 use crate::http::limits::{AddressRate, AddressSlots};
 use crate::lifecycle::Lifecycle;
 use crate::store::alerts::Alerts;
+use crate::store::answers::Answers;
 use crate::store::ledger::Ledger;
 use crate::store::registry::Registry;
 use crate::store::replies::Replies;
@@ -74,6 +79,10 @@ pub struct Parts {
     pub ledger: Ledger,
     /// What was answered to repeated requests.
     pub replies: Replies,
+    /// What citizens answered.
+    pub answers: Answers,
+    /// How citizens log in, for the page that sends them there.
+    pub login: Option<Login>,
     /// The units.
     pub city: Arc<City>,
     /// Checks who a citizen is.
@@ -157,6 +166,7 @@ impl Gateway {
             .routes(routes!(devices::claim))
             .routes(routes!(devices::release))
             .routes(routes!(receipts::post))
+            .routes(routes!(answers::post))
             .routes(routes!(sse::ticket))
             .layer(from_fn_with_state(replies, idempotent));
         Router::new()
@@ -173,6 +183,10 @@ impl Gateway {
             .routes(routes!(public::cap))
             .routes(routes!(public::units))
             .routes(routes!(webpush::vapid))
+            .routes(routes!(past::config))
+            .routes(routes!(past::recent))
+            .routes(routes!(past::one))
+            .route("/plain", axum::routing::get(plain::page))
             .with_state(self.clone())
     }
 }

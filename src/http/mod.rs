@@ -7,6 +7,7 @@
 
 pub mod problem;
 
+pub mod answers;
 pub mod idempotency;
 pub mod input;
 pub mod limits;

@@ -2,7 +2,7 @@
 //!
 //! Who is to be warned is `registry`; what was accepted, `alerts`; what became of it, `ledger`;
 //! who may publish, `agencies`; who works there, `people`; what they edit and decide on, `drafts`;
-//! who did what, `audit`; what was answered to a repeated request, `replies`. A store says in its
+//! what citizens answered, `answers`; who did what, `audit`; what was answered to a repeated request, `replies`. A store says in its
 //! module's prose what is atomic and what is durable, and one contract suite in `tests/it` holds
 //! every implementation to it.
 
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 pub mod agencies;
 pub mod alerts;
+pub mod answers;
 pub mod audit;
 pub mod drafts;
 pub mod ledger;

@@ -7,7 +7,7 @@ mod certificate;
 mod client;
 pub mod outcome;
 pub(super) mod payload;
-mod settings;
+pub mod settings;
 mod token;
 
 pub use certificate::bundle_id;

@@ -8,6 +8,7 @@
 
 pub mod complete;
 pub mod preview;
+pub mod waiting;
 
 use jiff::Timestamp;
 use uuid::Uuid;
