@@ -114,7 +114,7 @@ function console_(person, method, path, query, body) {
     case "preview": return preview(body);
     case "publications": return state.deliveries.answer(rest, query, person, body);
     case "providers": return { providers: state.deliveries.providers() };
-    case "dead-letters": return { letters: [{ partition: 0, offset: 4, source: "loa.submissions", code: "bad_cap", detail: "expires is required: every alert ends", field: "/alert/info[1]/expires", at: new Date().toISOString(), tries: 1, size: 2311 }] };
+    case "dead-letters": return { letters: [{ partition: 0, offset: 4, source: "loa.submissions", code: "bad_cap", detail: "expires is required: every alert ends", field: "/alert/info[1]/expires", at: new Date().toISOString(), tries: 1, payload_bytes: 2311 }], partitions: 1 };
     case "agencies": return rest[1] === "keys" ? { keys: [{ name: "may-chu-thuy-van", created_at: "2026-07-01T00:00:00Z" }], key: "loa_demo_once" } : { agencies: [AGENCY] };
     case "people": return { people: Object.values(PEOPLE) };
     case "requests": return { requests: [] };
@@ -133,7 +133,10 @@ function citizen(path, query) {
   if (path === "/v1/alerts/active") return { boundaries: "approximate", alerts: state.deliveries.views(true) };
   if (path === "/v1/alerts/recent") return { alerts: state.deliveries.views(false) };
   const one = path.match(/^\/v1\/alerts\/([^/]+)\/public$/);
-  if (one) return state.deliveries.views(false).find((view) => view.id === one[1]);
+  if (one) {
+    const publication = state.deliveries.views(false).find((view) => view.id === one[1]);
+    return { publication, shapes: { polygons: [], circles: [] }, chain: [publication] };
+  }
   if (path === "/v1/devices") return { id: randomUUID(), secret: "secret" };
   if (path === "/v1/answers" || path === "/v1/receipts") return {};
   throw new Refusal(404, "not_found", "this path does not exist");

@@ -39,13 +39,6 @@ test("told live, resumes after the node was away, answers are counted", async ()
   assert.match(await page.locator("h1").innerText(), /^1 cảnh báo/);
   await publish(node, key, alert(["26743"], { headline: "Ở nơi khác" }));
 
-  await page.getByRole("button", { name: "✓ Tôi đã đọc" }).click();
-  await page.getByText("Đã ghi nhận bạn đã đọc").waitFor();
-  await page.getByRole("button", { name: "Tôi cần giúp" }).click();
-  await page.locator(".help-form textarea").fill("Nước ngang ngực");
-  await page.getByRole("button", { name: "Gửi: tôi cần giúp" }).click();
-  await page.getByText("Đã báo: bạn cần giúp").waitFor();
-
   await node.stop();
   await page.locator(".line.is-off").waitFor();
   assert.match(await page.locator(".line.is-off").innerText(), /tin lúc \d/);
@@ -56,12 +49,59 @@ test("told live, resumes after the node was away, answers are counted", async ()
   await page.locator(`[data-id="${second}"]`).waitFor();
   assert.equal(await page.locator(`[data-id="${first}"]`).count(), 1, "nothing twice");
   assert.equal(await page.getByText("Ở nơi khác").count(), 0);
-  await page.getByRole("button", { name: "Tôi an toàn" }).first().click();
+  assert.deepEqual(page.faults, []);
+});
+
+test("acknowledges and answers; the operators see it by unit, with the words", async () => {
+  const page = await person(browser, { viewport: { width: 390, height: 800 } });
+  await choosePlace(page);
+  const id = await publish(node, key, alert([UNIT], { headline: "Bạn thế nào?" }));
+  const card = page.locator(`[data-id="${id}"]`);
+  await card.getByRole("button", { name: "✓ Tôi đã đọc" }).click();
+  await card.getByText("Đã ghi nhận bạn đã đọc").waitFor();
+  await card.getByRole("button", { name: "Tôi cần giúp" }).click();
+  await card.locator(".help-form textarea").fill("Nước ngang ngực");
+  await card.getByRole("button", { name: "Gửi: tôi cần giúp" }).click();
+  await card.getByText("Đã báo: bạn cần giúp").waitFor();
 
   const minh = await person(browser);
   await login(minh, node, "minh");
-  await minh.goto(`${node.url}/console/watch/${first}`);
+  await minh.goto(`${node.url}/console/watch/${id}`);
   await minh.locator("[data-test=help]", { hasText: /^1$/ }).waitFor();
+  await minh.getByText("Nước ngang ngực").waitFor();
+  await minh.locator("[data-test=total-acknowledged][data-value='1']").waitFor();
+  // The newest answer counts; the screen follows by itself.
+  await card.getByRole("button", { name: "Tôi an toàn" }).click();
+  await card.getByText("Đã báo: bạn an toàn").waitFor();
+  await minh.reload();
+  await minh.locator("[data-test=safe]", { hasText: /^1$/ }).waitFor();
+  assert.deepEqual([...page.faults, ...minh.faults], []);
+});
+
+test("a survey is written in the console, answered by a citizen and counted", async () => {
+  const page = await person(browser, { viewport: { width: 390, height: 800 } });
+  await choosePlace(page);
+  const minh = await person(browser);
+  await login(minh, node, "minh");
+  await minh.goto(`${node.url}/console/compose?kind=notice`);
+  await minh.getByLabel("Khảo sát").check();
+  await minh.locator("[name=title-vi]").fill("Sau trận ngập");
+  await minh.locator("[name=body-vi]").fill("Hai phút để lần sau tốt hơn.");
+  await minh.getByRole("button", { name: "+ Thêm câu hỏi" }).click();
+  await minh.getByLabel("Câu hỏi (tiếng Việt)").fill("Bạn có nhận tin kịp không?");
+  await minh.getByLabel("Lựa chọn 1 (vi)").fill("Kịp");
+  await minh.getByLabel("Lựa chọn 2 (vi)").fill("Không kịp");
+  await minh.getByRole("button", { name: "Phát…" }).click();
+  await minh.getByRole("dialog").getByRole("button", { name: "Phát", exact: true }).click();
+  await minh.locator(".hero h2", { hasText: "Sau trận ngập" }).waitFor();
+
+  await page.getByRole("link", { name: "Hộp thư" }).click();
+  await page.locator(".letter", { hasText: "Sau trận ngập" }).waitFor();
+  await page.getByLabel("Không kịp").check();
+  await page.getByRole("button", { name: "Gửi trả lời" }).click();
+  await page.getByText("Cảm ơn bạn đã trả lời").waitFor();
+  await minh.reload();
+  await minh.locator(".tally li", { hasText: "Không kịp" }).locator("b", { hasText: /^1$/ }).waitFor();
   assert.deepEqual([...page.faults, ...minh.faults], []);
 });
 

@@ -8,8 +8,8 @@ import { ask } from "./device";
 import type { Publication } from "./types";
 import { textOf } from "./words";
 
-type Whole = Publication & { chain_list?: Publication[]; state?: string; superseded_by?: string };
-interface Answer { publication?: Whole; alert?: Whole; chain?: Publication[] | string }
+type Whole = Publication & { state?: string; superseded_by?: string };
+interface Answer { publication: Whole; chain: Publication[] }
 
 export function AlertPage({ id, now }: { id: string; now: number }) {
   const kept = known.get().items.find((one) => one.id === id) ?? null;
@@ -17,10 +17,10 @@ export function AlertPage({ id, now }: { id: string; now: number }) {
   const [chain, setChain] = useState<Publication[]>([]);
   const [missing, setMissing] = useState(false);
   useEffect(() => {
-    ask<Answer & Whole>("GET", `/v1/alerts/${id}/public`, undefined, {})
+    ask<Answer>("GET", `/v1/alerts/${id}/public`, undefined, {})
       .then((answer) => {
-        setPublication(answer.publication ?? answer.alert ?? answer);
-        if (Array.isArray(answer.chain)) setChain(answer.chain);
+        setPublication(answer.publication);
+        setChain(answer.chain);
       })
       .catch(() => setMissing(true));
   }, [id]);
@@ -45,7 +45,7 @@ export function AlertPage({ id, now }: { id: string; now: number }) {
         <>
           <h2>{t("Diễn biến", "Timeline")}</h2>
           <ol class="timeline">
-            {chain.map((one) => <li key={one.id}><a href={`/alerts/${one.id}`}>{dateTime(one.accepted_at)}</a> – {one.texts ? textOf(one).title : one.action}</li>)}
+            {chain.map((one) => <li key={one.id}><a href={`/alerts/${one.id}`}>{dateTime(one.accepted_at)}</a> – {textOf(one).title}</li>)}
           </ol>
         </>
       )}

@@ -129,7 +129,8 @@ export interface Provider {
   in_flight?: number; per_second?: number; credentials?: string;
 }
 export interface AuditEntry {
-  seq: number; at: string; actor: string; act: string; object: string; verdict: string; hash: string;
+  seq: number; at: string; actor: string; act: string; object: string; verdict: string;
+  reason?: string; hash: string;
 }
 export interface Canary {
   unit: string; device: string; last_sent_at?: string | null; last_received_at?: string | null;
@@ -141,9 +142,14 @@ export interface Drills {
 }
 export interface Letter {
   partition: number; offset: number; source: string; code: string; detail: string; field?: string;
-  at: string; tries: number; size: number;
+  at: string; tries: number; payload_bytes: number;
 }
-export interface Key { name: string; created_at?: string }
+export interface Key {
+  name: string; rights?: Right[]; created_at: string; last_used_at?: string; revoked_at?: string;
+}
 export interface AdminRequest {
-  id: string; act: string; object: string; by: string; at: string; detail?: unknown; state?: string;
+  id: string; act: string; object: string; by: string; at: string; state: string;
+  decided_by?: string;
 }
+/** Words that came with answers; shown to the agency that asked and to nobody else. */
+export interface Said { question: string; unit?: string; at: string; text: string }

@@ -14,7 +14,7 @@ import { Audience } from "./Audience";
 import { empty, hasArea, inMinutes, type Composition } from "./composition";
 import { Findings, isClean } from "./Findings";
 import { Phones } from "./Phones";
-import { QuestionsEditor } from "./QuestionsEditor";
+import { QuestionsEditor, written } from "./QuestionsEditor";
 import { usePreview } from "./usePreview";
 
 const TITLE_MAX = 160;
@@ -41,7 +41,7 @@ export function NoticeEditor() {
   const body: NoticeBody = {
     kind, expires: expires.toISOString(), ...(web ? { web } : {}),
     texts: { vi: texts.vi, ...(texts.en.title ? { en: texts.en } : {}) },
-    ...(kind === "survey" ? { questions } : {}),
+    ...(kind === "survey" ? { questions: written(questions) } : {}),
     ...(hasArea(area) || sketch ? { target: targetOf(area, sketch) } : {}),
   };
   const draft: NewDraft = { kind: "notice", body };

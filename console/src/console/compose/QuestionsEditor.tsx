@@ -87,3 +87,15 @@ function ofKind(kind: Question["kind"]): Partial<Question> {
   if (kind === "text") return { ...none, kind };
   return { ...none, kind, options: [option(1), option(2)] };
 }
+
+/** As the node wants it: a language without words is absent. */
+export function written(questions: Question[]): Question[] {
+  return questions.map((question) => ({
+    ...question, texts: spoken(question.texts),
+    ...(question.options ? { options: question.options.map((one) => ({ ...one, texts: spoken(one.texts) })) } : {}),
+  }));
+}
+
+function spoken(texts: Question["texts"]): Question["texts"] {
+  return Object.fromEntries(Object.entries(texts).filter(([, words]) => words.trim() !== ""));
+}

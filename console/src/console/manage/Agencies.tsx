@@ -89,7 +89,7 @@ function AgencyForm({ agency, close }: { agency: Agency; close: () => void }) {
 
 function Keys({ agency, close }: { agency: Agency; close: () => void }) {
   const path = `/agencies/${encodeURIComponent(agency.id)}/keys`;
-  const [answer, load] = useList<{ keys: (Key | string)[] }>(path);
+  const [answer, load] = useList<{ keys: Key[] }>(path);
   const [name, setName] = useState("");
   const [made, setMade] = useState<string | null>(null);
   const make = () => attempt(async () => {
@@ -106,9 +106,9 @@ function Keys({ agency, close }: { agency: Agency; close: () => void }) {
   return (
     <Dialog title={t(`Khóa API của ${agency.name}`, `API keys of ${agency.name}`)} onClose={close}>
       <ul class="plain-list">
-        {(answer?.keys ?? []).map((key) => (typeof key === "string" ? { name: key } : key) as Key).map((key) => (
+        {(answer?.keys ?? []).filter((key) => !key.revoked_at).map((key) => (
           <li class="row" key={key.name}>
-            <b class="grow mono">{key.name}</b>{key.created_at && <small>{dateTime(key.created_at)}</small>}
+            <b class="grow mono">{key.name}</b><small>{t("tạo", "made")} {dateTime(key.created_at)}{key.last_used_at && ` · ${t("dùng", "used")} ${dateTime(key.last_used_at)}`}</small>
             <button type="button" class="quiet" aria-label={t(`Thu hồi khóa ${key.name}`, `Revoke ${key.name}`)} onClick={() => void drop(key.name)}>{t("Thu hồi", "Revoke")}</button>
           </li>
         ))}

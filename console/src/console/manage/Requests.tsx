@@ -1,4 +1,5 @@
 // Changes that widen somebody's power wait for a second admin.
+import { useState } from "preact/hooks";
 import { dateTime } from "../../shared/format";
 import { t } from "../../shared/language";
 import { post } from "../api";
@@ -8,18 +9,22 @@ import { useList } from "./useList";
 
 export function Requests() {
   const [answer, load] = useList<{ requests: AdminRequest[] }>("/requests");
+  const [key, setKey] = useState<string | null>(null);
+  const open = answer?.requests.filter(({ state }) => state === "waiting") ?? [];
   const me = session.get()!.person.id;
   const decide = (id: string, act: "confirm" | "refuse") => attempt(async () => {
-    await post(`/requests/${id}/${act}`);
+    const done = await post<{ key?: string } | undefined>(`/requests/${id}/${act}`);
+    setKey(done?.key ?? null);
     say(act === "confirm" ? t("Đã xác nhận.", "Confirmed.") : t("Đã từ chối.", "Refused."));
     load();
   });
   return (
     <section class="panel">
       <h2>{t("Chờ quản trị viên thứ hai", "Waiting for a second admin")}</h2>
-      {answer?.requests.length === 0 && <p class="hint">{t("Không có gì chờ.", "Nothing is waiting.")}</p>}
+      {answer !== null && open.length === 0 && <p class="hint">{t("Không có gì chờ.", "Nothing is waiting.")}</p>}
+      {key && <p class="note warn" role="status">{t("Chép ngay, chỉ hiện một lần:", "Copy it now, it is shown once:")} <code class="mono">{key}</code></p>}
       <ul class="cards">
-        {(answer?.requests ?? []).map((request) => (
+        {open.map((request) => (
           <li key={request.id} class="card row wrap">
             <span class="grow"><b>{request.act}</b> <span class="mono">{request.object}</span><br /><small>{request.by} · {dateTime(request.at)}</small></span>
             {request.by === me

@@ -8,7 +8,7 @@ import type { AuditEntry } from "../types";
 
 const PAGE = 100;
 
-interface Answer { entries: AuditEntry[]; verified: boolean }
+interface Answer { entries: AuditEntry[]; verified: boolean; findings?: string[] }
 
 export function Audit() {
   const [answer, setAnswer] = useState<Answer | null>(null);
@@ -34,7 +34,7 @@ export function Audit() {
         <p class={answer.verified ? "note good" : "note bad"} role="status">
           {answer.verified
             ? t("Chuỗi nhật ký nguyên vẹn: mọi dòng khớp với dòng trước.", "The trail is whole: each entry fits the one before.")
-            : t("CHUỖI NHẬT KÝ BỊ ĐỨT HOẶC BỊ SỬA.", "THE TRAIL IS BROKEN OR WAS CHANGED.")}
+            : `${t("CHUỖI NHẬT KÝ BỊ ĐỨT HOẶC BỊ SỬA.", "THE TRAIL IS BROKEN OR WAS CHANGED.")} ${(answer.findings ?? []).join("; ")}`}
         </p>
       )}
       <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
@@ -54,7 +54,7 @@ export function Audit() {
             {(answer?.entries ?? []).map((entry) => (
               <tr key={entry.seq}>
                 <td class="num">{entry.seq}</td><td class="nowrap">{dateTime(entry.at)}</td><td>{entry.actor}</td>
-                <td>{entry.act}</td><td class="mono">{entry.object}</td><td>{entry.verdict}</td>
+                <td>{entry.act}</td><td class="mono">{entry.object}</td><td>{entry.verdict}{entry.reason && <small> – {entry.reason}</small>}</td>
                 <td class="mono" title={entry.hash}>{entry.hash?.slice(0, 10)}</td>
               </tr>
             ))}

@@ -51,12 +51,12 @@ function History() {
   const city = useStore(units);
   const [filters, setFilters] = useState<Filters>(NONE);
   const [found, setFound] = useState<Row[] | null>(null);
-  const [more, setMore] = useState(false);
+  const [next, setNext] = useState<string | null>(null);
   const load = (before?: string) => attempt(async () => {
     const path = `/publications?${parameters(filters)}${before ? `&before=${before}` : ""}`;
-    const { publications } = await get<{ publications: Row[] }>(path);
+    const { publications, next: older } = await get<{ publications: Row[]; next?: string }>(path);
     setFound((all) => (before ? [...(all ?? []), ...publications] : publications));
-    setMore(publications.length === PAGE);
+    setNext(older ?? null);
   });
   useEffect(() => {
     const timer = setTimeout(() => void load(), 250);
@@ -120,7 +120,7 @@ function History() {
         </table>
       </div>
       {found?.length === 0 && <p class="hint centre">{t("Không có gì khớp.", "Nothing matches.")}</p>}
-      {more && <button type="button" onClick={() => void load(found![found!.length - 1]!.id)}>{t("Cũ hơn", "Older")}</button>}
+      {next && <button type="button" onClick={() => void load(next)}>{t("Cũ hơn", "Older")}</button>}
       {found === null && <p class="loading">{t("Đang tải…", "Loading…")}</p>}
       <p class="hint"><button type="button" class="quiet" onClick={() => go("watch")}>{t("Về màn hình theo dõi", "Back to Watch")}</button></p>
     </div>

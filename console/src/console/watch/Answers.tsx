@@ -1,10 +1,31 @@
 // What people answered: safe or in need, unit by unit; and the tallies of a survey.
-import { number, percent } from "../../shared/format";
+import { useEffect, useState } from "preact/hooks";
+import { number, percent, time } from "../../shared/format";
 import { pick, t } from "../../shared/language";
+import { outside } from "../api";
 import { unitName } from "../state";
-import type { Detail, Survey } from "../types";
+import type { Detail, Said, Survey } from "../types";
 
+const NOTES_MAX = 20;
 const sum = (counts: Record<string, number>) => Object.values(counts).reduce((a, b) => a + b, 0);
+
+/** What people in need wrote, the newest first. */
+function Notes({ id, count }: { id: string; count: number }) {
+  const [notes, setNotes] = useState<Said[]>([]);
+  useEffect(() => {
+    outside<{ texts: Said[] }>(`/v1/publications/${id}/answers`)
+      .then(({ texts }) => setNotes(texts.filter(({ question }) => question === "help")))
+      .catch(() => undefined);
+  }, [id, count]);
+  if (notes.length === 0) return null;
+  return (
+    <ul class="notes" aria-label={t("Lời nhắn cần giúp", "Words of those in need")}>
+      {notes.slice(0, NOTES_MAX).map((note) => (
+        <li key={note.at + note.text}><b>{note.unit ? unitName(note.unit) : "–"}</b> <small>{time(note.at)}</small><br />{note.text}</li>
+      ))}
+    </ul>
+  );
+}
 
 export function Answers({ detail }: { detail: Detail }) {
   const { answers, survey } = detail;
@@ -19,6 +40,7 @@ export function Answers({ detail }: { detail: Detail }) {
             <div><dt>{t("Cần giúp", "Need help")}</dt><dd class="bad-words" data-test="help">{number(sum(answers.help))}</dd></div>
             <div><dt>{t("An toàn", "Safe")}</dt><dd class="good-words" data-test="safe">{number(sum(answers.safe))}</dd></div>
           </dl>
+          <Notes id={detail.publication.id} count={sum(answers.help)} />
           <table class="plain">
             <thead><tr><th scope="col">{t("Đơn vị", "Unit")}</th><th scope="col" class="num">{t("Cần giúp", "Help")}</th><th scope="col" class="num">{t("An toàn", "Safe")}</th></tr></thead>
             <tbody>

@@ -12,7 +12,8 @@ const SHOWN = 8;
 /** Steps of the map's colour; the share is in the name of each unit too. */
 const STEPS = 5;
 
-const reachOf = (counts: Counts) => Math.max(counts.received, counts.accepted);
+// What a provider accepted may still lie in a queue: only the app's word counts.
+const reachOf = (counts: Counts) => counts.received;
 const step = (share: number) => (share >= 1 ? STEPS : Math.max(1, Math.ceil(share * (STEPS - 1))));
 
 export function Reach({ funnel }: { funnel: Funnel }) {
@@ -31,14 +32,14 @@ export function Reach({ funnel }: { funnel: Funnel }) {
     const share = reachOf(counts) / counts.targeted;
     return {
       kind: `reach reach-${step(share)}`,
-      words: t(`đến ${percent(reachOf(counts), counts.targeted)} của ${number(counts.targeted)}`, `${percent(reachOf(counts), counts.targeted)} of ${number(counts.targeted)} reached`),
+      words: t(`đã nhận ${percent(reachOf(counts), counts.targeted)} của ${number(counts.targeted)}`, `${percent(reachOf(counts), counts.targeted)} of ${number(counts.targeted)} received it`),
     };
   };
   return (
     <div class="reach-view">
       {city && (
         <div class="map-frame small">
-          <CityMap city={city} look={look} focusOn={focusOn} label={t("Tỷ lệ đã đến theo đơn vị", "Share reached by unit")} />
+          <CityMap city={city} look={look} focusOn={focusOn} label={t("Tỷ lệ đã nhận theo đơn vị", "Share received by unit")} />
           <Boundaries />
         </div>
       )}
@@ -47,9 +48,9 @@ export function Reach({ funnel }: { funnel: Funnel }) {
           <li key={n}><span class={`swatch reach-${n}`} /> {["0–25 %", "25–50 %", "50–75 %", "75–99 %", "100 %"][n - 1]}</li>
         ))}
       </ul>
-      <h4>{t("Chưa đến được", "Not reached")}: <b data-test="unreached">{number(rest)}</b></h4>
+      <h4>{t("Chưa nhận được", "Not reached")}: <b data-test="unreached">{number(rest)}</b></h4>
       {missing.length === 0
-        ? <p class="note good">{t("Mọi thiết bị cần đến đều đã đến.", "Every targeted device was reached.")}</p>
+        ? <p class="note good">{t("Mọi thiết bị cần đến đều đã nhận.", "Every targeted device has received it.")}</p>
         : (
           <ul class="unreached">
             {missing.slice(0, all ? undefined : SHOWN).map(({ code, counts, rest: n }) => (
