@@ -25,7 +25,7 @@ export class Deliveries {
       headline: info.headline ?? texts[0]?.[1].headline ?? texts[0]?.[1].title ?? `Thu hồi: ${of?.row.headline}`,
       accepted_at: new Date().toISOString(), expires: info.expires ?? of?.row.expires ?? draft.body.expires, state: "live",
       exercise: draft.exercise, units: preview.audience.units.map((u) => u.code),
-      alert: draft.body, decided: { submitted_by: draft.submitted_by, approved_by: person.id, at: new Date().toISOString() },
+      alert: draft.body, decided: { submitted_by: draft.submitted_by, approved_by: `person:${person.id}`, at: new Date().toISOString() },
     };
     this.all.unshift({ row, units: preview.audience.units, forecast: preview.forecast, rates: [], began: Date.now() });
     this.send("publication", row);

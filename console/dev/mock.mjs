@@ -65,16 +65,16 @@ function move(draft, person, act, body) {
   const from = draft.state;
   const next = { submit: "submitted", return: "returned", reject: "rejected", approve: "published", override: "overridden", publish: "published" }[act];
   if (body.version !== undefined && body.version !== draft.version) throw new Refusal(409, "conflict", "the draft has changed since you read it");
-  if (act === "approve" && draft.submitted_by === person.id) throw new Refusal(403, "same_person", "the one who submitted a draft cannot approve it");
+  if (act === "approve" && draft.submitted_by === `person:${person.id}`) throw new Refusal(403, "same_person", "the one who submitted a draft cannot approve it");
   const allowed = act === "submit" || act === "publish" || act === "override" ? ["editing", "returned", "submitted"] : ["submitted"];
   if (!allowed.includes(from)) throw new Refusal(409, "illegal_transition", `a draft that is ${from} cannot become ${next}`);
   draft.state = next;
   draft.version += 1;
   draft.updated_at = new Date().toISOString();
-  if (act === "submit") draft.submitted_by = person.id;
-  else Object.assign(draft, { decided_by: person.id, decided_at: draft.updated_at, reason: body.reason });
+  if (act === "submit") draft.submitted_by = `person:${person.id}`;
+  else Object.assign(draft, { decided_by: `person:${person.id}`, decided_at: draft.updated_at, reason: body.reason });
   if (next === "published" || next === "overridden") draft.publication = state.deliveries.start(draft, preview(draft), AGENCY, person);
-  audit(person.id, act, draft.id);
+  audit(`person:${person.id}`, act, draft.id);
   send("drafts", draft);
   return draft;
 }
@@ -88,9 +88,9 @@ function drafts(person, method, [id, act], body) {
   if (id === undefined && method === "GET") return { drafts: state.drafts };
   if (id === undefined) {
     const now = new Date().toISOString();
-    const draft = { id: randomUUID(), agency: AGENCY.id, state: "editing", version: 1, created_by: person.id, created_at: now, updated_at: now, exercise: false, ...body };
+    const draft = { id: randomUUID(), agency: AGENCY.id, state: "editing", version: 1, created_by: `person:${person.id}`, created_at: now, updated_at: now, exercise: false, ...body };
     state.drafts.unshift(draft);
-    audit(person.id, "create", draft.id);
+    audit(`person:${person.id}`, "create", draft.id);
     send("drafts", draft);
     return draft;
   }

@@ -41,8 +41,7 @@ test("two people: compose, submit, approve, watch, cancel, all live", async () =
 
   await writeAlert(lan);
   await lan.locator("[name=headline-vi]").fill("Triều cường: ngập sâu chiều nay");
-  await lan.locator(".audience").waitFor();
-  assert.match(await lan.locator("[data-test=units]").innerText(), /^3/);
+  await lan.locator("[data-test=units]", { hasText: /^3$/ }).waitFor();
   await lan.locator(".phone.ios strong", { hasText: "Triều cường: ngập sâu chiều nay" }).waitFor();
   await lan.getByRole("button", { name: "Trình duyệt…" }).click();
 
@@ -113,6 +112,7 @@ test("a draft is returned with a reason, mended and seen again", async () => {
   await lan.getByRole("link", { name: "Sửa tiếp" }).click();
   await lan.locator("[name=headline-vi]").waitFor();
   assert.equal(await lan.locator("[name=headline-vi]").inputValue(), "Bản cần sửa");
+  await lan.locator(".chips li").nth(2).waitFor();
   assert.equal(await lan.locator(".chips li").count(), 3);
   assert.deepEqual([...lan.faults, ...minh.faults], []);
 });
@@ -143,7 +143,7 @@ test("a drawn polygon gives the units that `loa geofences match` gives", async (
   const matched = JSON.parse(node.run(["geofences", "match", file, "--json"]));
   const wanted = matched.units.filter(({ share }) => share > 0).map(({ code }) => code).sort();
   assert.ok(wanted.length >= 5, `a polygon over several units: ${wanted.length}`);
-  assert.equal(await lan.locator("[data-test=units]").innerText(), String(wanted.length));
+  await lan.locator("[data-test=units]", { hasText: new RegExp(`^${wanted.length}$`) }).waitFor();
   const shown = await lan.locator(".where .unit.whole, .where .unit.part").evaluateAll((all) => all.map((one) => one.dataset.code));
   assert.deepEqual(shown.sort(), wanted);
   const parts = matched.units.filter(({ share }) => share > 0 && share < 0.995).length;

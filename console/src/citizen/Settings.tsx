@@ -16,6 +16,7 @@ export function Settings() {
     <section aria-labelledby="settings-title">
       <h1 id="settings-title">{t("Cài đặt", "Settings")}</h1>
       <Places />
+      {mine === null && <p class="remark">{t("Chọn ít nhất một nơi để bật thông báo đẩy và diễn tập.", "Choose a place first, then push notifications and exercises can be switched on.")}</p>}
       <Push />
       <h2>{t("Diễn tập", "Exercises")}</h2>
       <label class="choice">

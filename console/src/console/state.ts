@@ -1,5 +1,6 @@
 // What the pages share: the session, the city, drafts and publications, kept fresh by one event
 // stream. After a break of the stream the lists are loaded again, because nothing is replayed.
+import { t } from "../shared/language";
 import { createStore } from "../shared/store";
 import { ApiError, get, post, useCsrf, wordsOf } from "./api";
 import type { Draft, FunnelEvent, Provider, Row, Session, Template, Units } from "./types";
@@ -157,4 +158,19 @@ function names(): Map<string, string> {
 export function agencyName(id: string): string {
   const own = session.get()?.agency;
   return own?.id === id ? own.name : id;
+}
+
+/** Whether an actor (`person:lan`) is the person of the session. */
+export function isMe(actor: string | undefined): boolean {
+  const me = session.get()?.person.id;
+  return actor !== undefined && actor === `person:${me}`;
+}
+
+/** An actor in words: a person by their login, a key by its name. */
+export function actorWords(actor: string | undefined): string {
+  if (actor === undefined) return "–";
+  const [kind, ...rest] = actor.split(":");
+  const name = rest.join(":");
+  if (kind === "person") return name;
+  return kind === "key" ? t(`khóa API ${name}`, `API key ${name}`) : actor;
 }

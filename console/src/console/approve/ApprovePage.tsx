@@ -5,7 +5,7 @@ import { LevelChip } from "../../shared/LevelChip";
 import { useStore } from "../../shared/store";
 import { LEVEL_PARAMETER } from "../compose/composition";
 import { route } from "../router";
-import { drafts, session } from "../state";
+import { actorWords, drafts, isMe } from "../state";
 import type { AlertBody, Draft, NoticeBody } from "../types";
 import { ExerciseFlag } from "../ui/Flags";
 import { Heading } from "../ui/Heading";
@@ -62,7 +62,7 @@ function Group(props: { title: string; drafts: Draft[]; chosen: string | undefin
         {props.drafts.map((draft) => {
           const info = (draft.body as AlertBody).infos?.[0];
           const level = Number(info?.parameters?.find(({ name }) => name === LEVEL_PARAMETER)?.value);
-          const mine = draft.submitted_by === session.get()?.person.id;
+          const mine = isMe(draft.submitted_by);
           return (
             <li key={draft.id}>
               <a class="card" href={`/console/approve/${draft.id}`} aria-current={draft.id === props.chosen ? "true" : undefined}>
@@ -73,7 +73,7 @@ function Group(props: { title: string; drafts: Draft[]; chosen: string | undefin
                   {draft.state === "submitted" && mine && <span class="hint">{t("bạn trình", "yours")}</span>}
                 </span>
                 <strong>{headlineOf(draft)}</strong>
-                <small>{draft.submitted_by ?? draft.created_by} · {ago(draft.updated_at, now)}</small>
+                <small>{actorWords(draft.submitted_by ?? draft.created_by)} · {ago(draft.updated_at, now)}</small>
               </a>
             </li>
           );

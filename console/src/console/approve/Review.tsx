@@ -12,7 +12,7 @@ import { Findings } from "../compose/Findings";
 import { Phones } from "../compose/Phones";
 import { CityMap } from "../map/CityMap";
 import { go } from "../router";
-import { attempt, drafts, may, say, session, units } from "../state";
+import { actorWords, attempt, drafts, isMe, may, say, units } from "../state";
 import type { AlertBody, Draft, Info, NoticeBody, Preview } from "../types";
 import { Confirm } from "../ui/Confirm";
 import { Dialog } from "../ui/Dialog";
@@ -63,8 +63,8 @@ export function Review({ draft }: { draft: Draft }) {
         </p>
         <h2 id="review-title">{headlineOf(draft)}</h2>
         <p class="hint">
-          {draft.submitted_by ? t(`Trình bởi ${draft.submitted_by}`, `Submitted by ${draft.submitted_by}`) : t(`Soạn bởi ${draft.created_by}`, `Written by ${draft.created_by}`)} · {dateTime(draft.updated_at)}
-          {draft.decided_by && ` · ${t("quyết định", "decided")}: ${draft.decided_by}`}
+          {draft.submitted_by ? `${t("Trình bởi", "Submitted by")} ${actorWords(draft.submitted_by)}` : `${t("Soạn bởi", "Written by")} ${actorWords(draft.created_by)}`} · {dateTime(draft.updated_at)}
+          {draft.decided_by && ` · ${t("quyết định", "decided")}: ${actorWords(draft.decided_by)}`}
         </p>
         {draft.reason && <p class="note warn">{t("Lý do", "Reason")}: {draft.reason}</p>}
       </header>
@@ -156,7 +156,6 @@ function InfoWords({ info }: { info: Info }) {
 }
 
 function Decision({ draft, preview, ask }: { draft: Draft; preview: Preview | null; ask: (act: Act) => void }) {
-  const me = session.get()!.person;
   if (draft.state === "editing" || draft.state === "returned") {
     const drop = () => attempt(async () => {
       await remove(`/drafts/${draft.id}`);
@@ -174,7 +173,7 @@ function Decision({ draft, preview, ask }: { draft: Draft; preview: Preview | nu
   if (draft.state !== "submitted") {
     return draft.publication ? <div class="decision"><a class="button primary" href={`/console/watch/${draft.publication}`}>{t("Xem việc phát", "Watch it")}</a></div> : null;
   }
-  const own = draft.submitted_by === me.id;
+  const own = isMe(draft.submitted_by);
   return (
     <div class="decision">
       {own && <p class="note warn">{t("Bạn đã trình bản này: người khác phải duyệt.", "You submitted this: somebody else must approve it.")}</p>}

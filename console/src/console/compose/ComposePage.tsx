@@ -48,7 +48,8 @@ function AlertEditor() {
   const [writing, set] = useState<Composition>(() => empty(query.get("exercise") === "1" || now.exercise_only));
   const [sketch, setSketch] = useState<Drawn | null>(null);
   const [asking, setAsking] = useState<"submit" | "publish" | "override" | null>(null);
-  useEffect(() => void load(query, set), []);
+  const [loaded, setLoaded] = useState(!query.has("draft") && !query.has("of"));
+  useEffect(() => void load(query, set).then(() => setLoaded(true)), []);
 
   // While something is drawn the audience follows it, as if it were finished.
   const shown = useMemo(() => (sketch === null ? writing : {
@@ -60,7 +61,7 @@ function AlertEditor() {
   }), [writing, sketch]);
   const draft = draftOf(shown, now.agency.name, unitName);
   const { preview, busy, error } = usePreview(hasArea(shown) || shown.kind === "cancel" ? draft : null);
-  if (city === null) return <p class="loading">{t("Đang tải bản đồ…", "Loading the map…")}</p>;
+  if (city === null || !loaded) return <p class="loading">{t("Đang tải bản đồ…", "Loading the map…")}</p>;
 
   const save = async (): Promise<Draft> => {
     const body = draftOf(writing, now.agency.name, unitName);

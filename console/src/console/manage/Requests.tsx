@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { dateTime } from "../../shared/format";
 import { t } from "../../shared/language";
 import { post } from "../api";
-import { attempt, say, session } from "../state";
+import { actorWords, attempt, isMe, say } from "../state";
 import type { AdminRequest } from "../types";
 import { useList } from "./useList";
 
@@ -11,7 +11,6 @@ export function Requests() {
   const [answer, load] = useList<{ requests: AdminRequest[] }>("/requests");
   const [key, setKey] = useState<string | null>(null);
   const open = answer?.requests.filter(({ state }) => state === "waiting") ?? [];
-  const me = session.get()!.person.id;
   const decide = (id: string, act: "confirm" | "refuse") => attempt(async () => {
     const done = await post<{ key?: string } | undefined>(`/requests/${id}/${act}`);
     setKey(done?.key ?? null);
@@ -26,8 +25,8 @@ export function Requests() {
       <ul class="cards">
         {open.map((request) => (
           <li key={request.id} class="card row wrap">
-            <span class="grow"><b>{request.act}</b> <span class="mono">{request.object}</span><br /><small>{request.by} · {dateTime(request.at)}</small></span>
-            {request.by === me
+            <span class="grow"><b>{request.act}</b> <span class="mono">{request.object}</span><br /><small>{actorWords(request.by)} · {dateTime(request.at)}</small></span>
+            {isMe(request.by)
               ? <span class="hint">{t("bạn yêu cầu: người khác xác nhận", "yours: somebody else confirms")}</span>
               : <><button type="button" class="primary" onClick={() => void decide(request.id, "confirm")}>{t("Xác nhận", "Confirm")}</button><button type="button" onClick={() => void decide(request.id, "refuse")}>{t("Từ chối", "Refuse")}</button></>}
           </li>

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { dateTime } from "../../shared/format";
 import { t } from "../../shared/language";
 import { get } from "../api";
-import { attempt } from "../state";
+import { actorWords, attempt } from "../state";
 import type { AuditEntry } from "../types";
 
 const PAGE = 100;
@@ -53,7 +53,7 @@ export function Audit() {
           <tbody>
             {(answer?.entries ?? []).map((entry) => (
               <tr key={entry.seq}>
-                <td class="num">{entry.seq}</td><td class="nowrap">{dateTime(entry.at)}</td><td>{entry.actor}</td>
+                <td class="num">{entry.seq}</td><td class="nowrap">{dateTime(entry.at)}</td><td>{actorWords(entry.actor)}</td>
                 <td>{entry.act}</td><td class="mono">{entry.object}</td><td>{entry.verdict}{entry.reason && <small> – {entry.reason}</small>}</td>
                 <td class="mono" title={entry.hash}>{entry.hash?.slice(0, 10)}</td>
               </tr>

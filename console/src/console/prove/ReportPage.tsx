@@ -7,7 +7,7 @@ import { LevelChip } from "../../shared/LevelChip";
 import { useStore } from "../../shared/store";
 import { get } from "../api";
 import { route } from "../router";
-import { attempt, session, unitName } from "../state";
+import { actorWords, attempt, session, unitName } from "../state";
 import type { Detail } from "../types";
 import { ExerciseFlag } from "../ui/Flags";
 import { Heading } from "../ui/Heading";
@@ -43,9 +43,9 @@ export function ReportPage() {
         <dl class="words-list wide">
           <Line name={t("Mã", "Id")} value={publication.id} />
           <Line name={t("Cơ quan", "Agency")} value={publication.agency} />
-          <Line name={t("Trình bởi", "Submitted by")} value={publication.decided?.submitted_by} />
-          <Line name={t("Duyệt bởi", "Approved by")} value={publication.decided?.approved_by} />
-          {publication.decided?.overridden_by && <Line name={t("PHÁT KHẨN bởi", "OVERRIDE by")} value={publication.decided.overridden_by} />}
+          <Line name={t("Trình bởi", "Submitted by")} value={publication.decided && actorWords(publication.decided.submitted_by)} />
+          <Line name={t("Duyệt bởi", "Approved by")} value={publication.decided && actorWords(publication.decided.approved_by)} />
+          {publication.decided?.overridden_by && <Line name={t("PHÁT KHẨN bởi", "OVERRIDE by")} value={actorWords(publication.decided.overridden_by)} />}
           <Line name={t("Lý do", "Reason")} value={publication.decided?.reason} />
           <Line name={t("Phát lúc", "Published")} value={`${dateTime(publication.accepted_at)} (${timeWithSeconds(publication.accepted_at)})`} />
           <Line name={t("Hết hiệu lực", "Expires")} value={dateTime(publication.expires)} />

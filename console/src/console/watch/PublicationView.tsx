@@ -5,7 +5,7 @@ import { t } from "../../shared/language";
 import { LevelChip } from "../../shared/LevelChip";
 import { useStore } from "../../shared/store";
 import { get } from "../api";
-import { agencyName, attempt, funnels, rows } from "../state";
+import { actorWords, agencyName, attempt, funnels, rows } from "../state";
 import type { Detail, FunnelEvent, Rate } from "../types";
 import { ExerciseFlag } from "../ui/Flags";
 import { Actions } from "./Actions";
@@ -109,9 +109,9 @@ function Decided({ detail }: { detail: Detail }) {
   if (!decided) return null;
   return (
     <p class={decided.overridden_by ? "note bad" : "hint"}>
-      {decided.submitted_by && `${t("Trình", "Submitted")}: ${decided.submitted_by}`}
-      {decided.approved_by && ` · ${t("Duyệt", "Approved")}: ${decided.approved_by}`}
-      {decided.overridden_by && `${t("PHÁT KHẨN bởi", "OVERRIDE by")} ${decided.overridden_by}`}
+      {decided.submitted_by && `${t("Trình", "Submitted")}: ${actorWords(decided.submitted_by)}`}
+      {decided.approved_by && ` · ${t("Duyệt", "Approved")}: ${actorWords(decided.approved_by)}`}
+      {decided.overridden_by && `${t("PHÁT KHẨN bởi", "OVERRIDE by")} ${actorWords(decided.overridden_by)}`}
       {decided.reason && ` – ${decided.reason}`}
     </p>
   );
