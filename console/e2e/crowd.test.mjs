@@ -1,7 +1,7 @@
 // Twenty thousand simulated devices: the screen ends with the API's figures and stays fluent.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch, login, person, watchLongTasks } from "./support/browser.mjs";
+import { launch, login, longTasks, person, watchTasks } from "./support/browser.mjs";
 import { alert, Node, publish } from "./support/node.mjs";
 
 const CITIZENS = Number(process.env.CITIZENS ?? 20_000);
@@ -29,7 +29,7 @@ test(`${CITIZENS} devices: the funnel's last figures are the API's, and no task 
   await page.goto(`${node.url}/console/watch`);
   await page.locator("nav.rail").waitFor();
   await page.waitForTimeout(1500);
-  await watchLongTasks(page);
+  await watchTasks(browser, page);
   const id = await publish(node, key, alert(units.map(({ code }) => code), { headline: "Cả thành phố" }));
   await page.locator(`a[href="/console/watch/${id}"]`).first().click();
   await page.locator("[data-test=total-targeted]").waitFor();
@@ -50,7 +50,7 @@ test(`${CITIZENS} devices: the funnel's last figures are the API's, and no task 
       ([name, value]) => document.querySelector(`[data-test=total-${name}]`)?.dataset.value === value, [stage, wanted], { timeout: 10_000 },
     );
   }
-  const tasks = await page.evaluate(() => window.longTasks);
+  const tasks = await longTasks(browser);
   t.diagnostic(`${funnel.total.targeted} targeted, ${funnel.total.received} received; tasks over 50 ms: ${tasks.join(", ") || "none"}`);
   assert.ok(Math.max(0, ...tasks) <= LONG_TASK_MS, `tasks of ${tasks} ms`);
   assert.deepEqual(page.faults, []);

@@ -11,7 +11,7 @@ import { actorWords, attempt, session, unitName } from "../state";
 import type { Detail } from "../types";
 import { ExerciseFlag } from "../ui/Flags";
 import { Heading } from "../ui/Heading";
-import { failedTotal, FunnelBars, FunnelTable } from "../watch/Funnel";
+import { due, failedTotal, FunnelBars, FunnelTable } from "../watch/Funnel";
 import { ACTIONS, ROW_STATES } from "../watch/WatchPage";
 
 export function ReportPage() {
@@ -79,7 +79,7 @@ export function ReportPage() {
             {Object.entries(funnel.units).map(([code, counts]) => (
               <tr key={code}>
                 <th scope="row">{unitName(code)}</th><td class="num">{number(counts.targeted)}</td><td class="num">{number(counts.accepted)}</td>
-                <td class="num">{number(counts.received)}</td><td class="num">{number(failedTotal(counts))}</td><td class="num">{percent(counts.received, counts.targeted)}</td>
+                <td class="num">{number(counts.received)}</td><td class="num">{number(failedTotal(counts))}</td><td class="num">{percent(counts.received, due(counts))}</td>
               </tr>
             ))}
           </tbody>

@@ -17,6 +17,11 @@ const REASONS: Record<string, [string, string]> = {
   quota: ["vượt hạn mức", "over quota"], timeout: ["hết thời gian chờ", "timed out"],
 };
 
+/** Those it is for: without those who muted it, moved away or get it for another place of theirs. */
+export function due(counts: Counts): number {
+  return Math.max(0, counts.targeted - counts.skipped);
+}
+
 export function failedTotal(counts: Counts): number {
   return Object.values(counts.failed).reduce((sum, n) => sum + n, 0);
 }
@@ -25,7 +30,7 @@ export function FunnelBars({ counts, open }: { counts: Counts; open: number }) {
   const ends: [string, number][] = [
     [t("Thất bại", "Failed"), failedTotal(counts)], [t("Quá hạn", "Expired"), counts.expired],
     [t("Đã thay bản mới", "Superseded"), counts.superseded], [t("Địa chỉ hỏng", "Dead address"), counts.dead],
-    [t("Bỏ qua (tắt tin)", "Skipped (muted)"), counts.skipped], [t("Đang chờ, sẽ thử lại", "Waiting, tried again"), counts.waiting], [t("Đã gửi lại", "Sent again"), counts.repeated],
+    [t("Bỏ qua (tắt tin, trùng nơi)", "Skipped (muted, another place)"), counts.skipped], [t("Đang chờ, sẽ thử lại", "Waiting, tried again"), counts.waiting], [t("Đã gửi lại", "Sent again"), counts.repeated],
   ];
   return (
     <>
@@ -36,8 +41,8 @@ export function FunnelBars({ counts, open }: { counts: Counts; open: number }) {
             <li key={key} data-stage={key}>
               <span class="funnel-name">{t(vi, en)}</span>
               <span class="funnel-value" data-test={`total-${key}`} data-value={value}>{number(value)}</span>
-              <span class="bar"><span class={`fill ${colour}`} style={{ width: `${counts.targeted === 0 ? 0 : Math.min(100, (100 * value) / counts.targeted)}%` }} /></span>
-              <span class="funnel-share">{key === "targeted" ? "" : percent(value, counts.targeted)}</span>
+              <span class="bar"><span class={`fill ${colour}`} style={{ width: `${due(counts) === 0 ? 0 : Math.min(100, (100 * value) / due(counts))}%` }} /></span>
+              <span class="funnel-share">{key === "targeted" ? "" : percent(value, due(counts))}</span>
             </li>
           );
         })}

@@ -6,36 +6,29 @@ import { LevelChip } from "../../shared/LevelChip";
 import { useStore } from "../../shared/store";
 import { get } from "../api";
 import { actorWords, agencyName, attempt, funnels, rows } from "../state";
-import type { Detail, FunnelEvent, Rate } from "../types";
+import type { Detail } from "../types";
 import { ExerciseFlag } from "../ui/Flags";
 import { Actions } from "./Actions";
 import { Answers } from "./Answers";
 import { Chain } from "./Chain";
-import { FunnelBars, FunnelTable } from "./Funnel";
+import { due, FunnelBars, FunnelTable } from "./Funnel";
 import { Providers } from "./Providers";
-import { Rates } from "./Rates";
+import { LiveRates } from "./LiveRates";
 import { Reach } from "./Reach";
 import { Since } from "./Since";
 import { ROW_STATES } from "./WatchPage";
 
 /** The rest – answers, chain, who decided – is read again this long after the last change. */
 const SETTLE_MS = 2_000;
-const RATES_MAX = 1_200;
 
 export function PublicationView({ id }: { id: string }) {
   const [detail, setDetail] = useState<Detail | null>(null);
   const live = useStore(funnels).get(id);
   const row = useStore(rows).find((one) => one.id === id);
-  const [rates, setRates] = useState<Rate[]>([]);
-  const load = () => attempt(async () => {
-    const now = await get<Detail>(`/publications/${id}`);
-    setDetail(now);
-    setRates(now.rates);
-  });
+  const load = () => attempt(async () => setDetail(await get<Detail>(`/publications/${id}`)));
   useEffect(() => void load(), [id, row?.state]);
   useEffect(() => {
     if (live === undefined) return undefined;
-    setRates((all) => withRate(all, live));
     const timer = setTimeout(() => void load(), SETTLE_MS);
     return () => clearTimeout(timer);
   }, [live]);
@@ -82,7 +75,7 @@ export function PublicationView({ id }: { id: string }) {
         <Answers detail={detail} />
         <section class="panel" aria-labelledby="w-rates">
           <h3 id="w-rates">{t("Tốc độ mỗi giây", "Rates a second")}</h3>
-          <Rates rates={rates} />
+          <LiveRates id={id} known={detail.rates} />
         </section>
         <section class="panel" aria-labelledby="w-providers">
           <h3 id="w-providers">{t("Nhà cung cấp", "Providers")}</h3>
@@ -98,7 +91,7 @@ export function PublicationView({ id }: { id: string }) {
         </section>
       </div>
       <p class="sr-only" role="status">
-        {t(`Đã nhận ${number(funnel.total.received)} trên ${number(funnel.total.targeted)}.`, `${number(funnel.total.received)} of ${number(funnel.total.targeted)} received.`)}
+        {t(`Đã nhận ${number(funnel.total.received)} trên ${number(due(funnel.total))}.`, `${number(funnel.total.received)} of ${number(due(funnel.total))} received.`)}
       </p>
     </article>
   );
@@ -115,18 +108,4 @@ function Decided({ detail }: { detail: Detail }) {
       {decided.reason && ` – ${decided.reason}`}
     </p>
   );
-}
-
-// The node gives the rates when it is asked; between, they follow from two funnels.
-const before = new Map<string, { at: number; counts: FunnelEvent["total"] }>();
-function withRate(all: Rate[], live: FunnelEvent): Rate[] {
-  const now = Date.now();
-  const last = before.get(live.id);
-  before.set(live.id, { at: now, counts: live.total });
-  if (last === undefined || now - last.at < 200 || now - last.at > 5_000) return all;
-  const seconds = (now - last.at) / 1000;
-  const rate = (key: "sent" | "accepted" | "received" | "shown") =>
-    Math.max(0, (live.total[key] - last.counts[key]) / seconds);
-  const next = { at: new Date(now).toISOString(), sent: rate("sent"), accepted: rate("accepted"), received: rate("received"), shown: rate("shown") };
-  return [...all.slice(-RATES_MAX), next];
 }

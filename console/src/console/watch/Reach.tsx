@@ -1,12 +1,13 @@
 // Who has been reached, unit by unit, and the remainder that has not: on the map and in words.
 import { useMemo, useState } from "preact/hooks";
-import { number, percent } from "../../shared/format";
+import { number } from "../../shared/format";
 import { t } from "../../shared/language";
 import { useStore } from "../../shared/store";
 import { CityMap } from "../map/CityMap";
 import { unitName, units } from "../state";
 import type { Counts, Funnel } from "../types";
 import { Boundaries } from "../ui/Flags";
+import { due } from "./Funnel";
 
 const SHOWN = 8;
 /** Steps of the map's colour; the share is in the name of each unit too. */
@@ -22,17 +23,19 @@ export function Reach({ funnel }: { funnel: Funnel }) {
   const codes = Object.keys(funnel.units).sort().join(" ");
   const focusOn = useMemo(() => codes.split(" "), [codes]);
   const missing = Object.entries(funnel.units)
-    .map(([code, counts]) => ({ code, counts, rest: counts.targeted - reachOf(counts) }))
+    .map(([code, counts]) => ({ code, counts, rest: due(counts) - reachOf(counts) }))
     .filter(({ rest }) => rest > 0)
     .sort((a, b) => b.rest - a.rest);
   const rest = missing.reduce((sum, one) => sum + one.rest, 0);
   const look = (code: string) => {
     const counts = funnel.units[code];
-    if (!counts || counts.targeted === 0) return { kind: "none", words: "" };
-    const share = reachOf(counts) / counts.targeted;
+    if (!counts || due(counts) === 0) return { kind: "none", words: "" };
+    const share = reachOf(counts) / due(counts);
+    // Whole percents: a name on the map changes a hundred times at most while an alert goes out.
+    const whole = Math.floor(share * 100);
     return {
       kind: `reach reach-${step(share)}`,
-      words: t(`đã nhận ${percent(reachOf(counts), counts.targeted)} của ${number(counts.targeted)}`, `${percent(reachOf(counts), counts.targeted)} of ${number(counts.targeted)} received it`),
+      words: t(`đã nhận ${whole} % của ${number(due(counts))}`, `${whole} % of ${number(due(counts))} received it`),
     };
   };
   return (
@@ -56,8 +59,8 @@ export function Reach({ funnel }: { funnel: Funnel }) {
             {missing.slice(0, all ? undefined : SHOWN).map(({ code, counts, rest: n }) => (
               <li key={code}>
                 <span>{unitName(code)}</span>
-                <span class="bar"><span class="fill bad" style={{ width: `${(100 * n) / counts.targeted}%` }} /></span>
-                <b>{number(n)}</b><small>/ {number(counts.targeted)}</small>
+                <span class="bar"><span class="fill bad" style={{ width: `${(100 * n) / due(counts)}%` }} /></span>
+                <b>{number(n)}</b><small>/ {number(due(counts))}</small>
               </li>
             ))}
           </ul>

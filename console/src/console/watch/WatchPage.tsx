@@ -9,6 +9,7 @@ import type { Row } from "../types";
 import { ExerciseFlag } from "../ui/Flags";
 import { Heading } from "../ui/Heading";
 import { useNow } from "../ui/useNow";
+import { due } from "./Funnel";
 import { PublicationView } from "./PublicationView";
 
 export const ROW_STATES: Record<Row["state"], [string, string]> = {
@@ -73,7 +74,7 @@ function List(props: { rows: Row[]; shown: string | undefined }) {
               <strong>{row.headline}</strong>
               <small>
                 {agencyName(row.agency)} · {ago(row.accepted_at, now)}
-                {total && ` · ${percent(total.received, total.targeted)} / ${number(total.targeted)}`}
+                {total && ` · ${percent(total.received, due(total))} / ${number(due(total))}`}
               </small>
             </a>
           </li>
