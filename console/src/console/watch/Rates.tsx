@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { language, t } from "../../shared/language";
-import { number } from "../../shared/format";
+import { number, timeWithSeconds } from "../../shared/format";
 import { useStore } from "../../shared/store";
 import { theme } from "../../shared/theme";
 import type { Rate } from "../types";
@@ -27,7 +27,7 @@ export function Rates({ rates }: { rates: Rate[] }) {
     const made = new uPlot({
       width: Math.max(200, box.clientWidth), height: HEIGHT, legend: { show: false }, cursor: { show: false },
       scales: { y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
-      axes: [{ ...axis, size: 28 }, { ...axis, size: 56, values: (_, ticks) => ticks.map((n) => number(n)) }],
+      axes: [{ ...axis, size: 28, space: 70, values: (_, ticks) => ticks.map((at) => timeWithSeconds(new Date(at * 1000))) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((n) => number(n)) }],
       series: [{}, ...SERIES.map(([key, , , dash]) => ({ stroke: colour(`--c-${key}`), width: 2, dash, points: { show: false } }))],
     }, dataOf(rates), box);
     plot.current = made;
