@@ -213,8 +213,7 @@ impl City {
         let old = self.crosswalk.vintages().filter_map(|vintage| self.crosswalk.of(vintage));
         let named = old.flat_map(BTreeMap::values).filter(|one| fold(&one.name).contains(&wanted));
         for code in named.flat_map(|one| &one.became) {
-            let successor =
-                self.unit(code).filter(|unit| found.iter().all(|one| one.code != *code));
+            let successor = self.unit(code).filter(|_| found.iter().all(|one| one.code != *code));
             found.extend(successor);
         }
         found
