@@ -41,6 +41,7 @@ use crate::store::agencies::Agencies;
 use crate::store::alerts::Alerts;
 use crate::store::answers::Answers;
 use crate::store::drafts::Drafts;
+use crate::store::drills::Drills;
 use crate::store::ledger::Ledger;
 use crate::store::people::People;
 use crate::store::rates::Rates;
@@ -104,6 +105,8 @@ pub struct Parts {
     pub answers: Answers,
     /// Who did what.
     pub trail: Trail,
+    /// Canary devices, and what link tests found.
+    pub drills: Drills,
 }
 
 /// What a node does not make itself.
@@ -203,6 +206,7 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     Ok(Parts {
         trail: Trail::new(stores.audit, bus.clone(), clock.clone(), seal),
         people: stores.people,
+        drills: stores.drills,
         answers: stores.answers,
         drafts: stores.drafts,
         bus,
@@ -304,6 +308,7 @@ async fn roles(
         if drafts > 0 {
             tracing::info!(drafts, "published what was decided before a crash");
         }
+        ingest::drills::start(ingest.clone(), config.console.link_test_minutes, tasks);
         faces = faces.merge(ingest::http::router(ingest));
     }
     if on(Role::Router) {
@@ -322,47 +327,58 @@ async fn roles(
         faces = faces.merge(gateway.router());
     }
     if on(Role::Console) {
-        let senders: Vec<_> = wired.senders.values().cloned().collect();
-        let pulse = Pulse::new(Sources {
-            clock: parts.clock.clone(),
-            alerts: parts.alerts.clone(),
-            ledger: parts.ledger.clone(),
-            drafts: parts.drafts.clone(),
-            senders: senders.clone(),
-        });
-        pulse.start(tasks);
-        let console = Console {
-            clock: parts.clock.clone(),
-            bus: parts.bus.clone(),
-            senders,
-            tasks: tasks.clone(),
-            boundaries: parts.city.boundaries(),
-            metrics: recorder()?,
-            simulated: wired.simulated,
-            desk: desk(config, parts),
-            trail: parts.trail.clone(),
-            city: Arc::clone(&parts.city),
-            registry: parts.registry.clone(),
-            alerts: parts.alerts.clone(),
-            ledger: parts.ledger.clone(),
-            drafts: parts.drafts.clone(),
-            answers: parts.answers.clone(),
-            outlook: outlook(config),
-            pulse,
-            streams: Arc::new(Semaphore::new(console::STREAMS_MAX)),
-            configured: Arc::new(configured(&config.channel)),
-            templates: Arc::new(templates(config)?),
-            shapes: console::shapes(&parts.city),
-            tile_server: Some(config.console.tile_server.clone()).filter(|url| !url.is_empty()),
-            logins: Arc::default(),
-            hashing: Arc::new(Semaphore::new(console::HASHING_MAX)),
-        };
+        let senders = wired.senders.values().cloned().collect();
+        let console = console(config, parts, (senders, wired.simulated), tasks)?;
         faces = faces.merge(console::router(console));
     }
     let router = openapi::publish(faces);
     let pages = on(Role::Console) || on(Role::Gateway);
     let tiles = config.console.tile_origin();
     Ok(if pages { router.merge(http::pages::router(tiles.as_deref())) } else { router })
+}
+
+/// The desk's face, with its pulse beating.
+fn console(
+    config: &Config,
+    parts: &Parts,
+    (senders, simulated): (Vec<Arc<Sender>>, bool),
+    tasks: &Lifecycle,
+) -> Result<Console> {
+    let pulse = Pulse::new(Sources {
+        clock: parts.clock.clone(),
+        alerts: parts.alerts.clone(),
+        ledger: parts.ledger.clone(),
+        drafts: parts.drafts.clone(),
+        drills: parts.drills.clone(),
+        senders: senders.clone(),
+    });
+    pulse.start(tasks);
+    Ok(Console {
+        clock: parts.clock.clone(),
+        bus: parts.bus.clone(),
+        senders,
+        tasks: tasks.clone(),
+        boundaries: parts.city.boundaries(),
+        metrics: recorder()?,
+        simulated,
+        desk: desk(config, parts),
+        trail: parts.trail.clone(),
+        city: Arc::clone(&parts.city),
+        registry: parts.registry.clone(),
+        alerts: parts.alerts.clone(),
+        ledger: parts.ledger.clone(),
+        drafts: parts.drafts.clone(),
+        answers: parts.answers.clone(),
+        outlook: outlook(config),
+        pulse,
+        streams: Arc::new(Semaphore::new(console::STREAMS_MAX)),
+        configured: Arc::new(configured(&config.channel)),
+        templates: Arc::new(templates(config)?),
+        shapes: console::shapes(&parts.city),
+        tile_server: Some(config.console.tile_server.clone()).filter(|url| !url.is_empty()),
+        logins: Arc::default(),
+        hashing: Arc::new(Semaphore::new(console::HASHING_MAX)),
+    })
 }
 
 /// Templates by hazard: the city's own, or the built-in ones.
@@ -410,6 +426,9 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
         desk: desk(config, parts),
         drafts: parts.drafts.clone(),
         trail: parts.trail.clone(),
+        drills: parts.drills.clone(),
+        link_test: Arc::default(),
+        link_test_minutes: config.console.link_test_minutes,
         render: channel::preview::render,
         utc_offset_minutes: config.fanout.utc_offset_minutes as i16,
     }

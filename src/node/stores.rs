@@ -12,6 +12,7 @@ use crate::store::alerts::{self, Alerts};
 use crate::store::answers::{self, Answers};
 use crate::store::audit::{self, Audit};
 use crate::store::drafts::{self, Drafts};
+use crate::store::drills::{self, Drills};
 use crate::store::ledger::{self, Ledger};
 use crate::store::people::{self, People};
 use crate::store::redis::{Redis, Settings};
@@ -34,10 +35,12 @@ pub struct Stores {
     pub ledger: Ledger,
     /// Answers to repeated requests.
     pub replies: Replies,
-    /// Persons of agencies and their sessions. These four are files of each node so far.
+    /// Persons of agencies and their sessions. These five are files of each node so far.
     pub people: People,
     /// Drafts and what was decided of them.
     pub drafts: Drafts,
+    /// Canary devices and their link tests.
+    pub drills: Drills,
     /// What citizens answered.
     pub answers: Answers,
     /// Who did what.
@@ -52,6 +55,7 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
     let dir = config.node.data_dir.clone();
     let people = People::open(&people::Settings { dir: dir.clone() }).await?;
     let drafts = Drafts::open(&drafts::Settings { dir: dir.clone() }).await?;
+    let drills = Drills::open(&drills::Settings { dir: dir.clone() }).await?;
     let answers = Answers::open(&answers::Settings { dir: dir.clone() }).await?;
     let audit = Audit::open(&audit::Settings { dir: dir.clone() }).await?;
     let settings = match &config.store {
@@ -67,6 +71,7 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
                 replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
                 people,
                 drafts,
+                drills,
                 answers,
                 audit,
                 redis: None,
@@ -82,6 +87,7 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
         registry: Registry::shared(redis.clone(), shards, clock.clone()).await?,
         people,
         drafts,
+        drills,
         answers,
         audit,
         redis: Some(redis),

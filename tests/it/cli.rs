@@ -13,7 +13,7 @@ use crate::support::node::{AlertXml, CENTRE};
 use crate::support::process::{Done, Served, eventually, path, run};
 
 /// Every command that does something.
-const COMMANDS: [&[&str]; 25] = [
+const COMMANDS: [&[&str]; 34] = [
     &["channels", "check"],
     &["serve"],
     &["demo"],
@@ -32,6 +32,15 @@ const COMMANDS: [&[&str]; 25] = [
     &["agencies", "list"],
     &["agencies", "key"],
     &["agencies", "revoke"],
+    &["people", "put"],
+    &["people", "list"],
+    &["people", "off"],
+    &["audit", "verify"],
+    &["audit", "export"],
+    &["topics", "list"],
+    &["topics", "check"],
+    &["topics", "apply"],
+    &["topics", "asyncapi"],
     &["devices", "load"],
     &["dead-letters", "list"],
     &["dead-letters", "redrive"],
@@ -64,7 +73,7 @@ fn every_command_explains_itself_with_an_example() {
         .map_while(|line| line.split_whitespace().next().map(|word| vec![word.to_owned()]))
         .filter(|command| command[0] != "help")
         .collect();
-    assert_eq!(commands.len(), 13, "{commands:?}");
+    assert_eq!(commands.len(), 17, "{commands:?}");
     for command in &COMMANDS {
         commands.push(command.iter().map(ToString::to_string).collect());
     }
