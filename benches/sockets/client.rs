@@ -120,7 +120,8 @@ fn count(mut sockets: Vec<Socket>) -> Result<()> {
     let mut events = Events::with_capacity(1_024);
     let mut scratch = vec![0; 64 << 10];
     // How many sockets have got so many alerts.
-    let mut reached = vec![sockets.len()];
+    let all = sockets.len();
+    let mut reached = vec![all];
     loop {
         poll.poll(&mut events, None)?;
         for event in &events {
@@ -138,7 +139,7 @@ fn count(mut sockets: Vec<Socket>) -> Result<()> {
                         reached.push(0);
                     }
                     reached[number] += 1;
-                    if reached[number] == sockets.len() {
+                    if reached[number] == all {
                         println!("got {number} {} {}", nanos()?, socket.bytes);
                         io::stdout().flush()?;
                     }
