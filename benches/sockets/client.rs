@@ -38,8 +38,8 @@ struct Socket {
     bytes: usize,
 }
 
-/// Opens so many sockets, says `ready SECONDS`, and then `got NUMBER NANOSECONDS BYTES` whenever the
-/// last of them (but for those that read nothing) has got its next alert.
+/// Opens so many sockets, says `ready SECONDS`, and then `got NUMBER NANOSECONDS BYTES` whenever
+/// the last of them (but for those that read nothing) has got its next alert.
 pub fn hold(address: &str, sockets: usize, slow: usize, hello: bool) -> Result<()> {
     let began = Instant::now();
     let people = if hello { Some(people(sockets)?) } else { None };
