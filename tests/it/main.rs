@@ -6,6 +6,7 @@ mod bus;
 mod cap;
 mod channel;
 mod cli;
+mod cluster;
 mod events;
 mod garbage;
 mod gateway;
