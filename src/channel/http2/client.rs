@@ -100,11 +100,10 @@ impl Client {
         request
     }
 
-    /// Sends a request, to the deadline, and waits for its answer, to the deadline too unless it had
-    /// to wait for a stream. `head` is called once for each
-    /// time the request goes out, when a stream is free for it; without a head it does not go out
-    /// ([`Error::Withdrawn`]). The emergency lane may use the reserved connections. Dropping the
-    /// future resets the stream.
+    /// Sends a request, to the deadline, and waits for its answer; that has its time even where the
+    /// request waited for a stream. `head` is called once for each time the request goes out, when
+    /// a stream is free for it; without a head it does not go out ([`Error::Withdrawn`]). The
+    /// emergency lane may use the reserved connections. Dropping the future resets the stream.
     pub async fn send(
         &self,
         head: impl Fn() -> Option<Request<()>>,
