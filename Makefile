@@ -42,9 +42,9 @@ test: ## every test, with all it needs
 	@deploy/setup.sh test
 	cargo test --locked $(ARGS)
 
-chaos: ## the fault matrix with 100,000 devices a scenario, and its table
+chaos: ## the fault matrix with 100,000 devices a scenario, and its table (ARGS="phones::rows" for a piece)
 	@deploy/setup.sh test
-	LOA_FULL=1 cargo test --locked --profile demo --test it phones:: -- --nocapture --test-threads 1
+	LOA_FULL=1 cargo test --locked --profile demo --test it $(if $(ARGS),$(ARGS),phones::) -- --nocapture --test-threads 1
 
 bench: ## what the README quotes: one table, and target/bench/summary.json (ARGS="city")
 	@deploy/setup.sh build
