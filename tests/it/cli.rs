@@ -3,9 +3,12 @@
 
 use std::fs;
 
+use loa::store::agencies::Agencies;
+use loa::store::redis::settings::Layout;
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
+use crate::support::home::connect;
 use crate::support::node::{AlertXml, CENTRE};
 use crate::support::process::{Done, Served, eventually, path, run};
 
@@ -145,7 +148,30 @@ fn settings_are_printed_shown_with_secrets_hidden_and_checked_whole() {
 #[test]
 fn agencies_and_their_keys_are_kept() {
     let dir = tempfile::tempdir().expect("a directory");
-    let at = ["--data-dir", path(dir.path())];
+    agencies_are_kept(["--data-dir", path(dir.path())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agencies_of_a_cluster_and_their_keys_are_kept() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let settings = crate::support::redis::fresh();
+    let Layout::Single(url) = &settings.layout else { panic!("one server") };
+    let file = dir.path().join("loa.toml");
+    let text = format!(
+        "[node]\ndata_dir = {:?}\n[store]\nkind = \"redis\"\n[store.redis]\nurls = [\"{url}\"]\n\
+         prefix = \"{}\"\n",
+        dir.path().join("data"),
+        settings.prefix
+    );
+    fs::write(&file, text).expect("written");
+    let work = move || agencies_are_kept(["--config", path(&file)]);
+    tokio::task::spawn_blocking(work).await.expect("no panic");
+    let agencies = Agencies::shared(&connect(&settings).await);
+    assert_eq!(agencies.list().await.expect("listed").len(), 1);
+    assert!(!dir.path().join("data").exists(), "nothing is kept beside");
+}
+
+fn agencies_are_kept(at: [&str; 2]) {
     let with = |arguments: &[&str]| run(&[arguments, &at].concat());
     let put = ["agencies", "put", "pc07", "--name", "PCCC và CNCH", "--categories", "Fire,Rescue"];
     let put = [&put[..], &["--units", "26740", "--highest-severity", "Severe", "--json"]].concat();
