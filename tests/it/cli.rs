@@ -3,9 +3,12 @@
 
 use std::fs;
 
+use loa::store::agencies::Agencies;
+use loa::store::redis::settings::Layout;
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
+use crate::support::home::connect;
 use crate::support::node::{AlertXml, CENTRE};
 use crate::support::process::{Done, Served, eventually, path, run};
 

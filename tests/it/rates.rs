@@ -75,7 +75,7 @@ async fn a_name_has_its_burst_and_then_its_pace() {
 async fn a_node_sends_by_a_shared_quota_what_it_was_granted() {
     let redis = fresh();
     let test = TestNode::with(|config| {
-        config.store = Settings::Redis(redis.clone());
+        config.store = Settings::Redis(Box::new(redis.clone()));
         let fcm = config.channel.fcm.as_mut().expect("the simulator has it");
         fcm.throttle.per_minute = Some(60_000);
     })
