@@ -122,6 +122,8 @@ pub(super) async fn erase(
             for device in devices.map_err(registry_problem)? {
                 gateway.erase(&device).await?;
             }
+            let answers = gateway.parts.answers.erase(None, Some(subject)).await;
+            answers.map_err(|error| Problem::internal(&error))?;
             Ok(StatusCode::NO_CONTENT)
         }
     }

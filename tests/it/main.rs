@@ -7,6 +7,7 @@ mod cap;
 mod channel;
 mod cli;
 mod cluster;
+mod desk;
 mod events;
 mod garbage;
 mod gateway;

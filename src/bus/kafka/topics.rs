@@ -18,6 +18,10 @@ use crate::bus::{Error, Result, TopicId};
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Looks at the brokers after changes, and the pause between them.
+const SETTLE_LOOKS: u32 = 100;
+const SETTLE_PAUSE: Duration = Duration::from_millis(100);
+
 /// The settings of a topic that its definition says something about.
 const RETENTION: &str = "retention.ms";
 const CLEANUP: &str = "cleanup.policy";
@@ -169,7 +173,19 @@ impl Admin {
             let done = self.client.create_partitions(&grown, &options).await;
             each(done.map_err(|error| unanswered(&error))?)?;
         }
-        self.set(changes, &options).await
+        self.set(changes, &options).await?;
+        self.settled().await
+    }
+
+    /// Waits until the brokers tell of what was made: a node that starts next must see it.
+    async fn settled(&self) -> Result<()> {
+        for _ in 0..SETTLE_LOOKS {
+            if !self.diff().await?.iter().any(Change::is_ours) {
+                return Ok(());
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+        Err(Error::Unreachable("the brokers do not yet tell of what was made".to_owned()))
     }
 
     async fn create(&self, changes: &[Change], options: &AdminOptions) -> Result<()> {

@@ -1,6 +1,5 @@
 //! The demo's stage: node, providers, population, sockets, and an agency that may publish.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::client::Server;
 use crate::cli::demo::Args;
+use crate::cli::demo::people::{self, Login};
 use crate::cli::demo::summary::Summary;
 use crate::clock::Clock;
 use crate::config;
@@ -44,6 +44,7 @@ pub struct Stage {
     population: Population,
     tally: Tally,
     server: Server,
+    logins: Vec<Login>,
     stop: CancellationToken,
 }
 
@@ -76,10 +77,11 @@ impl Stage {
         let population = Population::new(&node.parts.city, args.citizens, (SEED, mix))
             .with_webpush(browsers, &providers.webpush_url);
         let key = agency(&node).await?;
+        let logins = people::settle(&node).await?;
         let server = Server { server: format!("http://{}", node.address), key };
         let stop = CancellationToken::new();
         let tally = Tally::default();
-        let stage = Self { node, providers, population, tally, server, stop };
+        let stage = Self { node, providers, population, tally, server, logins, stop };
         stage.people(args.json).await?;
         Ok(stage)
     }
@@ -114,6 +116,7 @@ impl Stage {
                 self.node.address,
                 self.node.parts.city.boundaries().as_str()
             );
+            self.invite();
         }
         Ok(())
     }
@@ -147,14 +150,14 @@ impl Stage {
         &self.tally
     }
 
-    /// Where the node listens.
-    pub fn address(&self) -> SocketAddr {
-        self.node.address
-    }
-
-    /// The demo agency's key.
-    pub fn key(&self) -> &str {
-        &self.server.key
+    /// Says where a newcomer can look around, and as whom.
+    pub fn invite(&self) {
+        let node = self.node.address;
+        println!("\nconsole   http://{node}/console");
+        for Login { id, role, password } in &self.logins {
+            println!("          log in as {id} ({role}), password {password}");
+        }
+        println!("citizens  http://{node}/\nAPI       http://{node}, key {}", self.server.key);
     }
 
     /// What became of a publication, from the node's funnel and from the citizens' side.
@@ -185,6 +188,7 @@ async fn agency(node: &Node) -> Result<String> {
         name: "Loa demo".to_owned(),
         jurisdiction: Jurisdiction::unlimited(),
         operator: true,
+        second_person: false,
     };
     let id = agency.id.clone();
     node.parts.agencies.put(agency).await?;

@@ -128,6 +128,7 @@ impl Kafka {
     pub async fn apply(&self, settings: &Settings) {
         let admin = Admin::new(settings).expect("an admin");
         let deadline = Instant::now() + PATIENCE;
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
         loop {
             let done = match admin.diff().await {
                 Ok(changes) if changes.is_empty() => return,
@@ -136,7 +137,7 @@ impl Kafka {
             };
             // A broker that has just started may know no other yet.
             assert!(Instant::now() < deadline, "topics could not be made: {done:?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            pace.tick().await;
         }
     }
 
