@@ -22,6 +22,7 @@ use loa::geofence::{BUILTIN_CITY, City};
 use loa::http::{limits, serve, shield};
 use loa::lifecycle::Lifecycle;
 use loa::store::alerts::{self, Alerts};
+use loa::store::answers::{self, Answers};
 use loa::store::ledger::{self, Ledger};
 use loa::store::registry::{self, Registry};
 use loa::store::replies::{self, Replies};
@@ -87,6 +88,8 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
         alerts: Alerts::open(&alerts::Settings { dir: dir.to_owned() }).await?,
         ledger: Ledger::start(&ledger::Settings { dir: dir.to_owned() }, clock.clone()).await?,
         replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
+        answers: Answers::open(&answers::Settings { dir: dir.to_owned() }).await?,
+        login: None,
         city: Arc::clone(city),
         node_key: Arc::from(&b"a key"[..]),
         webpush: None,
