@@ -13,20 +13,16 @@ use anyhow::{Context, Result, anyhow};
 use futures_util::future::join_all;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::bearer::Verifier;
 use crate::auth::citizen::Doorkeeper;
-use crate::auth::desk::Desk;
 use crate::auth::ticket::Tickets;
 use crate::bus::Bus;
 use crate::channel::Sender;
 use crate::clock::Clock;
 use crate::config::{Config, Role};
-use crate::console::pulse::{Pulse, Sources};
-use crate::console::templates::Templates;
-use crate::console::{self, Console};
+use crate::console;
 use crate::domain::audience::Boundaries;
 use crate::domain::channel::Channel;
 use crate::domain::forecast::Outlook;
@@ -36,7 +32,6 @@ use crate::gateway::Gateway;
 use crate::geofence::City;
 use crate::ingest::{self, Ingest};
 use crate::lifecycle::{Drained, Lifecycle};
-use crate::node::shown::configured;
 use crate::store::agencies::Agencies;
 use crate::store::alerts::Alerts;
 use crate::store::answers::Answers;
@@ -51,6 +46,7 @@ use crate::store::replies::Replies;
 use crate::trail::{self, Trail};
 use crate::{channel, fanout, gateway, http, metrics, receipt, route, store};
 
+mod desk;
 mod housekeeping;
 mod key;
 mod openapi;
@@ -206,9 +202,9 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     Ok(Parts {
         trail: Trail::new(stores.audit, bus.clone(), clock.clone(), seal),
         people: stores.people,
-        drills: stores.drills,
         answers: stores.answers,
         drafts: stores.drafts,
+        drills: stores.drills,
         bus,
         alerts: stores.alerts,
         agencies: stores.agencies,
@@ -328,65 +324,18 @@ async fn roles(
     }
     if on(Role::Console) {
         let senders = wired.senders.values().cloned().collect();
-        let console = console(config, parts, (senders, wired.simulated), tasks)?;
-        faces = faces.merge(console::router(console));
+        let simulated = wired.simulated;
+        faces = faces.merge(console::router(desk::console(
+            config,
+            parts,
+            (senders, simulated),
+            tasks,
+        )?));
     }
     let router = openapi::publish(faces);
     let pages = on(Role::Console) || on(Role::Gateway);
     let tiles = config.console.tile_origin();
     Ok(if pages { router.merge(http::pages::router(tiles.as_deref())) } else { router })
-}
-
-/// The desk's face, with its pulse beating.
-fn console(
-    config: &Config,
-    parts: &Parts,
-    (senders, simulated): (Vec<Arc<Sender>>, bool),
-    tasks: &Lifecycle,
-) -> Result<Console> {
-    let pulse = Pulse::new(Sources {
-        clock: parts.clock.clone(),
-        alerts: parts.alerts.clone(),
-        ledger: parts.ledger.clone(),
-        drafts: parts.drafts.clone(),
-        drills: parts.drills.clone(),
-        senders: senders.clone(),
-    });
-    pulse.start(tasks);
-    Ok(Console {
-        clock: parts.clock.clone(),
-        bus: parts.bus.clone(),
-        senders,
-        tasks: tasks.clone(),
-        boundaries: parts.city.boundaries(),
-        metrics: recorder()?,
-        simulated,
-        desk: desk(config, parts),
-        trail: parts.trail.clone(),
-        city: Arc::clone(&parts.city),
-        registry: parts.registry.clone(),
-        alerts: parts.alerts.clone(),
-        ledger: parts.ledger.clone(),
-        drafts: parts.drafts.clone(),
-        answers: parts.answers.clone(),
-        outlook: outlook(config),
-        pulse,
-        streams: Arc::new(Semaphore::new(console::STREAMS_MAX)),
-        configured: Arc::new(configured(&config.channel)),
-        templates: Arc::new(templates(config)?),
-        shapes: console::shapes(&parts.city),
-        tile_server: Some(config.console.tile_server.clone()).filter(|url| !url.is_empty()),
-        logins: Arc::default(),
-        hashing: Arc::new(Semaphore::new(console::HASHING_MAX)),
-    })
-}
-
-/// Templates by hazard: the city's own, or the built-in ones.
-fn templates(config: &Config) -> Result<Templates> {
-    let Some(path) = &config.console.templates_file else { return Ok(Templates::built_in()) };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("console.templates_file: {}", path.display()))?;
-    Templates::parse(&text).context("console.templates_file")
 }
 
 /// Nodes that share their stores share the providers' quotas too.
@@ -423,7 +372,7 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
         kinds: Arc::clone(&parts.kinds),
         replies: parts.replies.clone(),
         outlook: outlook(config),
-        desk: desk(config, parts),
+        desk: desk::of(config, parts),
         drafts: parts.drafts.clone(),
         trail: parts.trail.clone(),
         drills: parts.drills.clone(),
@@ -437,15 +386,6 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
 fn outlook(config: &Config) -> Arc<Outlook> {
     let bounds = channel::bounds(&config.channel);
     Arc::new(Outlook { settings: config.forecast.clone(), bounds })
-}
-
-fn desk(config: &Config, parts: &Parts) -> Desk {
-    Desk {
-        agencies: parts.agencies.clone(),
-        people: parts.people.clone(),
-        clock: parts.clock.clone(),
-        settings: config.console.sessions(),
-    }
 }
 
 fn route_parts(parts: &Parts) -> route::Parts {

@@ -136,6 +136,7 @@ fn is(name: &Value, instance: &Value) -> bool {
         "string" => instance.is_string(),
         "integer" => instance.is_i64() || instance.is_u64(),
         "number" => instance.is_number(),
+        "boolean" => instance.is_boolean(),
         "null" => instance.is_null(),
         unknown => panic!("no such type: {unknown}"),
     }
