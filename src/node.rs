@@ -271,6 +271,7 @@ async fn roles(
         if matches!(config.store, store::Settings::Redis(_)) {
             housekeeping::finish_for_others(ingest.clone(), tasks);
         }
+        ingest::intake::start(ingest.clone(), config.submissions.clone(), tasks).await?;
         faces = faces.merge(ingest::http::router(ingest));
     }
     if on(Role::Router) {

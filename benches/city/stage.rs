@@ -215,7 +215,13 @@ async fn connect(node: &Node) -> Result<SendRequest<Full<Bytes>>> {
 async fn agency(node: &Node) -> Result<String> {
     let id: loa::domain::ids::AgencyId = "bench".parse()?;
     let jurisdiction = Jurisdiction::unlimited();
-    let agency = Agency { id: id.clone(), name: "bench".to_owned(), jurisdiction, operator: true };
+    let agency = Agency {
+        id: id.clone(),
+        name: "bench".to_owned(),
+        jurisdiction,
+        operator: true,
+        submission_keys: Default::default(),
+    };
     node.parts.agencies.put(agency).await?;
     let key = node.parts.agencies.add_key(&id, "bench", Timestamp::now(), None).await;
     Ok(key?.expose().to_owned())

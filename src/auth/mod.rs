@@ -4,12 +4,14 @@
 //! - a device: `Authorization: Loa-Device <device id>:<secret>` ([`device`])
 //! - a citizen: `Authorization: Bearer <JWT>` ([`bearer`])
 //! - a browser's EventSource, which cannot set headers: a short-lived ticket ([`ticket`])
-//! - an agency: `Authorization: Bearer loa_…` ([`api_key`])
+//! - an agency: `Authorization: Bearer loa_…` ([`api_key`]); on the log, a signature
+//!   ([`submission`])
 
 pub mod api_key;
 pub mod bearer;
 pub mod citizen;
 pub mod device;
+pub mod submission;
 pub mod ticket;
 
 use axum::http::HeaderMap;

@@ -13,6 +13,7 @@ pub mod audience;
 pub mod cancel;
 pub mod chain;
 pub mod http;
+pub mod intake;
 pub mod notice;
 pub mod publish;
 pub mod status;

@@ -185,6 +185,7 @@ async fn agency(node: &Node) -> Result<String> {
         name: "Loa demo".to_owned(),
         jurisdiction: Jurisdiction::unlimited(),
         operator: true,
+        submission_keys: Default::default(),
     };
     let id = agency.id.clone();
     node.parts.agencies.put(agency).await?;

@@ -140,7 +140,13 @@ impl TestNode {
 /// Adds an agency with a jurisdiction and answers its key.
 pub async fn agency(node: &Node, id: &str, jurisdiction: Jurisdiction) -> Result<String> {
     let operator = id == "test";
-    let agency = Agency { id: id.parse()?, name: id.to_owned(), jurisdiction, operator };
+    let agency = Agency {
+        id: id.parse()?,
+        name: id.to_owned(),
+        jurisdiction,
+        operator,
+        submission_keys: Default::default(),
+    };
     let id = agency.id.clone();
     let agencies = &node.parts.agencies;
     agencies.put(agency).await?;
