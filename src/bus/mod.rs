@@ -148,8 +148,8 @@ impl Bus {
         }
     }
 
-    /// Writes to a topic that is none of ours, once and for a few seconds: the answer to somebody who
-    /// asked for one. The embedded log has no such topics.
+    /// Writes to a topic that is none of ours, once and for a few seconds: the answer to somebody
+    /// who asked for one. The embedded log has no such topics.
     pub async fn reply(&self, topic: &str, record: Record) -> Result<()> {
         match self {
             Bus::Embedded(_) => {

@@ -12,9 +12,14 @@ use loa::auth::submission::{KEY_ID, SIGNATURE, signed};
 use loa::bus::{Record, TopicId};
 use loa::domain::agency::PublicKey;
 use loa::event::submission::{self, Said, Submission};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::message::{Headers, Message};
 use serde_json::{Value, json};
 
 use crate::support::clients::npm_package;
+use crate::support::kafka::Kafka;
 use crate::support::node::{AlertXml, CENTRE, TestNode};
 use crate::support::process::eventually;
 use crate::support::shape::{Shape, in_every_shape};
@@ -141,7 +146,7 @@ async fn kafkajs(desk: &Desk, documents: &[Value]) {
     std::fs::write(&key, pem).expect("written");
     let loa::bus::Bus::Kafka(log) = &desk.test.node.parts.bus else { panic!("on Kafka") };
     let topic = log.topic_name(TopicId::Submissions);
-    let brokers = crate::support::kafka::Kafka::shared().await.brokers.join(",");
+    let brokers = Kafka::shared().await.brokers.join(",");
     let script =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients/agency.mjs");
     let written = tokio::process::Command::new("node")
@@ -154,6 +159,34 @@ async fn kafkajs(desk: &Desk, documents: &[Value]) {
         .await
         .expect("node is needed for this test");
     assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+}
+
+/// Makes an agency's own topic, and gives what comes there: `ce_id` and problem document.
+async fn listen(topic: &str) -> tokio::sync::mpsc::UnboundedReceiver<(String, Value)> {
+    let mut config = rdkafka::ClientConfig::new();
+    let brokers = Kafka::shared().await.brokers.join(",");
+    config.set("bootstrap.servers", brokers).set("group.id", topic);
+    config.set("auto.offset.reset", "earliest").set("allow.auto.create.topics", "false");
+    let admin: AdminClient<DefaultClientContext> = config.create().expect("an admin");
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(1));
+    admin.create_topics(&[new], &AdminOptions::new()).await.expect("made");
+    let consumer: StreamConsumer = config.create().expect("a consumer");
+    consumer.subscribe(&[topic]).expect("subscribed");
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        // The brokers tell of a new topic a moment later; until then the client says so.
+        loop {
+            let Ok(message) = consumer.recv().await else { continue };
+            let headers = message.headers().expect("headers");
+            let id = headers.iter().find(|header| header.key == "ce_id").and_then(|h| h.value);
+            let id = String::from_utf8_lossy(id.expect("an id")).into_owned();
+            let problem = serde_json::from_slice(message.payload().expect("a payload"));
+            if tell.send((id, problem.expect("JSON"))).is_err() {
+                return;
+            }
+        }
+    });
+    told
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,10 +204,16 @@ async fn an_agency_publishes_with_kafkajs_and_its_garbage_is_refused_by_name() {
     )
     .expect("a good alert");
     let json = serde_json::to_string(&read).expect("JSON");
+    let replies = format!("agency-{}", uuid::Uuid::new_v4().simple());
+    let mut heard = listen(&replies).await;
+    let told = |mut document: Value, topic: &str| {
+        document["replyTopic"] = json!(topic);
+        document
+    };
     let documents = [
         document("k-1", (alert, "application/cap+xml"), text),
         document("k-2", (alert, "application/json"), json),
-        document("k-3", (alert, "application/cap+xml"), "<garbage/>".to_owned()),
+        told(document("k-3", (alert, "application/cap+xml"), "<garbage/>".to_owned()), &replies),
         document("k-4", ("vn.loa.submission.rumour.v1", "application/json"), "{}".to_owned()),
     ];
     kafkajs(&desk, &documents).await;
@@ -186,5 +225,8 @@ async fn an_agency_publishes_with_kafkajs_and_its_garbage_is_refused_by_name() {
         (&letters[1]["code"], &letters[1]["field"]),
         (&json!("header_invalid"), &json!("ce_type"))
     );
+    let (id, problem) = heard.recv().await.expect("the refusal is told");
+    assert_eq!((&*id, &problem["code"]), ("k-3", &json!("bad_cap")), "{problem}");
+    assert!(!problem["errors"].as_array().expect("rules").is_empty(), "{problem}");
     desk.test.stop().await;
 }

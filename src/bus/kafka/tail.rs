@@ -193,7 +193,7 @@ fn begin(
         if sought.is_ok() {
             break;
         }
-        std::thread::sleep(SEEK_PAUSE);
+        std::thread::park_timeout(SEEK_PAUSE);
     }
     sought.and_then(|()| consumer.resume(&list))
 }
@@ -263,9 +263,9 @@ fn took(
         return;
     }
     reading.next = offset + 1;
-    if intake.put(delivery) {
-        if let Err(error) = consumer.pause(&single(place, reading)) {
-            tracing::warn!(%error, "a reader's partition could not be paused");
-        }
+    if intake.put(delivery)
+        && let Err(error) = consumer.pause(&single(place, reading))
+    {
+        tracing::warn!(%error, "a reader's partition could not be paused");
     }
 }
