@@ -1,4 +1,4 @@
-# make demo · make test · make bench · make check
+# make demo · make console · make test · make bench · make check
 # Everything works from an empty clone; what is missing on the machine is installed or named by
 # deploy/setup.sh.
 
@@ -15,23 +15,36 @@ ARGS ?=
 # The parts first; `city` measures the whole paths and prints the table at the end.
 BENCHES := geofence registry bus push sockets city
 
-.PHONY: help demo test chaos bench check clean
+.PHONY: help demo console e2e test chaos bench check clean
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
 demo: ## a node with 20,000 simulated citizens, alerts, and the funnel live (ARGS="--once --json")
 	@deploy/setup.sh build
 	cargo build --locked --profile demo --bin loa
 	$(TARGET)/demo/loa demo $(ARGS)
 
+console: ## the web pages, into console/dist, from where the next build takes them
+	@deploy/setup.sh console
+	npm --prefix console run --silent build
+	@# Cargo follows the files a program holds, but not new names among them.
+	@touch src/http/pages.rs
+
+e2e: console ## the pages in a real browser against the real program (ARGS="desk")
+	@deploy/setup.sh e2e
+	npm --prefix console run --silent check
+	cargo build --locked --profile demo --bin loa
+	LOA_BIN=$(abspath $(TARGET))/demo/loa node --test --test-concurrency=1 \
+	  $(if $(ARGS),$(ARGS:%=console/e2e/%.test.mjs),$(wildcard console/e2e/*.test.mjs))
+
 test: ## every test, with all it needs
 	@deploy/setup.sh test
 	cargo test --locked $(ARGS)
 
-chaos: ## the fault matrix with 100,000 devices a scenario, and its table
+chaos: ## the fault matrix with 100,000 devices a scenario, and its table (ARGS="phones::rows" for a piece)
 	@deploy/setup.sh test
-	LOA_FULL=1 cargo test --locked --profile demo --test it phones:: -- --nocapture --test-threads 1
+	LOA_FULL=1 cargo test --locked --profile demo --test it $(if $(ARGS),$(ARGS),phones::) -- --nocapture --test-threads 1
 
 bench: ## what the README quotes: one table, and target/bench/summary.json (ARGS="city")
 	@deploy/setup.sh build

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What Loa needs on a machine: `deploy/setup.sh build` to build and run it, `deploy/setup.sh test`
-# to run the tests as well. Installs what is missing where apt-get exists (Debian, Ubuntu) and says
+# What Loa needs on a machine: `deploy/setup.sh build` to build and run it, `console` to build its
+# web pages, `e2e` to try them in a browser, `test` to run every test. Installs what is missing where apt-get exists (Debian, Ubuntu) and says
 # so; elsewhere it names what is missing and stops. It never installs a Rust toolchain.
 set -euo pipefail
 
@@ -25,7 +25,7 @@ need_rust() {
     fail "Rust $have is too old: Loa needs $wanted. Update it with: rustup update stable"
 }
 
-# Node's own binary is `node`; the tests' clients need 18 or newer.
+# Node's own binary is `node`; the tests' clients and the pages' build need 18 or newer.
 node_is_new() { has node && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ]; }
 
 # Kafka 4 needs Java 17.
@@ -40,8 +40,17 @@ as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@" || sudo "$@"; fi
 }
 
+# The browser that the pages are tried in; CHROMIUM names another.
+has_chromium() { [ -x "${CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome; }
+
 # Packages of Debian for what is not there, one a line.
 missing() {
+  if [ "$1" != build ]; then
+    node_is_new || echo nodejs
+    has npm || echo npm
+  fi
+  if [ "$1" = e2e ] || [ "$1" = test ]; then has_chromium || echo chromium; fi
+  [ "$1" != console ] || return 0
   has cc || has gcc || echo gcc
   # A compiler without the C library's headers compiles nothing.
   if { has cc || has gcc; } && ! echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1; then
@@ -55,8 +64,6 @@ missing() {
   pkg-config --exists openssl 2>/dev/null || echo libssl-dev
   if [ "$1" = test ]; then
     has curl || echo curl
-    node_is_new || echo nodejs
-    has npm || echo npm
     # Apache Kafka, unless the tests are given one; a headless Java of 17 or newer runs it.
     if [ -z "${LOA_TEST_KAFKA:-}" ]; then
       java_is_new || echo default-jre-headless
@@ -132,12 +139,21 @@ need_kafka() {
   cp tests/it/kafka/pom.xml "$dir/installed"
 }
 
+# What the pages are built from and tried with, from the lock file, never committed.
+need_pages_packages() {
+  if cmp -s console/package-lock.json console/node_modules/.installed; then return 0; fi
+  say "installing the web pages' npm packages into console/node_modules"
+  npm ci --prefix console --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+  cp console/package-lock.json console/node_modules/.installed
+}
+
 case "${1:-}" in
-  build | test) ;;
-  *) fail "usage: deploy/setup.sh build|test" ;;
+  build | console | e2e | test) ;;
+  *) fail "usage: deploy/setup.sh build|console|e2e|test" ;;
 esac
 need_packages "$1"
-need_rust
+[ "$1" = console ] || need_rust
+[ "$1" = build ] || need_pages_packages
 if [ "$1" = test ]; then
   need_clients
   need_kafka

@@ -24,6 +24,7 @@ pub mod store;
 
 pub mod auth;
 pub mod http;
+pub mod trail;
 
 pub mod ingest;
 

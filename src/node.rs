@@ -13,15 +13,19 @@ use anyhow::{Context, Result, anyhow};
 use futures_util::future::join_all;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::bearer::Verifier;
 use crate::auth::citizen::Doorkeeper;
+use crate::auth::desk::Desk;
 use crate::auth::ticket::Tickets;
 use crate::bus::Bus;
 use crate::channel::Sender;
 use crate::clock::Clock;
 use crate::config::{Config, Role};
+use crate::console::pulse::{Pulse, Sources};
+use crate::console::templates::Templates;
 use crate::console::{self, Console};
 use crate::domain::audience::Boundaries;
 use crate::domain::channel::Channel;
@@ -32,19 +36,26 @@ use crate::gateway::Gateway;
 use crate::geofence::City;
 use crate::ingest::{self, Ingest};
 use crate::lifecycle::{Drained, Lifecycle};
+use crate::node::shown::configured;
 use crate::store::agencies::Agencies;
 use crate::store::alerts::Alerts;
+use crate::store::answers::Answers;
+use crate::store::drafts::Drafts;
+use crate::store::drills::Drills;
 use crate::store::ledger::Ledger;
+use crate::store::people::People;
 use crate::store::rates::Rates;
 use crate::store::redis::Redis;
 use crate::store::registry::Registry;
 use crate::store::replies::Replies;
+use crate::trail::{self, Trail};
 use crate::{channel, fanout, gateway, http, metrics, receipt, route, store};
 
 mod housekeeping;
 mod key;
 mod openapi;
 mod quota;
+mod shown;
 pub mod stores;
 
 use key::Secrets;
@@ -86,6 +97,16 @@ pub struct Parts {
     pub city: Arc<City>,
     /// Kinds of status change.
     pub kinds: Arc<StatusKinds>,
+    /// Who works in the agencies.
+    pub people: People,
+    /// What they edit and decide on.
+    pub drafts: Drafts,
+    /// What citizens answered.
+    pub answers: Answers,
+    /// Who did what.
+    pub trail: Trail,
+    /// Canary devices, and what link tests found.
+    pub drills: Drills,
 }
 
 /// What a node does not make itself.
@@ -115,6 +136,7 @@ impl Node {
         let secrets = Secrets::load(config, parts.redis.as_ref()).await?;
         let senders = senders(config, &parts.clock, &secrets, &tasks)?;
         announce(config, &parts, address, &senders);
+        trail::start(parts.trail.clone(), &tasks);
         let wired = Wired { senders: &senders, secrets: &secrets, simulated: outside.simulated };
         let router = roles(config, &parts, &wired, &tasks).await?;
         let kept = senders.values().cloned().collect();
@@ -161,6 +183,11 @@ pub fn lock(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
+/// The public half of the key that signs a data directory's audit.
+pub fn audit_key(dir: &Path) -> Result<Vec<u8>> {
+    Ok(key::seal(dir)?.public())
+}
+
 /// Opens the log and every store.
 pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let dir = config.node.data_dir.clone();
@@ -175,7 +202,13 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let city = City::load(&dir).context("boundaries")?;
     let bus = Bus::open(&config.bus, clock.clone()).await.context("the event log")?;
     let stores = stores::open(config, &clock).await?;
+    let seal = key::seal(&dir).context("the audit's key")?;
     Ok(Parts {
+        trail: Trail::new(stores.audit, bus.clone(), clock.clone(), seal),
+        people: stores.people,
+        drills: stores.drills,
+        answers: stores.answers,
+        drafts: stores.drafts,
         bus,
         alerts: stores.alerts,
         agencies: stores.agencies,
@@ -272,6 +305,11 @@ async fn roles(
             housekeeping::finish_for_others(ingest.clone(), tasks);
         }
         ingest::intake::start(ingest.clone(), config.submissions.clone(), tasks).await?;
+        let drafts = ingest.finish_drafts().await.map_err(|problem| anyhow!(problem.detail))?;
+        if drafts > 0 {
+            tracing::info!(drafts, "published what was decided before a crash");
+        }
+        ingest::drills::start(ingest.clone(), config.console.link_test_minutes, tasks);
         faces = faces.merge(ingest::http::router(ingest));
     }
     if on(Role::Router) {
@@ -290,19 +328,66 @@ async fn roles(
         faces = faces.merge(gateway.router());
     }
     if on(Role::Console) {
-        let console = Console {
-            clock: parts.clock.clone(),
-            bus: parts.bus.clone(),
-            agencies: parts.agencies.clone(),
-            senders: wired.senders.values().cloned().collect(),
-            tasks: tasks.clone(),
-            boundaries: parts.city.boundaries(),
-            metrics: recorder()?,
-            simulated: wired.simulated,
-        };
+        let senders = wired.senders.values().cloned().collect();
+        let console = console(config, parts, (senders, wired.simulated), tasks)?;
         faces = faces.merge(console::router(console));
     }
-    Ok(openapi::publish(faces))
+    let router = openapi::publish(faces);
+    let pages = on(Role::Console) || on(Role::Gateway);
+    let tiles = config.console.tile_origin();
+    Ok(if pages { router.merge(http::pages::router(tiles.as_deref())) } else { router })
+}
+
+/// The desk's face, with its pulse beating.
+fn console(
+    config: &Config,
+    parts: &Parts,
+    (senders, simulated): (Vec<Arc<Sender>>, bool),
+    tasks: &Lifecycle,
+) -> Result<Console> {
+    let pulse = Pulse::new(Sources {
+        clock: parts.clock.clone(),
+        alerts: parts.alerts.clone(),
+        ledger: parts.ledger.clone(),
+        drafts: parts.drafts.clone(),
+        drills: parts.drills.clone(),
+        senders: senders.clone(),
+    });
+    pulse.start(tasks);
+    Ok(Console {
+        clock: parts.clock.clone(),
+        bus: parts.bus.clone(),
+        senders,
+        tasks: tasks.clone(),
+        boundaries: parts.city.boundaries(),
+        metrics: recorder()?,
+        simulated,
+        desk: desk(config, parts),
+        trail: parts.trail.clone(),
+        city: Arc::clone(&parts.city),
+        registry: parts.registry.clone(),
+        alerts: parts.alerts.clone(),
+        ledger: parts.ledger.clone(),
+        drafts: parts.drafts.clone(),
+        answers: parts.answers.clone(),
+        outlook: outlook(config),
+        pulse,
+        streams: Arc::new(Semaphore::new(console::STREAMS_MAX)),
+        configured: Arc::new(configured(&config.channel)),
+        templates: Arc::new(templates(config)?),
+        shapes: console::shapes(&parts.city),
+        tile_server: Some(config.console.tile_server.clone()).filter(|url| !url.is_empty()),
+        logins: Arc::default(),
+        hashing: Arc::new(Semaphore::new(console::HASHING_MAX)),
+    })
+}
+
+/// Templates by hazard: the city's own, or the built-in ones.
+fn templates(config: &Config) -> Result<Templates> {
+    let Some(path) = &config.console.templates_file else { return Ok(Templates::built_in()) };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("console.templates_file: {}", path.display()))?;
+    Templates::parse(&text).context("console.templates_file")
 }
 
 /// Nodes that share their stores share the providers' quotas too.
@@ -338,10 +423,29 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
         matching: config.geofence,
         kinds: Arc::clone(&parts.kinds),
         replies: parts.replies.clone(),
-        outlook: Arc::new(Outlook {
-            settings: config.forecast.clone(),
-            bounds: channel::bounds(&config.channel),
-        }),
+        outlook: outlook(config),
+        desk: desk(config, parts),
+        drafts: parts.drafts.clone(),
+        trail: parts.trail.clone(),
+        drills: parts.drills.clone(),
+        link_test: Arc::default(),
+        link_test_minutes: config.console.link_test_minutes,
+        render: channel::preview::render,
+        utc_offset_minutes: config.fanout.utc_offset_minutes as i16,
+    }
+}
+
+fn outlook(config: &Config) -> Arc<Outlook> {
+    let bounds = channel::bounds(&config.channel);
+    Arc::new(Outlook { settings: config.forecast.clone(), bounds })
+}
+
+fn desk(config: &Config, parts: &Parts) -> Desk {
+    Desk {
+        agencies: parts.agencies.clone(),
+        people: parts.people.clone(),
+        clock: parts.clock.clone(),
+        settings: config.console.sessions(),
     }
 }
 
@@ -393,6 +497,8 @@ fn gateway_parts(config: &Config, parts: &Parts, secrets: &Secrets) -> Result<ga
         alerts: parts.alerts.clone(),
         ledger: parts.ledger.clone(),
         replies: parts.replies.clone(),
+        answers: parts.answers.clone(),
+        login: config.auth.citizens_login.clone(),
         city: Arc::clone(&parts.city),
         doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone()),
         node_key: key::derived(&key, "device").into(),

@@ -221,6 +221,7 @@ async fn agency(node: &Node) -> Result<String> {
         jurisdiction,
         operator: true,
         submission_keys: Default::default(),
+        second_person: false,
     };
     node.parts.agencies.put(agency).await?;
     let key = node.parts.agencies.add_key(&id, "bench", Timestamp::now(), None).await;

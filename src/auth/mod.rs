@@ -6,11 +6,14 @@
 //! - a browser's EventSource, which cannot set headers: a short-lived ticket ([`ticket`])
 //! - an agency: `Authorization: Bearer loa_…` ([`api_key`]); on the log, a signature
 //!   ([`submission`])
+//! - a person of an agency: a password once ([`password`]), then a session's cookie ([`desk`])
 
 pub mod api_key;
 pub mod bearer;
 pub mod citizen;
+pub mod desk;
 pub mod device;
+pub mod password;
 pub mod submission;
 pub mod ticket;
 

@@ -67,6 +67,7 @@ mod tests {
             name: "PC07".to_owned(),
             jurisdiction: Jurisdiction::unlimited(),
             operator: false,
+            second_person: false,
             submission_keys: [("desk".to_owned(), key)].into(),
         };
         let text = signed(("1", "/agencies/pc07", "t"), b"<alert/>").expect("plain");

@@ -11,6 +11,7 @@ pub mod http2;
 pub mod open;
 mod pace;
 pub mod payload;
+pub mod preview;
 pub mod recall;
 mod retry_after;
 pub mod throttle;

@@ -9,11 +9,13 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::auth::submission;
-use crate::cli::BadInput;
-use crate::config;
+use crate::cli::{BadInput, audit};
+use crate::config::{self, Config};
 use crate::domain::agency::{Agency, Jurisdiction, Kind, SUBMISSION_KEYS_MAX};
 use crate::domain::alert::{Category, Severity};
+use crate::domain::audit::Act;
 use crate::domain::ids::{AgencyId, UnitCode};
+use crate::domain::person::Right;
 use crate::node::stores;
 use crate::store::agencies::{self, Agencies};
 
@@ -51,6 +53,9 @@ pub struct DirArgs {
     /// The node's data directory; `data` when nothing says otherwise
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Who does this, for the audit
+    #[arg(long, default_value = "command-line", value_name = "NAME")]
+    by: String,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -79,6 +84,9 @@ pub struct PutArgs {
     /// The city's operators: may read every publication, dead letters and the node's state
     #[arg(long)]
     operator: bool,
+    /// Hot alerts over the API wait for a second person or key, or need a recorded override
+    #[arg(long)]
+    second_person: bool,
     #[command(flatten)]
     dir: DirArgs,
 }
@@ -94,6 +102,9 @@ pub struct KeyArgs {
     /// Days until it expires; absent means never
     #[arg(long)]
     days: Option<u32>,
+    /// What it may, comma-separated: write, approve, override, operate, admin
+    #[arg(long, value_delimiter = ',', default_value = "write")]
+    rights: Vec<String>,
     #[command(flatten)]
     dir: DirArgs,
 }
@@ -128,18 +139,24 @@ pub async fn run(command: Command) -> Result<bool> {
             let agency = id(&args.id)?;
             let revoked = agencies.revoke(&agency, &args.key_name, Timestamp::now()).await;
             let revoked = revoked.map_err(refused)?;
+            if revoked {
+                let object = format!("{agency}/{}", args.key_name);
+                note(&args.dir, (Act::RevokeKey, object)).await?;
+            }
             println!("{}", if revoked { "revoked" } else { "there is no such key" });
             Ok(revoked)
         }
     }
 }
 
-async fn open(dir: &DirArgs) -> Result<Agencies> {
+fn settings(dir: &DirArgs) -> Result<Config> {
     let data_dir = dir.data_dir.as_ref().map(|dir| ("node.data_dir", dir.display().to_string()));
     let flags: Vec<_> = data_dir.into_iter().collect();
-    let config =
-        config::load(dir.config.as_deref(), &flags).map_err(|error| BadInput(error.to_string()))?;
-    stores::agencies(&config).await
+    Ok(config::load(dir.config.as_deref(), &flags).map_err(|error| BadInput(error.to_string()))?)
+}
+
+async fn open(dir: &DirArgs) -> Result<Agencies> {
+    stores::agencies(&settings(dir)?).await
 }
 
 /// What the store refuses is the caller's to mend; that it fails is not.
@@ -148,6 +165,10 @@ fn refused(error: agencies::Error) -> anyhow::Error {
         agencies::Error::Storage(_) => error.into(),
         _ => BadInput(error.to_string()).into(),
     }
+}
+
+async fn note(dir: &DirArgs, deed: (Act, String)) -> Result<()> {
+    audit::note(&settings(dir)?.node.data_dir, &dir.by, deed).await
 }
 
 fn id(text: &str) -> Result<AgencyId> {
@@ -184,9 +205,10 @@ async fn put(args: PutArgs) -> Result<bool> {
     let id = id(&args.id)?;
     let known = agencies.get(&id).await?;
     let submission_keys = known.map(|known| known.submission_keys).unwrap_or_default();
-    let (name, operator) = (args.name, args.operator);
-    let agency = Agency { id, name, jurisdiction, operator, submission_keys };
+    let (name, operator, second_person) = (args.name, args.operator, args.second_person);
+    let agency = Agency { id, name, jurisdiction, operator, second_person, submission_keys };
     agencies.put(agency.clone()).await?;
+    note(&args.dir, (Act::ChangeAgency, agency.id.to_string())).await?;
     if args.dir.json {
         println!("{}", serde_json::to_string(&agency)?);
     } else {
@@ -259,7 +281,10 @@ async fn key(args: KeyArgs) -> Result<bool> {
     let expires = args.days.map(|days| now + SignedDuration::from_hours(24 * i64::from(days)));
     let agency = id(&args.id)?;
     let agencies = open(&args.dir).await?;
+    let rights: BTreeSet<Right> = parsed(&args.rights).context("--rights")?;
     let key = agencies.add_key(&agency, &args.key_name, now, expires).await.map_err(refused)?;
+    agencies.set_key_rights(&agency, &args.key_name, rights).await.map_err(refused)?;
+    note(&args.dir, (Act::CreateKey, format!("{agency}/{}", args.key_name))).await?;
     if args.dir.json {
         let document = serde_json::json!({ "agency": agency, "key": key.expose() });
         println!("{document}");

@@ -2,6 +2,7 @@
 //! error. Exit codes: 0 done, 1 failed, 2 wrong usage or bad input.
 
 pub mod agencies;
+pub mod audit;
 pub mod cap;
 pub mod channels;
 pub mod client;
@@ -11,6 +12,7 @@ pub mod devices;
 pub mod geofences;
 pub mod health;
 pub mod letters;
+pub mod people;
 pub mod plan;
 pub mod publish;
 pub mod serve;
@@ -51,6 +53,12 @@ enum Command {
     /// Agencies and their API keys
     #[command(subcommand)]
     Agencies(agencies::Command),
+    /// People of the agencies, who log in to the console
+    #[command(subcommand)]
+    People(people::Command),
+    /// Who did what: verify it, export it
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Devices in bulk
     #[command(subcommand)]
     Devices(devices::Command),
@@ -91,6 +99,8 @@ impl Cli {
             Command::Cancel(args) => block_on(publish::cancel(args)),
             Command::Status(args) => block_on(publish::status(args)),
             Command::Agencies(command) => block_on(agencies::run(command)),
+            Command::People(command) => block_on(people::run(command)),
+            Command::Audit(command) => block_on(audit::run(command)),
             Command::Devices(command) => block_on(devices::run(command)),
             Command::DeadLetters(command) => block_on(letters::run(command)),
         }

@@ -55,6 +55,9 @@ pub struct Config {
     /// Citizens' identities.
     #[serde(default)]
     pub auth: Auth,
+    /// The desk and its pages.
+    #[serde(default)]
+    pub console: Console,
 }
 
 /// The process.
@@ -132,6 +135,63 @@ pub struct Registry {
 pub struct Auth {
     /// The identity provider; without one, citizens use Loa anonymously.
     pub citizens: Option<auth::bearer::Settings>,
+    /// How the citizens' page sends them to the provider; absent: it does not.
+    pub citizens_login: Option<gateway::past::Login>,
+}
+
+/// The desk and its pages.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Console {
+    /// Minutes without a request after which a session ends.
+    pub session_idle_minutes: u32,
+    /// Hours after which a session ends whatever is done in it.
+    pub session_hours: u32,
+    /// Templates by hazard; absent means the built-in ones.
+    pub templates_file: Option<PathBuf>,
+    /// Where the map's background tiles come from; empty means none.
+    pub tile_server: String,
+    /// Minutes between two tests of the way to the canary devices; 0 means none.
+    pub link_test_minutes: u32,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        let sessions = auth::desk::Settings::default();
+        Self {
+            session_idle_minutes: sessions.session_idle_minutes,
+            session_hours: sessions.session_hours,
+            templates_file: None,
+            tile_server: String::new(),
+            link_test_minutes: 10,
+        }
+    }
+}
+
+impl Console {
+    /// How long sessions last.
+    pub fn sessions(&self) -> auth::desk::Settings {
+        let Self { session_idle_minutes, session_hours, .. } = *self;
+        auth::desk::Settings { session_idle_minutes, session_hours }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut found = self.sessions().problems();
+        if !self.tile_server.is_empty() && self.tile_origin().is_none() {
+            found.push("tile_server: must be an https URL with {z}, {x} and {y}".to_owned());
+        }
+        if self.link_test_minutes > 1440 {
+            found.push("link_test_minutes: must be 0..=1440".to_owned());
+        }
+        found
+    }
+
+    /// The origin of the tile server, for the pages' policy of what may be loaded.
+    pub fn tile_origin(&self) -> Option<String> {
+        let holes = ["{z}", "{x}", "{y}"].iter().all(|hole| self.tile_server.contains(hole));
+        let url = url::Url::parse(&self.tile_server).ok().filter(|_| holes)?;
+        (url.scheme() == "https").then(|| url.origin().ascii_serialization())
+    }
 }
 
 /// Why there are no settings.
@@ -255,6 +315,7 @@ impl Config {
         found.extend(hygiene.into_iter().map(|rule| format!("fanout.hygiene.{rule}")));
         found.extend(self.http.problems().into_iter().map(|rule| format!("http.{rule}")));
         found.extend(self.geofence.problems().into_iter().map(|rule| format!("geofence.{rule}")));
+        found.extend(self.console.problems().into_iter().map(|rule| format!("console.{rule}")));
         found.extend(self.gateway.problems().into_iter().map(|rule| format!("gateway.{rule}")));
         found
     }
@@ -288,6 +349,7 @@ mod tests {
         let config = load(None, &[]).expect("the defaults are valid");
         assert_eq!(config.fanout, fanout::Settings::default());
         assert_eq!(config.geofence, geofence::MatchSettings::default());
+        assert_eq!(config.console, Console::default());
         assert_eq!(config.node.roles.len(), Role::ALL.len());
     }
 

@@ -6,9 +6,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::bus::{Delivery, Record, TopicId};
 use crate::console::{AsOperator, Console};
+use crate::domain::audit::Act;
 use crate::event::dead_letter::{self, DeadLetter};
 use crate::http::input::{Path, Query};
 use crate::http::problem::{Code, Problem, Refused};
+use crate::trail::Deed;
 
 /// Letters in one page.
 const PAGE_MAX: usize = 100;
@@ -38,6 +40,8 @@ pub struct LettersAnswer {
 /// One dead letter.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct LetterAnswer {
+    /// Its partition of the dead letters' topic.
+    pub partition: u32,
     /// Its offset in the dead letters' topic.
     pub offset: u64,
     /// Where the record was read: topic, partition and offset.
@@ -98,7 +102,7 @@ pub struct RedriveAnswer {
     security(("api_key" = [])))]
 pub async fn redrive(
     State(console): State<Console>,
-    _: AsOperator,
+    AsOperator(caller): AsOperator,
     Path((partition, offset)): Path<(u32, u64)>,
 ) -> Result<axum::Json<RedriveAnswer>, Problem> {
     let found = read(&console, partition, offset).await?;
@@ -113,8 +117,36 @@ pub async fn redrive(
     let positions = console.bus.publish(topic, vec![record]).await;
     let positions = positions.map_err(|error| Problem::internal(&error))?;
     tracing::info!(letter.partition = partition, letter.offset = offset, "dead letter sent again");
+    let object = format!("{}/{partition}/{offset}", TopicId::DeadLetters);
+    console.trail.note(Deed::done(caller.actor(), Act::RedriveDeadLetters, object)).await;
     let offset = positions.first().map_or(0, |position| position.offset);
     Ok(axum::Json(RedriveAnswer { topic: letter.topic, offset }))
+}
+
+/// Lists dead letters, for the page of the desk.
+#[utoipa::path(get, path = "/v1/console/dead-letters", tag = "desk", params(ListQuery),
+    responses((status = 200, description = "A page", body = LettersAnswer), Refused),
+    security(("session" = []), ("api_key" = [])))]
+pub async fn list_desk(
+    console: State<Console>,
+    operator: AsOperator,
+    query: Query<ListQuery>,
+) -> Result<axum::Json<LettersAnswer>, Problem> {
+    list(console, operator, query).await
+}
+
+/// Sends a dead letter's original to its topic again, from the page of the desk.
+#[utoipa::path(post, path = "/v1/console/dead-letters/{partition}/{offset}/redrive", tag = "desk",
+    params(("partition" = u32, Path, description = "Partition of the dead letters' topic"),
+        ("offset" = u64, Path, description = "Offset of the letter")),
+    responses((status = 200, description = "Sent again", body = RedriveAnswer), Refused),
+    security(("session" = []), ("api_key" = [])))]
+pub async fn redrive_desk(
+    console: State<Console>,
+    operator: AsOperator,
+    at: Path<(u32, u64)>,
+) -> Result<axum::Json<RedriveAnswer>, Problem> {
+    redrive(console, operator, at).await
 }
 
 async fn read(console: &Console, partition: u32, from: u64) -> Result<Vec<Delivery>, Problem> {
@@ -144,10 +176,11 @@ fn decode(delivery: &Delivery) -> Result<DeadLetter, String> {
 }
 
 fn answer(delivery: &Delivery) -> LetterAnswer {
-    let offset = delivery.position.offset;
+    let (partition, offset) = (delivery.position.partition, delivery.position.offset);
     let payload_bytes = delivery.payload.len();
     match decode(delivery) {
         Ok(letter) => LetterAnswer {
+            partition,
             offset,
             source: format!("{}/{}/{}", letter.topic, letter.partition, letter.offset),
             code: letter.reason.code,
@@ -158,6 +191,7 @@ fn answer(delivery: &Delivery) -> LetterAnswer {
             payload_bytes,
         },
         Err(why) => LetterAnswer {
+            partition,
             offset,
             source: "unknown".to_owned(),
             code: "letter_unreadable".to_owned(),

@@ -47,6 +47,10 @@ pub struct Agency {
     /// The city's operators: see every publication, dead letters and the node's state.
     #[serde(default)]
     pub operator: bool,
+    /// A hot alert that comes over the API waits for a second person or key, or is published with
+    /// a recorded override. In the console that is always so.
+    #[serde(default)]
+    pub second_person: bool,
     /// What it signs submissions on the log with, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub submission_keys: BTreeMap<String, PublicKey>,
@@ -70,6 +74,15 @@ impl PublicKey {
 impl From<[u8; 32]> for PublicKey {
     fn from(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+}
+
+impl Agency {
+    /// Whether it may something that it might not before, or waits for fewer people.
+    pub fn exceeds(&self, before: &Agency) -> bool {
+        let more =
+            (self.operator && !before.operator) || (before.second_person && !self.second_person);
+        more || self.jurisdiction.exceeds(&before.jurisdiction)
     }
 }
 
@@ -110,6 +123,14 @@ impl Jurisdiction {
         }
     }
 
+    /// Whether it allows something that another does not.
+    pub fn exceeds(&self, other: &Jurisdiction) -> bool {
+        wider(self.units.as_ref(), other.units.as_ref())
+            || wider(self.categories.as_ref(), other.categories.as_ref())
+            || self.highest_severity < other.highest_severity
+            || !self.kinds.is_subset(&other.kinds)
+    }
+
     /// Checks one publication; every trespass is reported.
     pub fn check<'a>(
         &self,
@@ -141,9 +162,41 @@ impl Jurisdiction {
     }
 }
 
+/// Whether a list allows something that another does not; no list allows all.
+fn wider<T: Ord>(list: Option<&BTreeSet<T>>, other: Option<&BTreeSet<T>>) -> bool {
+    match (list, other) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(list), Some(other)) => !list.is_subset(other),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_allows_more_exceeds() {
+        let narrow = Jurisdiction {
+            units: Some(["1".parse().expect("a code")].into()),
+            categories: Some([Category::Fire].into()),
+            highest_severity: Severity::Severe,
+            kinds: [Kind::Alert].into(),
+        };
+        assert!(!narrow.exceeds(&narrow) && !narrow.exceeds(&Jurisdiction::unlimited()));
+        let widen: [fn(&mut Jurisdiction); 5] = [
+            |wide| wide.units = None,
+            |wide| wide.categories = None,
+            |wide| wide.units = Some(["1", "2"].map(|code| code.parse().expect("a code")).into()),
+            |wide| wide.highest_severity = Severity::Extreme,
+            |wide| wide.kinds = [Kind::Alert, Kind::Notice].into(),
+        ];
+        for widen in widen {
+            let mut wide = narrow.clone();
+            widen(&mut wide);
+            assert!(wide.exceeds(&narrow), "{wide:?}");
+        }
+    }
 
     #[test]
     fn every_trespass_is_named() {

@@ -124,6 +124,19 @@ uuid_id!(
     DeviceId,
     "device id"
 );
+uuid_id!(
+    /// What people of an agency edit and decide on.
+    DraftId,
+    "draft id"
+);
+text_id!(
+    /// A person of an agency: the name they log in with.
+    PersonId,
+    "person id",
+    64,
+    "1 to 64 characters of a-z, 0-9, `-`, `_` and `.`",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_' || c == '.'
+);
 text_id!(
     /// An agency: a short lower-case name.
     AgencyId,

@@ -9,6 +9,7 @@ use url::Url;
 use crate::domain::geo::{Circle, Ring};
 use crate::domain::ids::{UnitCode, Vintage};
 use crate::domain::lint::{Finding, Grade, lint_text};
+use crate::domain::survey::{self, Question};
 
 /// Longest identifier, in characters.
 pub const IDENTIFIER_MAX: usize = 64;
@@ -61,6 +62,9 @@ pub struct Notice {
     pub target: Option<AreaTarget>,
     /// After this nothing of it is sent.
     pub expires: Timestamp,
+    /// What a survey asks; news asks nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<Question>,
 }
 
 /// A notice's words in one language.
@@ -109,6 +113,10 @@ impl Notice {
         if let Some(target) = &self.target {
             target.check(&mut found);
         }
+        if self.kind == NoticeKind::News && !self.questions.is_empty() {
+            found.push(Finding::error("questions", "survey_only", "only a survey has questions"));
+        }
+        found.extend(survey::check(&self.questions));
         found
     }
 

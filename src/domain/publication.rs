@@ -60,14 +60,21 @@ pub enum Action {
     Cancel,
 }
 
-impl Publication {
+impl Content {
     /// What it does to its chain.
     pub fn action(&self) -> Action {
-        match &self.content {
+        match self {
             Content::Alert(alert) if alert.msg_type == MsgType::Update => Action::Update,
             Content::Alert(alert) if alert.msg_type == MsgType::Cancel => Action::Cancel,
             _ => Action::Alert,
         }
+    }
+}
+
+impl Publication {
+    /// What it does to its chain.
+    pub fn action(&self) -> Action {
+        self.content.action()
     }
 
     /// The gravest severity it carries; `Unknown` for what is no alert.

@@ -1,9 +1,13 @@
 //! What a push says, apart from how a provider wants it written. One per (publication, language,
 //! loudness); a channel prepares its payload from it once and shares the bytes among all devices.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::domain::alert::Severity;
+use crate::domain::channel::Channel;
 use crate::domain::ids::{ChainId, PublicationId};
 use crate::domain::lane::Lane;
 use crate::domain::publication::Action;
@@ -53,3 +57,18 @@ pub struct PushContent {
     /// After this the provider must not deliver it.
     pub expires: Timestamp,
 }
+
+/// What a push will say on one channel, as its author is shown before it goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rendered {
+    /// The title, cut as the channel cuts it.
+    pub title: String,
+    /// The body, cut as the channel cuts it.
+    pub body: String,
+    /// The payload's size, in bytes.
+    pub bytes: usize,
+}
+
+/// Renders a push for every push channel, for its author's eyes; one that cannot be rendered is
+/// absent. Handed to those who may not see the channels themselves.
+pub type Render = fn(&PushContent) -> BTreeMap<Channel, Rendered>;

@@ -321,6 +321,8 @@ pub(super) async fn remove(
 impl Gateway {
     /// Removes a device, and closes its streams.
     pub(super) async fn erase(&self, device: &Device) -> Result<StatusCode, Problem> {
+        let answers = self.parts.answers.erase(Some(device.num), None).await;
+        answers.map_err(|error| Problem::internal(&error))?;
         self.parts.registry.remove(&device.id).await.map_err(registry_problem)?;
         self.hub.device_removed(device.num);
         Ok(StatusCode::NO_CONTENT)

@@ -9,6 +9,7 @@
 //! log ─ hub::tail ─→ book ─→ hub ─→ viewer (is it for them?) ─→ outbox ─→ websocket │ event stream
 //! ```
 
+mod answers;
 pub mod book;
 pub mod close;
 pub mod deliveries;
@@ -22,7 +23,9 @@ pub mod inbox;
 pub mod me;
 pub mod opening;
 pub mod outbox;
+pub mod past;
 pub mod places;
+mod plain;
 pub mod position;
 pub mod public;
 pub mod receipts;
@@ -52,6 +55,7 @@ use crate::domain::webpush::Offer;
 use crate::gateway::deliveries::{Deliveries, Recorder};
 use crate::gateway::hub::Hub;
 use crate::gateway::hub::tail::{self, Tail};
+use crate::gateway::past::Login;
 use crate::gateway::settings::Settings;
 use crate::gateway::sockets::{Reader, Sockets};
 use crate::geofence::City;
@@ -60,6 +64,7 @@ use crate::http::idempotency::idempotent;
 use crate::http::limits::{AddressRate, AddressSlots};
 use crate::lifecycle::Lifecycle;
 use crate::store::alerts::Alerts;
+use crate::store::answers::Answers;
 use crate::store::ledger::Ledger;
 use crate::store::registry::Registry;
 use crate::store::replies::Replies;
@@ -77,6 +82,10 @@ pub struct Parts {
     pub ledger: Ledger,
     /// What was answered to repeated requests.
     pub replies: Replies,
+    /// What citizens answered.
+    pub answers: Answers,
+    /// How citizens log in, for the page that sends them there.
+    pub login: Option<Login>,
     /// The units.
     pub city: Arc<City>,
     /// Checks who a citizen is.
@@ -165,6 +174,7 @@ impl Gateway {
             .routes(routes!(devices::claim))
             .routes(routes!(devices::release))
             .routes(routes!(receipts::post))
+            .routes(routes!(answers::post))
             .routes(routes!(sse::ticket))
             .layer(from_fn_with_state(replies, idempotent));
         Router::new()
@@ -181,6 +191,10 @@ impl Gateway {
             .routes(routes!(public::cap))
             .routes(routes!(public::units))
             .routes(routes!(webpush::vapid))
+            .routes(routes!(past::config))
+            .routes(routes!(past::recent))
+            .routes(routes!(past::one))
+            .route("/plain", axum::routing::get(plain::page))
             .with_state(self.clone())
     }
 }

@@ -31,7 +31,7 @@ const UNITS_MAX: usize = 500;
 /// Longest search text in bytes.
 const SEARCH_BYTES_MAX: usize = 100;
 /// Seconds a shared cache may answer for us: an alert is public within that time.
-const CACHE_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=5");
+pub(super) const CACHE_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=5");
 
 /// Where.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -115,7 +115,7 @@ fn place(gateway: &Gateway, asked: &Where) -> Result<Option<Place>, Problem> {
     }
 }
 
-fn fit(publication: &Publication, place: &Place) -> Option<Fit> {
+pub(super) fn fit(publication: &Publication, place: &Place) -> Option<Fit> {
     match &publication.audience {
         crate::domain::audience::Audience::Area(area) => area.fit(place),
         crate::domain::audience::Audience::Subject { .. } => None,
@@ -123,7 +123,7 @@ fn fit(publication: &Publication, place: &Place) -> Option<Fit> {
 }
 
 /// An alert that everybody may read: no exercise, no test, no citizen's own.
-fn is_public(publication: &Publication) -> bool {
+pub(super) fn is_public(publication: &Publication) -> bool {
     matches!(publication.content, Content::Alert(_))
         && is_for_citizens(publication)
         && !publication.is_exercise()

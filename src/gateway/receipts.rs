@@ -117,7 +117,7 @@ impl Gateway {
 }
 
 /// Whether a publication was for a device, and the unit that owned the delivery.
-fn addressed(
+pub(super) fn addressed(
     publication: &Publication,
     device: &Device,
     stays: &[Stay],

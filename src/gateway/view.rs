@@ -9,7 +9,10 @@ use utoipa::ToSchema;
 use crate::domain::alert::{Info, Severity, Status};
 use crate::domain::audience::Audience;
 use crate::domain::ids::PublicationId;
+use crate::domain::level::Level;
+use crate::domain::notice::{Notice, NoticeKind};
 use crate::domain::publication::{Action, Content, Publication};
+use crate::domain::survey::Question;
 
 /// A publication, for citizens.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -32,6 +35,14 @@ pub struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub severity: Option<Severity>,
+    /// Level of disaster risk, 1 to 5, where an alert names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u8>)]
+    pub level: Option<Level>,
+    /// `news` or `survey`, for a notice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub notice: Option<NoticeKind>,
     /// Who published it.
     pub agency: String,
     /// When it was accepted.
@@ -58,6 +69,10 @@ pub struct View {
     /// The step of your report or dossier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusView>,
+    /// What a survey asks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub questions: Vec<Question>,
     /// The whole CAP message, for an alert.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(examples("/v1/cap/0197c7a2-0000-7000-8000-000000000000.xml"))]
@@ -179,6 +194,8 @@ impl View {
             action: publication.action(),
             lane: publication.lane.as_str(),
             severity: is_alert.then(|| publication.severity()),
+            level: level(publication),
+            notice: notice(publication).map(|notice| notice.kind),
             agency: publication.agency.to_string(),
             accepted_at: publication.accepted_at,
             expires: publication.expires,
@@ -189,6 +206,7 @@ impl View {
             area: area(publication),
             texts: texts(publication, languages),
             status: status(publication),
+            questions: notice(publication).map(|one| one.questions.clone()).unwrap_or_default(),
             cap: is_alert.then(|| format!("/v1/cap/{}.xml", publication.id)),
         }
     }
@@ -209,6 +227,19 @@ pub fn is_for_citizens(publication: &Publication) -> bool {
         }
         Content::StatusChange(_) | Content::Notice(_) => true,
     }
+}
+
+fn notice(publication: &Publication) -> Option<&Notice> {
+    match &publication.content {
+        Content::Notice(notice) => Some(notice),
+        _ => None,
+    }
+}
+
+fn level(publication: &Publication) -> Option<Level> {
+    let Content::Alert(alert) = &publication.content else { return None };
+    let levels = alert.infos.iter().filter_map(Level::of_info);
+    levels.filter_map(Result::ok).max()
 }
 
 fn area(publication: &Publication) -> Option<AreaView> {

@@ -200,7 +200,7 @@ impl City {
     }
 
     /// Units whose name holds the text, accents and case apart; those that begin with it (after
-    /// the kind) first.
+    /// the kind) first. Then what became of old units of such a name.
     pub fn search(&self, text: &str) -> Vec<&Unit> {
         let wanted = fold(text);
         let mut found: Vec<&Unit> =
@@ -210,6 +210,12 @@ impl City {
             let own = unit.folded.strip_prefix(&kind).map_or(&*unit.folded, str::trim_start);
             (own != wanted, !own.starts_with(&wanted))
         });
+        let old = self.crosswalk.vintages().filter_map(|vintage| self.crosswalk.of(vintage));
+        let named = old.flat_map(BTreeMap::values).filter(|one| fold(&one.name).contains(&wanted));
+        for code in named.flat_map(|one| &one.became) {
+            let successor = self.unit(code).filter(|_| found.iter().all(|one| one.code != *code));
+            found.extend(successor);
+        }
         found
     }
 

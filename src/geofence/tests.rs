@@ -78,6 +78,14 @@ fn names_are_found_without_accents() {
     assert_eq!(city.search("sai gon")[0].name, "Phường Sài Gòn");
     assert_eq!(city.search("HOÀ HƯNG")[0].name, "Phường Hòa Hưng");
     assert!(city.search("Hà Nội").is_empty());
+    // Phường Hiệp Thành is no unit any more; there were two, and one of them was split.
+    let became = city.search("hiep thanh");
+    let names: Vec<&str> = became.iter().map(|unit| unit.name.as_str()).collect();
+    assert!(
+        names.contains(&"Phường Thủ Dầu Một") && names.contains(&"Phường Phú Lợi"),
+        "{names:?}"
+    );
+    assert_eq!(names.len(), 3, "{names:?}");
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! `Idempotency-Key` on every POST: a request that is repeated, because its answer was lost, is
 //! answered again and not done again.
 //!
-//! The scope of a key is who asks: the credentials, or the address of those who have none. A
-//! failure of ours (5xx) and a "slow down" (429) are not kept, since a repeat may succeed; nor is
-//! a refusal of credentials (401), or whoever has none could fill the store.
+//! The scope of a key is who asks: the credentials (a session's cookie too), or the address of those
+//! who have none. A failure of ours (5xx) and a "slow down" (429) are not kept, since a repeat may
+//! succeed; nor is a refusal of credentials (401), or whoever has none could fill the store.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -73,7 +73,8 @@ pub fn key_of(request: &Request) -> Result<Option<String>, Problem> {
 
 /// Who asks, as a digest: credentials never reach the store.
 pub fn scope_of(request: &Request) -> String {
-    let who = match request.headers().get(AUTHORIZATION) {
+    let headers = request.headers();
+    let who = match headers.get(AUTHORIZATION).or_else(|| headers.get(COOKIE)) {
         Some(credentials) => credentials.as_bytes().to_vec(),
         None => request
             .extensions()

@@ -7,9 +7,11 @@
 
 pub mod problem;
 
+pub mod answers;
 pub mod idempotency;
 pub mod input;
 pub mod limits;
+pub mod pages;
 pub mod serve;
 pub mod shield;
 

@@ -57,6 +57,12 @@ codes! {
     Unauthorized = "unauthorized", UNAUTHORIZED, "Credentials are missing or wrong";
     /// The credentials are right but do not allow this.
     Forbidden = "forbidden", FORBIDDEN, "This is not allowed to you";
+    /// The session's token against forged requests is missing or wrong.
+    Csrf = "csrf", FORBIDDEN, "The request does not prove that it comes from our own page";
+    /// Who submitted it may not decide on it.
+    SamePerson = "same_person", FORBIDDEN, "A second person must decide";
+    /// One person alone may not publish this.
+    SecondPersonNeeded = "second_person_needed", FORBIDDEN, "This needs a second person";
     /// The publication lies outside the agency's jurisdiction.
     OutsideJurisdiction = "outside_jurisdiction", FORBIDDEN, "Outside the agency's jurisdiction";
     /// There is no such thing, or not for you.
@@ -67,6 +73,8 @@ codes! {
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request took too long";
     /// It contradicts what is already there.
     Conflict = "conflict", CONFLICT, "It contradicts what is already there";
+    /// The state it is in does not allow this step.
+    IllegalTransition = "illegal_transition", CONFLICT, "Its state does not allow this step";
     /// The same Idempotency-Key is being worked on.
     InProgress = "in_progress", CONFLICT, "The same request is still being worked on";
     /// The same Idempotency-Key came with another body.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::agency::Agency;
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, Area};
 use crate::domain::audience::{AreaAudience, Audience, AudienceUnit, Coverage};
 use crate::domain::ids::UnitCode;
 use crate::domain::notice::AreaTarget;
@@ -16,6 +16,11 @@ impl Ingest {
     /// The audience of an alert's areas.
     pub fn audience_of(&self, alert: &Alert) -> Result<AreaAudience, Problem> {
         self.matched(&Target::of_alert(alert).map_err(target_problem)?)
+    }
+
+    /// The audience of areas alone, for an alert that is still being written.
+    pub fn audience_of_listed(&self, areas: &[Area]) -> Result<AreaAudience, Problem> {
+        self.matched(&Target::of_areas(areas, "areas").map_err(target_problem)?)
     }
 
     /// The audience of a notice's target; every unit of the agency when there is none.

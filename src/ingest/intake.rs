@@ -21,6 +21,7 @@ use crate::http::problem::MEDIA_TYPE;
 use crate::http::{Code, FieldError, Problem};
 use crate::ingest::Ingest;
 use crate::ingest::alert::{Form, read};
+use crate::ingest::desk::needs_second_person;
 use crate::lifecycle::Lifecycle;
 use crate::metrics;
 
@@ -185,6 +186,11 @@ async fn take(ingest: &Ingest, delivery: &Delivery) -> Result<(), Refusal> {
         return Ok(());
     }
     let reviewed = ingest.review(&agency, alert, raw).await?;
+    if agency.second_person && needs_second_person(&reviewed.checked) {
+        // A record has one author; who decides with them is asked for over HTTP.
+        let detail = "a hot alert of this agency needs a second person: submit it over HTTP";
+        return Err(Problem::new(Code::SecondPersonNeeded, detail).into());
+    }
     ingest.publish(&agency, vec![reviewed.checked]).await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::domain::alert::{Category, Severity};
 use crate::domain::audience::{Audience, Coverage};
 use crate::domain::ids::{ChainId, PublicationId};
 use crate::domain::lane::Lane;
-use crate::domain::publication::{Content, Publication};
+use crate::domain::publication::{Action, Content, Publication};
 use crate::event;
 use crate::http::{Code, FieldError, Problem};
 use crate::ingest::Ingest;
@@ -36,6 +36,13 @@ pub struct Checked {
     pub identity: Identity,
     /// The document as it came, if it was XML.
     pub raw: Option<Bytes>,
+}
+
+impl Checked {
+    /// What it does to its chain.
+    pub fn action(&self) -> Action {
+        self.content.action()
+    }
 }
 
 /// An accepted publication.

@@ -19,6 +19,7 @@ use crate::channel::webpush;
 use crate::channel::webpush::vapid::Key;
 use crate::config::Config;
 use crate::store::redis::{Redis, Script};
+use crate::trail::seal::{SEED_BYTES, Seal};
 
 const BYTES: usize = 32;
 
@@ -97,6 +98,12 @@ pub fn of(dir: &Path) -> io::Result<[u8; BYTES]> {
 /// losing it means that all of them subscribe anew.
 fn kept_vapid(dir: &Path) -> anyhow::Result<String> {
     Ok(String::from_utf8(kept(dir, "vapid.key", fresh_vapid)?)?)
+}
+
+/// The key that signs the audit's checkpoints.
+pub fn seal(dir: &Path) -> anyhow::Result<Seal> {
+    let make = || Ok(rand::random::<[u8; SEED_BYTES]>().into());
+    Seal::new(&kept(dir, "audit.key", make)?).context("audit.key")
 }
 
 /// What a file of the data directory holds; made when it is not there, for its owner only.

@@ -30,6 +30,11 @@ fn described_with_credentials(mut document: OpenApi) -> OpenApi {
     let bearer = || HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
     let agency = bearer().description(Some("An agency's API key, `loa_…`")).build();
     components.add_security_scheme("api_key", SecurityScheme::Http(agency));
+    let session = ApiKeyValue::with_description(
+        crate::auth::desk::COOKIE_NAME,
+        "A person's session; with X-Loa-Csrf on whatever changes something",
+    );
+    components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     let citizen =
         bearer().bearer_format("JWT").description(Some("A citizen's access token")).build();
     components.add_security_scheme("bearer", SecurityScheme::Http(citizen));

@@ -9,7 +9,12 @@ use crate::config::Config;
 use crate::store;
 use crate::store::agencies::{self, Agencies};
 use crate::store::alerts::{self, Alerts};
+use crate::store::answers::{self, Answers};
+use crate::store::audit::{self, Audit};
+use crate::store::drafts::{self, Drafts};
+use crate::store::drills::{self, Drills};
 use crate::store::ledger::{self, Ledger};
+use crate::store::people::{self, People};
 use crate::store::redis::{Redis, Settings};
 use crate::store::registry::{self, Registry};
 use crate::store::replies::{self, Replies, Times};
@@ -30,17 +35,32 @@ pub struct Stores {
     pub ledger: Ledger,
     /// Answers to repeated requests.
     pub replies: Replies,
-    /// What they stand on, in a cluster.
+    /// Persons of agencies and their sessions. These five are files of each node so far.
+    pub people: People,
+    /// Drafts and what was decided of them.
+    pub drafts: Drafts,
+    /// Canary devices and their link tests.
+    pub drills: Drills,
+    /// What citizens answered.
+    pub answers: Answers,
+    /// Who did what.
+    pub audit: Audit,
+    /// What the others stand on, in a cluster.
     pub redis: Option<Redis>,
 }
 
 /// Opens every store.
 pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
     let shards = config.registry.shards;
+    let dir = config.node.data_dir.clone();
+    let people = People::open(&people::Settings { dir: dir.clone() }).await?;
+    let drafts = Drafts::open(&drafts::Settings { dir: dir.clone() }).await?;
+    let drills = Drills::open(&drills::Settings { dir: dir.clone() }).await?;
+    let answers = Answers::open(&answers::Settings { dir: dir.clone() }).await?;
+    let audit = Audit::open(&audit::Settings { dir: dir.clone() }).await?;
     let settings = match &config.store {
         store::Settings::Redis(settings) => settings,
         store::Settings::Embedded => {
-            let dir = config.node.data_dir.clone();
             let registry = registry::Settings { dir: dir.clone(), shards };
             let ledger = ledger::Settings { dir: dir.clone() };
             return Ok(Stores {
@@ -49,6 +69,11 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
                 registry: Registry::open(&registry, clock.clone()).await?,
                 ledger: Ledger::start(&ledger, clock.clone()).await?,
                 replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
+                people,
+                drafts,
+                drills,
+                answers,
+                audit,
                 redis: None,
             });
         }
@@ -60,6 +85,11 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
         ledger: Ledger::shared(&redis, clock.clone()).await?,
         replies: Replies::shared(&redis, Times::default(), clock.clone()),
         registry: Registry::shared(redis.clone(), shards, clock.clone()).await?,
+        people,
+        drafts,
+        drills,
+        answers,
+        audit,
         redis: Some(redis),
     })
 }

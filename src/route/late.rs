@@ -7,6 +7,7 @@
 //! after it is done again under the same ids.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,15 +66,20 @@ pub async fn start(parts: Parts, routed: Routed, tasks: &Lifecycle) -> Result<()
     follower.holds().await?;
     tasks.service("route.late", async move {
         loop {
-            if follower.holds().await? {
-                follower.step().await?;
+            // Stores that are away come back; where it stopped is stored, so nobody is left out.
+            if let Err(error) = follower.follow().await {
+                tracing::error!(%error, "late joiners wait to be looked for");
+                follower.lease = None;
             }
             tokio::select! {
                 _ = changed.changed() => {}
                 _ = routed.changed() => {}
                 _ = live.changed() => {}
                 _ = renewal.tick() => {}
-                () = stop.cancelled() => return follower.leave().await,
+                () = stop.cancelled() => {
+                    follower.leave().await;
+                    return Ok::<(), Infallible>(());
+                }
             }
         }
     });
@@ -106,10 +112,15 @@ impl Follower {
         Ok(lease.is_some())
     }
 
-    async fn leave(&self) -> Result<(), Error> {
-        match self.lease {
-            Some(lease) => Ok(self.parts.registry.leave_late(lease).await?),
-            None => Ok(()),
+    async fn follow(&mut self) -> Result<(), Error> {
+        if self.holds().await? { self.step().await } else { Ok(()) }
+    }
+
+    /// Another router need not wait for the end of the lease.
+    async fn leave(&self) {
+        let Some(lease) = self.lease else { return };
+        if let Err(error) = self.parts.registry.leave_late(lease).await {
+            tracing::warn!(%error, "the lease on late joiners ends by itself");
         }
     }
 

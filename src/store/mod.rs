@@ -1,9 +1,11 @@
 //! The stores: one folder per question, each an enum over its implementations.
 //!
 //! Who is to be warned is `registry`; what was accepted, `alerts`; what became of it, `ledger`;
-//! who may publish, `agencies`; what was answered to a repeated request, `replies`. A store says
-//! in its module's prose what is atomic and what is durable, and one contract suite in `tests/it`
-//! holds every implementation to it.
+//! who may publish, `agencies`; who works there, `people`; what they edit and decide on, `drafts`;
+//! what citizens answered, `answers`; whether the road to a unit is open, `drills`; who did what,
+//! `audit`; what was answered to a repeated request, `replies`. A store says in its module's prose
+//! what is atomic and what is durable, and one contract suite in `tests/it` holds every
+//! implementation to it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,7 +15,12 @@ use serde::Deserialize;
 
 pub mod agencies;
 pub mod alerts;
+pub mod answers;
+pub mod audit;
+pub mod drafts;
+pub mod drills;
 pub mod ledger;
+pub mod people;
 pub mod rates;
 pub mod reach;
 pub mod redis;

@@ -289,5 +289,11 @@ pub fn from_ms(ms: i64) -> Result<Timestamp, Failure> {
     Timestamp::from_millisecond(ms).map_err(Failure::new)
 }
 
+/// A column that is never negative: a number, a version, a count.
+pub fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
+}
+
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,8 @@ mod bus;
 mod cap;
 mod channel;
 mod cli;
+mod cluster;
+mod desk;
 mod events;
 mod garbage;
 mod gateway;

@@ -100,6 +100,19 @@ async fn a_write_that_must_last_waits_for_the_replica() {
     let replica = Server::start(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
     eventually(async || redis.run_lasting::<String>(&keys, &call).await.ok()).await;
     assert_eq!(replica.cli(&["GET", &keys.key("value")]), "kept");
+    // Many at once share rounds of WAIT.
+    let waits = || {
+        let stats = primary.cli(&["INFO", "commandstats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_wait:calls="));
+        let calls = line.and_then(|line| line.split(',').next()).expect("WAIT was called");
+        calls.parse::<u32>().expect("a number")
+    };
+    let before = waits();
+    let all = (0..100).map(|_| redis.run_lasting::<String>(&keys, &call));
+    for kept in futures_util::future::join_all(all).await {
+        assert_eq!(kept.expect("the replica follows"), "kept");
+    }
+    assert!(waits() - before < 50, "{} rounds for a hundred writes", waits() - before);
 }
 
 #[tokio::test]

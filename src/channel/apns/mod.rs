@@ -7,8 +7,8 @@ mod certificate;
 mod client;
 mod heads;
 pub mod outcome;
-mod payload;
-mod settings;
+pub(super) mod payload;
+pub mod settings;
 mod token;
 
 pub use certificate::bundle_id;

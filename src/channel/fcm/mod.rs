@@ -11,7 +11,7 @@ mod http1;
 mod metadata;
 mod oauth;
 pub mod outcome;
-mod payload;
+pub(super) mod payload;
 mod settings;
 mod source;
 mod topics;

@@ -5,7 +5,7 @@
 mod client;
 pub mod ece;
 pub mod outcome;
-mod payload;
+pub(super) mod payload;
 mod settings;
 pub mod vapid;
 

@@ -38,6 +38,11 @@ impl Payload {
     pub fn recall(&self) -> &Recall {
         &self.recall
     }
+
+    /// The message before its encryption.
+    pub fn plaintext(&self) -> &Bytes {
+        &self.plaintext
+    }
 }
 
 #[derive(Serialize)]

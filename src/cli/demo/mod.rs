@@ -1,6 +1,7 @@
 //! `loa demo`: a node in a fresh data directory, simulated providers and citizens over real
 //! sockets, and alerts that are watched to the last device.
 
+mod people;
 mod screen;
 mod stage;
 mod summary;
@@ -50,7 +51,7 @@ pub struct Args {
     /// The address of the node's HTTP faces
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     listen: String,
-    /// Go on running after the last alert, to be explored with curl
+    /// Go on running after the last alert also with --once or --json
     #[arg(long)]
     keep: bool,
 }
@@ -96,8 +97,9 @@ pub async fn run(args: Args) -> Result<bool> {
             if reached { "everyone targeted was reached" } else { "NOT EVERYONE WAS REACHED" };
         println!("\n{verdict}");
     }
-    if args.keep {
-        println!("\nthe node goes on at http://{}; agency key {}", stage.address(), stage.key());
+    if args.keep || !(args.once || args.json) {
+        println!("the node goes on; Ctrl-C ends it");
+        stage.invite();
         tokio::signal::ctrl_c().await.context("signals")?;
     }
     stage.strike().await?;

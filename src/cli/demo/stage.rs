@@ -1,6 +1,5 @@
 //! The demo's stage: node, providers, population, sockets, and an agency that may publish.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::client::Server;
 use crate::cli::demo::Args;
+use crate::cli::demo::people::{self, Login};
 use crate::cli::demo::summary::Summary;
 use crate::clock::Clock;
 use crate::config;
@@ -23,6 +23,7 @@ use crate::domain::channel::Channel;
 use crate::domain::funnel::Funnel;
 use crate::domain::ids::PublicationId;
 use crate::geofence::import;
+use crate::ingest::drills::appoint;
 use crate::node::{Node, Outside};
 use crate::simulator::citizens::{Mix, Population, Tally, Uplink, answer_pushes, hold_sockets};
 use crate::simulator::providers::{Options, Providers};
@@ -33,6 +34,8 @@ use crate::telemetry;
 const SEED: u64 = 1022;
 /// Pushes that may wait for the simulated phones.
 const PHONES_WAITING: usize = 1 << 18;
+/// Phones that are canaries of their units.
+const CANARIES: usize = 5;
 /// Sockets must be open by then.
 const SOCKETS_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -44,6 +47,7 @@ pub struct Stage {
     population: Population,
     tally: Tally,
     server: Server,
+    logins: Vec<Login>,
     stop: CancellationToken,
 }
 
@@ -76,11 +80,13 @@ impl Stage {
         let population = Population::new(&node.parts.city, args.citizens, (SEED, mix))
             .with_webpush(browsers, &providers.webpush_url);
         let key = agency(&node).await?;
+        let logins = people::settle(&node).await?;
         let server = Server { server: format!("http://{}", node.address), key };
         let stop = CancellationToken::new();
         let tally = Tally::default();
-        let stage = Self { node, providers, population, tally, server, stop };
+        let stage = Self { node, providers, population, tally, server, logins, stop };
         stage.people(args.json).await?;
+        stage.canaries().await?;
         Ok(stage)
     }
 
@@ -114,6 +120,22 @@ impl Stage {
                 self.node.address,
                 self.node.parts.city.boundaries().as_str()
             );
+            self.invite();
+        }
+        Ok(())
+    }
+
+    /// Makes a few phones canaries of their units, so that link tests have somebody to reach.
+    async fn canaries(&self) -> Result<()> {
+        let phones = self.population.citizens().enumerate();
+        let phones = phones.filter(|(_, citizen)| citizen.channel == Channel::Apns);
+        for (index, _) in phones.take(CANARIES) {
+            let device = self.population.device(index as u32);
+            let Some(place) = device.profile.places.first() else { continue };
+            let parts = &self.node.parts;
+            let canary = appoint(&parts.registry, &place.unit, device.id).await;
+            let canary = canary.map_err(|problem| anyhow!(problem.detail))?;
+            parts.drills.put(canary).await?;
         }
         Ok(())
     }
@@ -147,14 +169,14 @@ impl Stage {
         &self.tally
     }
 
-    /// Where the node listens.
-    pub fn address(&self) -> SocketAddr {
-        self.node.address
-    }
-
-    /// The demo agency's key.
-    pub fn key(&self) -> &str {
-        &self.server.key
+    /// Says where a newcomer can look around, and as whom.
+    pub fn invite(&self) {
+        let node = self.node.address;
+        println!("\nconsole   http://{node}/console");
+        for Login { id, role, password } in &self.logins {
+            println!("          log in as {id} ({role}), password {password}");
+        }
+        println!("citizens  http://{node}/\nAPI       http://{node}, key {}", self.server.key);
     }
 
     /// What became of a publication, from the node's funnel and from the citizens' side.
@@ -186,6 +208,7 @@ async fn agency(node: &Node) -> Result<String> {
         jurisdiction: Jurisdiction::unlimited(),
         operator: true,
         submission_keys: Default::default(),
+        second_person: false,
     };
     let id = agency.id.clone();
     node.parts.agencies.put(agency).await?;

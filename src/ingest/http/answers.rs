@@ -7,8 +7,10 @@ use utoipa::{IntoResponses, ToSchema};
 
 use crate::domain::audience::{AreaAudience, Audience};
 use crate::domain::channel::Channel;
-use crate::domain::forecast::{Compared, Fact, Forecast, Outlook};
-use crate::domain::funnel::{Counts, Funnel};
+use crate::domain::draft::{Draft, State as DraftState};
+use crate::domain::forecast::{Forecast, Outlook};
+use crate::domain::lane::Lane;
+use crate::http::answers::boundaries;
 use crate::http::problem::Document;
 use crate::ingest::alert::Warning;
 use crate::ingest::publish::Published;
@@ -18,7 +20,11 @@ use crate::store::registry::Estimate;
 #[derive(Debug, IntoResponses)]
 #[expect(dead_code, reason = "only described")]
 pub enum Publishing {
-    #[response(status = 202, description = "Accepted and durable")]
+    #[response(
+        status = 202,
+        description = "Accepted and durable. A hot alert of an agency that wants two people waits: \
+                       then `state` is `submitted` and `id` is the draft's"
+    )]
     Accepted(AcceptedAnswer),
     #[response(status = 200, description = "Dry run")]
     DryRun(DryRunAnswer),
@@ -66,45 +72,44 @@ impl AcceptedAnswer {
     }
 }
 
-/// The funnel as it is now, and how true the boundaries were by which its units were chosen.
+/// A hot alert that waits for a second person; it is stored and not published.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct FunnelAnswer {
-    /// `approximate` or `imported`; absent for one citizen's.
+pub struct WaitingAnswer {
+    /// The draft's id.
+    pub id: String,
+    /// Where it stands: `submitted`, until somebody decides.
+    #[schema(value_type = String)]
+    pub state: DraftState,
+    /// Its version.
+    pub version: u64,
+    /// What it became, where it was approved since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publication: Option<String>,
+    /// The lane it will take.
+    pub lane: String,
+    /// How true the boundaries are: `approximate` or `imported`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boundaries: Option<&'static str>,
-    /// What was to be expected of each push channel, and what came to pass so far.
-    #[schema(value_type = Object)]
-    pub forecast: BTreeMap<Channel, Compared>,
-    /// Counts per unit and channel, and latencies.
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    pub funnel: Funnel,
+    /// Where another person or key approves it.
+    pub approve: String,
+    /// Remarks of the content linter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
-impl FunnelAnswer {
-    /// The answer for a publication's funnel.
-    pub fn of(funnel: Funnel, audience: &Audience, outlook: &Outlook) -> Self {
-        let devices = |counts: &Counts| counts.targeted.saturating_sub(counts.skipped);
-        let devices = funnel.channels.iter().map(|(channel, of)| (*channel, devices(of)));
-        let compared = outlook.forecast(devices).into_iter().map(|(channel, expected)| {
-            let latency = funnel.accepted_ms_by_channel.get(&channel).cloned().unwrap_or_default();
-            let fact = Fact {
-                accepted: funnel.channels.get(&channel).map_or(0, |counts| counts.accepted),
-                p50_ms: latency.quantile_ms(0.5),
-                p99_ms: latency.quantile_ms(0.99),
-                last_ms: latency.last_ms,
-            };
-            (channel, Compared { expected, fact })
-        });
-        Self { boundaries: boundaries(audience), forecast: compared.collect(), funnel }
-    }
-}
-
-/// How true the boundaries were by which an audience was chosen.
-pub fn boundaries(audience: &Audience) -> Option<&'static str> {
-    match audience {
-        Audience::Area(area) => Some(area.boundaries.as_str()),
-        Audience::Subject { .. } => None,
+impl WaitingAnswer {
+    /// The answer for a draft that waits.
+    pub fn of(draft: &Draft, (lane, audience): (Lane, &Audience), warnings: Vec<Warning>) -> Self {
+        Self {
+            id: draft.id.to_string(),
+            state: draft.state,
+            version: draft.version,
+            publication: draft.publication.map(|id| id.to_string()),
+            lane: lane.to_string(),
+            boundaries: boundaries(audience),
+            approve: format!("/v1/alerts/{}/approve", draft.id),
+            warnings,
+        }
     }
 }
 
@@ -144,7 +149,7 @@ pub struct UnitAnswer {
 impl DryRunAnswer {
     /// The answer for an audience and its estimate.
     pub fn of(
-        lane: crate::domain::lane::Lane,
+        lane: Lane,
         area: &AreaAudience,
         (estimate, outlook): (&Estimate, &Outlook),
         warnings: Vec<Warning>,

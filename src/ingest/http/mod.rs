@@ -1,6 +1,9 @@
-//! The agencies' HTTP face: `Authorization: Bearer loa_…` on every request.
+//! The agencies' HTTP face: `Authorization: Bearer loa_…` on every request; what people do at the
+//! desk, by a session's cookie as well.
 
 mod answers;
+mod drafts;
+mod drills;
 mod publish;
 mod read;
 
@@ -10,6 +13,7 @@ use utoipa::OpenApi;
 use utoipa_axum::routes;
 
 use crate::auth::api_key::Keys;
+use crate::auth::desk::Desk;
 use crate::http::Router;
 use crate::http::idempotency::idempotent;
 use crate::ingest::Ingest;
@@ -20,6 +24,12 @@ pub const BODY_MAX: usize = 1024 * 1024;
 impl FromRef<Ingest> for Keys {
     fn from_ref(ingest: &Ingest) -> Self {
         Keys { agencies: ingest.agencies.clone(), clock: ingest.clock.clone() }
+    }
+}
+
+impl FromRef<Ingest> for Desk {
+    fn from_ref(ingest: &Ingest) -> Self {
+        ingest.desk.clone()
     }
 }
 
@@ -39,6 +49,16 @@ pub fn router(ingest: Ingest) -> Router {
         .routes(routes!(read::get_alert))
         .routes(routes!(read::funnel))
         .routes(routes!(read::recipients))
+        .routes(routes!(drafts::list, drafts::create))
+        .routes(routes!(drafts::read, drafts::change, drafts::remove))
+        .routes(routes!(drafts::preview))
+        .routes(routes!(drafts::step))
+        .routes(routes!(drafts::decide))
+        .routes(routes!(drafts::preview_unsaved))
+        .routes(routes!(drafts::recall))
+        .routes(routes!(drills::list, drills::add))
+        .routes(routes!(drills::remove))
+        .routes(routes!(drills::run))
         .layer(from_fn_with_state(ingest.replies.clone(), idempotent))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(ingest)

@@ -11,8 +11,10 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::api_key::AsAgency;
 use crate::domain::alert::{Alert, CapTime, Info, MsgType};
 use crate::domain::audience::Audience;
+use crate::domain::audit::Act;
 use crate::domain::ids::{ChainId, PublicationId};
 use crate::domain::notice::Notice;
+use crate::domain::person::Right;
 use crate::domain::publication::Publication;
 use crate::domain::status_change::StatusChange;
 use crate::http::input::{Json, Path, Query, parse_json};
@@ -20,18 +22,23 @@ use crate::http::problem::{Code, Problem, Refused};
 use crate::ingest::Ingest;
 use crate::ingest::alert::{Form, Reviewed, Warning, read};
 use crate::ingest::cancel::{CancelRequest, alert_of, references, second};
-use crate::ingest::http::answers::{AcceptedAnswer, DryRunAnswer, Publishing};
+use crate::ingest::desk::needs_second_person;
+use crate::ingest::desk::waiting::actor;
+use crate::ingest::http::answers::{AcceptedAnswer, DryRunAnswer, Publishing, WaitingAnswer};
 use crate::ingest::publish::{Published, store_problem};
+use crate::trail::Deed;
 
 /// The media type of CAP (CAP 1.2, registered with IANA).
 const CAP_XML: &str = "application/cap+xml";
 
 /// What a publisher may ask.
-#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub struct PublishQuery {
     /// Only check, and estimate the audience.
     pub dry_run: bool,
+    /// Publish a hot alert without a second person, for this reason; needs the right `override`.
+    pub override_reason: Option<String>,
 }
 
 /// Publishes a CAP alert, update or cancel.
@@ -52,7 +59,7 @@ pub async fn post_alert(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let message = Message::whole(body, form(&headers)?)?;
-    submit(&ingest, &caller, message, query.dry_run).await
+    submit(&ingest, &caller, message, query).await
 }
 
 /// The new facts of an update; identifier, references and the rest follow from the chain.
@@ -91,7 +98,7 @@ pub async fn update_alert(
         Form::Xml => Message::whole(body, Form::Xml)?.of_type(MsgType::Update)?,
         Form::Json => Message::ours(update_of(&ingest, &publication, parse_json(&body)?).await?),
     };
-    submit(&ingest, &caller, message.of_chain(publication.chain), query.dry_run).await
+    submit(&ingest, &caller, message.of_chain(publication.chain), query).await
 }
 
 /// Withdraws an alert. Everyone who got it, or may have, gets the cancel; nobody else does.
@@ -121,7 +128,7 @@ pub async fn cancel_alert(
             Form::Json => Message::ours(ingest.cancel_of(&publication, parse_json(&body)?).await?),
         }
     };
-    submit(&ingest, &caller, message.of_chain(publication.chain), query.dry_run).await
+    submit(&ingest, &caller, message.of_chain(publication.chain), query).await
 }
 
 /// No parameter at all: a `dry_run` here must not be taken for one.
@@ -160,6 +167,7 @@ pub async fn post_status_changes(
     Query(NoQuery {}): Query<NoQuery>,
     Json(batch): Json<StatusChanges>,
 ) -> Result<Response, Problem> {
+    ingest.key_needs(&caller, Right::Write).await?;
     let checked = ingest.review_changes(&caller.agency, batch.changes)?;
     let published = ingest.publish(&caller.agency, checked).await?;
     let accepted = published.iter().map(|one| AcceptedAnswer::of(one, None, Vec::new())).collect();
@@ -181,7 +189,7 @@ pub async fn post_notice(
 ) -> Result<Response, Problem> {
     let checked = ingest.review_notice(&caller.agency, notice)?;
     let reviewed = Reviewed { checked, warnings: Vec::new() };
-    finish(&ingest, &caller, reviewed, query.dry_run).await
+    finish(&ingest, &caller, reviewed, query).await
 }
 
 /// A CAP message on its way in.
@@ -225,10 +233,28 @@ async fn submit(
     ingest: &Ingest,
     caller: &AsAgency,
     message: Message,
-    dry_run: bool,
+    query: PublishQuery,
+) -> Result<Response, Problem> {
+    let (identifier, dry_run) = (message.alert.identifier.clone(), query.dry_run);
+    let outcome = submitted(ingest, caller, message, query).await;
+    if let Err(problem) = &outcome
+        && problem.code.status() == StatusCode::FORBIDDEN
+        && !dry_run
+    {
+        let (act, code) = (Act::Publish, problem.code.as_str());
+        ingest.trail.note(Deed::refused(actor(caller), act, identifier, code)).await;
+    }
+    outcome
+}
+
+async fn submitted(
+    ingest: &Ingest,
+    caller: &AsAgency,
+    message: Message,
+    query: PublishQuery,
 ) -> Result<Response, Problem> {
     let Message { alert, raw, mut warnings, chain } = message;
-    if !dry_run
+    if !query.dry_run
         && let Some((known, remarks)) = ingest.repeated(&caller.agency, &alert).await?
         && chain.is_none_or(|chain| chain == known.chain)
     {
@@ -243,18 +269,18 @@ async fn submit(
         return Err(Problem::field("/alert/references", "reference_this_chain", message));
     }
     warnings.append(&mut reviewed.warnings);
-    finish(ingest, caller, Reviewed { warnings, ..reviewed }, dry_run).await
+    finish(ingest, caller, Reviewed { warnings, ..reviewed }, query).await
 }
 
 async fn finish(
     ingest: &Ingest,
     caller: &AsAgency,
     reviewed: Reviewed,
-    dry_run: bool,
+    query: PublishQuery,
 ) -> Result<Response, Problem> {
     let Reviewed { checked, warnings } = reviewed;
     let audience = checked.audience.clone();
-    if dry_run {
+    if query.dry_run {
         let Audience::Area(area) = &audience else {
             return Err(Problem::new(Code::BadParameter, "a dry run needs an area"));
         };
@@ -263,7 +289,15 @@ async fn finish(
         let answer = DryRunAnswer::of(checked.lane, area, (&estimate, &ingest.outlook), warnings);
         return Ok((StatusCode::OK, axum::Json(answer)).into_response());
     }
+    ingest.key_needs(caller, Right::Write).await?;
+    if let Some(draft) = ingest.held(caller, &checked, query.override_reason.as_deref()).await? {
+        let answer = WaitingAnswer::of(&draft, (checked.lane, &audience), warnings);
+        return Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response());
+    }
+    let alone = needs_second_person(&checked);
     let published = ingest.publish(&caller.agency, vec![checked]).await?;
+    let deed = Deed::done(actor(caller), Act::Publish, published[0].id).alone(alone);
+    ingest.trail.note(deed).await;
     Ok(accepted(&published[0], &audience, warnings))
 }
 

@@ -1,5 +1,7 @@
 //! The agencies store in one SQLite file, `agencies.db`, that other processes may change.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use subtle::ConstantTimeEq;
@@ -7,13 +9,15 @@ use subtle::ConstantTimeEq;
 use super::{ApiKey, Error, KEYS_MAX, KeyInfo, LAST_USED_EVERY, Result, Settings, key};
 use crate::domain::agency::Agency;
 use crate::domain::ids::AgencyId;
+use crate::domain::person::Right;
 use crate::store::Failure;
 use crate::store::sqlite::{Database, from_ms, to_ms};
 
 /// Bytes of a key's digest that it is found by; the rest is compared in constant time.
 const PREFIX_BYTES: usize = 8;
 
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE agencies (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE keys (
         agency TEXT NOT NULL REFERENCES agencies (id), name TEXT NOT NULL,
@@ -23,7 +27,10 @@ const MIGRATIONS: [&str; 1] = ["
         PRIMARY KEY (agency, name)
     );
     CREATE INDEX keys_digest ON keys (digest_prefix);
-"];
+",
+    // Comma-separated; a key of before may write.
+    "ALTER TABLE keys ADD COLUMN rights TEXT NOT NULL DEFAULT 'write'",
+];
 
 /// The store.
 #[derive(Clone, Debug)]
@@ -146,6 +153,39 @@ impl Store {
             self.touch(&agency.id, &found.name, now);
         }
         Ok(Some((agency, found.name)))
+    }
+
+    /// What a key may.
+    pub async fn key_rights(&self, id: &AgencyId, name: &str) -> Result<BTreeSet<Right>> {
+        let (id, name) = (id.clone(), name.to_owned());
+        let work = move |connection: &Connection| -> Result<BTreeSet<Right>, Failure> {
+            let select = "SELECT rights FROM keys WHERE agency = ? AND name = ?";
+            let mut select = connection.prepare_cached(select)?;
+            let rights: Option<String> =
+                select.query_row([id.as_str(), &name], |row| row.get(0)).optional()?;
+            let rights = rights.unwrap_or_default();
+            let words = rights.split(',').filter(|word| !word.is_empty());
+            words.map(|word| word.parse().map_err(Failure::new)).collect()
+        };
+        Ok(self.database.read(work).await?)
+    }
+
+    /// Gives a key its rights.
+    pub async fn set_key_rights(
+        &self,
+        id: &AgencyId,
+        name: &str,
+        rights: BTreeSet<Right>,
+    ) -> Result<bool> {
+        let (id, name) = (id.clone(), name.to_owned());
+        let words: Vec<&str> = rights.into_iter().map(Right::as_str).collect();
+        let words = words.join(",");
+        let work = move |connection: &Connection| {
+            let update = "UPDATE keys SET rights = ? WHERE agency = ? AND name = ?";
+            let values = params![words, id.as_str(), name];
+            Ok(connection.execute(update, values).map_err(Failure::from)? > 0)
+        };
+        self.database.write(work, |_| ()).await
     }
 
     /// Writes a key's last use when the writer has time; a failure is no reason to refuse anybody.

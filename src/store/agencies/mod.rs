@@ -8,6 +8,7 @@ mod embedded;
 mod key;
 mod redis;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +17,7 @@ pub use key::ApiKey;
 
 use crate::domain::agency::Agency;
 use crate::domain::ids::AgencyId;
+use crate::domain::person::Right;
 use crate::store::Failure;
 use crate::store::redis::Redis;
 
@@ -145,6 +147,27 @@ impl Agencies {
         match self {
             Agencies::Embedded(store) => store.keys(agency).await,
             Agencies::Redis(store) => store.keys(agency).await,
+        }
+    }
+
+    /// What a key may; `write` alone unless it was given more. Empty for a key that is unknown.
+    pub async fn key_rights(&self, agency: &AgencyId, name: &str) -> Result<BTreeSet<Right>> {
+        match self {
+            Agencies::Embedded(store) => store.key_rights(agency, name).await,
+            Agencies::Redis(store) => store.key_rights(agency, name).await,
+        }
+    }
+
+    /// Gives a key its rights, in place of those it has; whether there is such a key.
+    pub async fn set_key_rights(
+        &self,
+        agency: &AgencyId,
+        name: &str,
+        rights: BTreeSet<Right>,
+    ) -> Result<bool> {
+        match self {
+            Agencies::Embedded(store) => store.set_key_rights(agency, name, rights).await,
+            Agencies::Redis(store) => store.set_key_rights(agency, name, rights).await,
         }
     }
 

@@ -2,7 +2,7 @@
 //! fields of another. Every question is answered by the server, so what one node or the command
 //! line changes holds on all of them at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use base64::Engine;
@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq;
 use super::{ApiKey, Error, KEYS_MAX, KeyInfo, LAST_USED_EVERY, Result, key};
 use crate::domain::agency::Agency;
 use crate::domain::ids::AgencyId;
+use crate::domain::person::Right;
 use crate::store::Failure;
 use crate::store::redis::{Keys, Redis, Script};
 
@@ -126,6 +127,40 @@ impl Store {
         Ok(infos)
     }
 
+    /// What a key may: its own rights, `write` when it was given none, nothing when it is unknown.
+    pub async fn key_rights(&self, id: &AgencyId, name: &str) -> Result<BTreeSet<Right>> {
+        let mut both = redis::pipe();
+        both.cmd("HEXISTS").arg(self.keys_of(id)).arg(name);
+        both.cmd("HGET").arg(self.rights_of(id)).arg(name);
+        let (known, rights): (bool, Option<String>) = self.0.redis.ask_all(&both).await?;
+        match rights {
+            _ if !known => Ok(BTreeSet::new()),
+            None => Ok(BTreeSet::from([Right::Write])),
+            Some(text) => Ok(serde_json::from_str(&text).map_err(Failure::new)?),
+        }
+    }
+
+    /// Gives a key its rights. A key that is there stays (it is only ever revoked), so nothing can
+    /// come between the look and the write.
+    pub async fn set_key_rights(
+        &self,
+        id: &AgencyId,
+        name: &str,
+        rights: BTreeSet<Right>,
+    ) -> Result<bool> {
+        let mut known = redis::cmd("HEXISTS");
+        known.arg(self.keys_of(id)).arg(name);
+        if !self.0.redis.ask::<bool>(&known).await? {
+            return Ok(false);
+        }
+        let text = serde_json::to_string(&rights).map_err(Failure::new)?;
+        let mut set = redis::cmd("HSET");
+        set.arg(self.rights_of(id)).arg(name).arg(text);
+        self.0.redis.ask::<()>(&set).await?;
+        self.0.redis.settle(&self.0.keys).await?;
+        Ok(true)
+    }
+
     /// Whose key it is.
     pub async fn authenticate(
         &self,
@@ -185,6 +220,10 @@ impl Store {
 
     fn keys_of(&self, id: &AgencyId) -> String {
         self.0.keys.pair("keys", id)
+    }
+
+    fn rights_of(&self, id: &AgencyId) -> String {
+        self.0.keys.pair("rights", id)
     }
 
     fn uses_of(&self, id: &AgencyId) -> String {

@@ -21,6 +21,7 @@ use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
 use crate::store::Failure;
+use crate::store::redis::confirm::Rounds;
 use crate::store::redis::settings::{Layout, Settings};
 
 /// Time a new connection may take, TLS and authentication included.
@@ -42,13 +43,21 @@ pub struct Group {
     turn: AtomicUsize,
     /// Counters that this node follows were looked at over these connections, before anything else.
     pub lifted: OnceCell<()>,
+    /// Who waits for replicas over these connections.
+    pub rounds: Rounds,
     /// For WAIT, which blocks its connection.
     pub waiting: Connection,
 }
 
 impl Group {
     fn of(commands: Vec<Connection>, waiting: Connection) -> Self {
-        Self { commands, turn: AtomicUsize::new(0), lifted: OnceCell::new(), waiting }
+        Self {
+            commands,
+            turn: AtomicUsize::new(0),
+            lifted: OnceCell::new(),
+            rounds: Rounds::default(),
+            waiting,
+        }
     }
 
     /// The next connection.

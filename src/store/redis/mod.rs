@@ -32,14 +32,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::store::Failure;
 
 mod check;
+mod confirm;
 mod feed;
 mod incarnation;
 mod keys;
@@ -53,7 +53,7 @@ pub use script::{Call, Script};
 pub use settings::Settings;
 
 use feed::Feeds;
-use link::{Connection, Group, Links};
+use link::{Connection, Links};
 use verdict::Verdict;
 
 /// The first pause before asking again, and the longest.
@@ -69,9 +69,6 @@ struct Inner {
     links: Links,
     feeds: Feeds,
     lift: Script,
-    /// Held by who asks for confirmations; the number of the last round that began.
-    round: Mutex<()>,
-    rounds: watch::Sender<u64>,
 }
 
 /// Redis did not take a request within `patience_ms`.
@@ -87,25 +84,23 @@ impl Redis {
     /// Connects, refuses servers that cannot serve, and warns of those that may lose data.
     pub async fn open(settings: &Settings) -> Result<Self, Failure> {
         let links = Links::new(settings)?;
-        let (feeds, rounds) = (Feeds::default(), watch::Sender::new(0));
         let (settings, lift) = (settings.clone(), Script::new(feed::LIFT));
-        let inner = Inner { settings, links, feeds, lift, round: Mutex::default(), rounds };
+        let inner = Inner { settings, links, feeds: Feeds::default(), lift };
         let redis = Self(Arc::new(inner));
-        // A server of another kind may take no command at all. One that is starting is waited for.
-        if let Ok(servers) = redis.0.links.servers().await {
-            redis.check(servers).await?;
+        let ping = redis::cmd("PING");
+        let mut servers = redis.0.links.servers().await;
+        if servers.is_err() {
+            // One that is starting is waited for.
+            redis.ask::<()>(&ping).await?;
+            servers = redis.0.links.servers().await;
         }
-        redis.ask::<()>(&redis::cmd("PING")).await?;
-        redis.check(redis.0.links.servers().await?).await?;
+        // First of all: a server of another kind may take no other command.
+        for mut server in servers? {
+            check::server(&mut server, &redis.0.settings.layout).await?;
+        }
+        redis.ask::<()>(&ping).await?;
         redis.0.feeds.keep(tokio::spawn(feed::listen(Arc::downgrade(&redis.0))));
         Ok(redis)
-    }
-
-    async fn check(&self, servers: Vec<MultiplexedConnection>) -> Result<(), Failure> {
-        for mut server in servers {
-            check::server(&mut server, &self.0.settings.layout).await?;
-        }
-        Ok(())
     }
 
     /// The keys of a tag.
@@ -164,27 +159,6 @@ impl Redis {
         self.0.feeds.note(key, value);
     }
 
-    /// One round of WAIT serves everybody whose write was answered before it began: it comes after
-    /// a write of its own, and replicas confirm in order.
-    async fn confirm(&self, group: &Arc<Group>, keys: &Keys) -> RedisResult<usize> {
-        let _turn = self.0.round.lock().await;
-        self.0.rounds.send_modify(|round| *round += 1);
-        let (replicas, wait) = (self.0.settings.wait_replicas, self.0.settings.wait);
-        let mut tick = redis::cmd("SET");
-        tick.arg(keys.key("tick")).arg(*self.0.rounds.borrow());
-        let mut confirm = redis::cmd("WAIT");
-        confirm.arg(replicas).arg(wait.as_millis() as u64);
-        let mut to = group.waiting.clone();
-        let work = async {
-            tick.query_async::<()>(&mut to).await?;
-            // A cluster's primaries are all asked, and the least of their answers counts.
-            confirm.query_async(&mut to).await
-        };
-        let limit = wait + self.0.settings.command_timeout;
-        let late = || RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
-        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
-    }
-
     /// Tries until it is done, is beyond help, or patience ends.
     async fn persist(&self, request: Request<'_>, last: Option<&Keys>) -> Result<Value, Failure> {
         let (began, mut pause) = (Instant::now(), PAUSE_MIN);
@@ -219,7 +193,7 @@ impl Redis {
             group.lifted.get_or_try_init(lift).await?;
             let answer = request.send(&mut group.next()).await?;
             let confirmed = match last {
-                Some(keys) => self.confirm(&group, keys).await?,
+                Some(keys) => confirm::round(&group, keys, &self.0.settings).await?,
                 None => self.0.settings.wait_replicas,
             };
             Ok((answer, confirmed))

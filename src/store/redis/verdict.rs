@@ -77,7 +77,11 @@ mod tests {
             ("NOREPLICAS Not enough good replicas to write.", Verdict::Later),
             ("MISCONF Errors writing to the AOF file: No space left", Verdict::Later),
             ("READONLY You can't write against a read only replica.", Verdict::Elsewhere),
-            ("ERR Error running script: @user_script:1: -READONLY You can't", Verdict::Elsewhere),
+            (
+                "ERR Error running script (call to f_edfb): @user_script:1: @user_script: 1: \
+                 -READONLY You can't write against a read only replica.",
+                Verdict::Elsewhere,
+            ),
             (
                 "ERR @user_script:3: OOM command not allowed when used memory > 'maxmemory'.",
                 Verdict::Later,

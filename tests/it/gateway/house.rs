@@ -20,6 +20,7 @@ use loa::geofence::{BUILTIN_CITY, City};
 use loa::http::{limits, serve, shield};
 use loa::lifecycle::{Drained, Lifecycle};
 use loa::store::alerts::{Accepting, Alerts, Identity};
+use loa::store::answers::{self, Answers};
 use loa::store::ledger::{self, Ledger};
 use loa::store::registry::{self, Registry};
 use loa::store::replies::{self, Replies};
@@ -60,6 +61,7 @@ impl House {
         let ledger = ledger::Settings { dir: at.to_owned() };
         let ledger = Ledger::start(&ledger, clock.clone()).await.expect("a ledger");
         let replies = Replies::open(&replies::Settings::new(at), clock.clone()).await;
+        let answers = Answers::open(&answers::Settings { dir: at.to_owned() }).await;
         let city = Arc::new(City::builtin(BUILTIN_CITY).expect("the built-in city"));
         let units = city.units().iter().map(|unit| unit.code.to_string()).collect();
         let tickets = Tickets::new(b"a node's key");
@@ -71,6 +73,8 @@ impl House {
             alerts: alerts.clone(),
             ledger: ledger.clone(),
             replies: replies.expect("replies"),
+            answers: answers.expect("answers"),
+            login: None,
             city,
             node_key: Arc::from(&b"a node's key"[..]),
             webpush: None,

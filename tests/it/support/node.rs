@@ -146,6 +146,7 @@ pub async fn agency(node: &Node, id: &str, jurisdiction: Jurisdiction) -> Result
         jurisdiction,
         operator,
         submission_keys: Default::default(),
+        second_person: false,
     };
     let id = agency.id.clone();
     let agencies = &node.parts.agencies;

@@ -71,6 +71,7 @@ impl Site {
             jurisdiction: Jurisdiction::unlimited(),
             operator: true,
             submission_keys: Default::default(),
+            second_person: false,
         };
         let (id, now) = (agency.id.clone(), Clock::System.now());
         parts.agencies.put(agency).await.expect("put");

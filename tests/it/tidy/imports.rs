@@ -16,6 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("channel", &["domain", "clock", "config::secret"]),
     ("http", &["domain", "clock", "store", "lifecycle", "metrics"]),
     ("auth", &["domain", "clock", "store", "http"]),
+    ("trail", &["domain", "event", "bus", "store", "clock", "lifecycle"]),
     (
         "ingest",
         &[
@@ -25,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "bus",
             "store",
             "auth",
+            "trail",
             "http",
             "clock",
             "lifecycle",
@@ -53,11 +55,13 @@ const ROOMS: &[(&str, &[&str])] = &[
         "console",
         &[
             "domain",
+            "geofence",
             "event",
             "bus",
             "store",
             "channel",
             "auth",
+            "trail",
             "http",
             "clock",
             "lifecycle",
@@ -86,6 +90,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "store",
             "channel",
             "auth",
+            "trail",
             "http",
             "ingest",
             "route",

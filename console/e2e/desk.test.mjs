@@ -1,0 +1,185 @@
+// An alert's way over two desks: written, submitted, approved by another, watched, taken back.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { axe, launch, login, person } from "./support/browser.mjs";
+import { Node } from "./support/node.mjs";
+
+let browser, node;
+
+before(async () => {
+  node = new Node();
+  node.people("bch", [
+    ["lan", "Nguyễn Thị Lan", "write"],
+    ["minh", "Trần Quang Minh", "write,approve,override,operate,admin"],
+  ]);
+  await node.serve();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await node?.end();
+});
+
+async function writeAlert(page) {
+  await page.getByRole("link", { name: /Soạn/ }).first().click();
+  await page.getByRole("button", { name: /Triều cường/ }).click();
+  const search = page.locator(".search input");
+  for (const name of ["thu duc", "sai gon", "ben thanh"]) {
+    await search.fill(name);
+    await page.locator(".search [role=option]").first().waitFor();
+    await search.press("Enter");
+  }
+}
+
+test("two people: compose, submit, approve, watch, cancel, all live", async () => {
+  const lan = await person(browser);
+  const minh = await person(browser, { viewport: { width: 390, height: 800 } });
+  await login(lan, node, "lan");
+  await login(minh, node, "minh");
+  await minh.getByRole("link", { name: /Duyệt/ }).click();
+
+  await writeAlert(lan);
+  await lan.locator("[name=headline-vi]").fill("Triều cường: ngập sâu chiều nay");
+  await lan.locator("[data-test=units]", { hasText: /^3$/ }).waitFor();
+  await lan.locator(".phone.ios strong", { hasText: "Triều cường: ngập sâu chiều nay" }).waitFor();
+  await lan.getByRole("button", { name: "Trình duyệt…" }).click();
+
+  const dialog = lan.getByRole("dialog");
+  const words = await dialog.innerText();
+  for (const said of ["Ban Chỉ huy PCTT", "Nguyễn Thị Lan", "Thủ Đức", "thiết bị"]) assert.ok(words.includes(said), `${said} in ${words}`);
+  const send = dialog.getByRole("button", { name: "Trình duyệt", exact: true });
+  assert.ok(await send.isDisabled(), "nothing goes before it was looked at");
+  await dialog.locator("[name=looked]").check();
+  await send.click();
+  await lan.locator(".toast").waitFor();
+
+  // It appears on the other desk by itself; its writer cannot approve it.
+  const card = minh.locator("a.card", { hasText: "ngập sâu chiều nay" });
+  await card.waitFor();
+  await lan.locator("a.card", { hasText: "ngập sâu chiều nay" }).first().click();
+  await lan.getByText("Bạn đã trình bản này").waitFor();
+  assert.equal(await lan.getByRole("button", { name: /Duyệt và phát/ }).count(), 0);
+
+  await card.click();
+  await minh.locator(".side-by-side").waitFor();
+  await minh.locator(".audience").waitFor();
+  assert.deepEqual(await axe(minh), []);
+  await minh.getByRole("button", { name: "Duyệt và phát…" }).click();
+  await minh.getByRole("dialog").locator("[name=looked]").check();
+  await minh.getByRole("dialog").getByRole("button", { name: "Duyệt và phát", exact: true }).click();
+  await minh.locator(".hero h2", { hasText: "ngập sâu chiều nay" }).waitFor();
+  await minh.locator(".since-clock").waitFor();
+  assert.match(await minh.locator(".hero").innerText(), /Trình: lan · Duyệt: minh/);
+
+  const active = await (await fetch(`${node.url}/v1/alerts/active`)).json();
+  assert.equal(active.alerts.length, 1);
+  assert.equal(active.alerts[0].texts[0].title, "Triều cường: ngập sâu chiều nay");
+
+  // The writer's screen has it too, without a reload.
+  await lan.getByRole("link", { name: /Theo dõi/ }).click();
+  await lan.locator("a.card", { hasText: "ngập sâu chiều nay" }).waitFor();
+
+  await minh.getByRole("button", { name: "Thu hồi", exact: true }).click();
+  await minh.getByRole("dialog").getByRole("button", { name: "Thu hồi ngay" }).click();
+  await lan.locator(".state.cancelled").first().waitFor();
+  const none = await (await fetch(`${node.url}/v1/alerts/active`)).json();
+  assert.equal(none.alerts.filter(({ action }) => action !== "cancel").length, 0);
+  assert.deepEqual([...lan.faults, ...minh.faults], []);
+});
+
+test("a draft is returned with a reason, mended and seen again", async () => {
+  const lan = await person(browser);
+  const minh = await person(browser);
+  await login(lan, node, "lan");
+  await login(minh, node, "minh");
+  await writeAlert(lan);
+  await lan.locator("[name=headline-vi]").fill("Bản cần sửa");
+  await lan.getByRole("button", { name: "Trình duyệt…" }).click();
+  await lan.getByRole("dialog").locator("[name=looked]").check();
+  await lan.getByRole("dialog").getByRole("button", { name: "Trình duyệt", exact: true }).click();
+  await minh.getByRole("link", { name: /Duyệt/ }).click();
+  await minh.locator("a.card", { hasText: "Bản cần sửa" }).click();
+  await minh.getByRole("button", { name: "Trả lại…" }).click();
+  const why = minh.getByRole("dialog");
+  assert.ok(await why.getByRole("button", { name: "Trả lại", exact: true }).isDisabled(), "a reason is needed");
+  await why.locator("[name=reason]").fill("Sai phường");
+  await why.getByRole("button", { name: "Trả lại", exact: true }).click();
+  const card = lan.locator("a.card", { hasText: "Bản cần sửa" });
+  await card.locator(".state.returned").waitFor();
+  await card.click();
+  await lan.getByText("Sai phường").waitFor();
+  await lan.getByRole("link", { name: "Sửa tiếp" }).click();
+  await lan.locator("[name=headline-vi]").waitFor();
+  assert.equal(await lan.locator("[name=headline-vi]").inputValue(), "Bản cần sửa");
+  await lan.locator(".chips li").nth(2).waitFor();
+  assert.equal(await lan.locator(".chips li").count(), 3);
+  assert.deepEqual([...lan.faults, ...minh.faults], []);
+});
+
+test("a drawn polygon gives the units that `loa geofences match` gives", async () => {
+  const lan = await person(browser);
+  await login(lan, node, "lan");
+  await lan.getByRole("link", { name: /Soạn/ }).first().click();
+  await lan.getByRole("button", { name: /Triều cường/ }).click();
+  let sent = null;
+  lan.on("request", (request) => {
+    if (request.url().endsWith("/v1/console/preview")) sent = request.postDataJSON();
+  });
+  await lan.getByRole("button", { name: "Vẽ vùng" }).click();
+  await lan.locator(".where .map > svg").scrollIntoViewIfNeeded();
+  const box = await lan.locator(".where .map > svg").boundingBox();
+  const at = (x, y) => lan.mouse.click(box.x + box.width * x, box.y + box.height * y);
+  for (const [x, y] of [[0.35, 0.5], [0.55, 0.45], [0.6, 0.62], [0.42, 0.68]]) await at(x, y);
+  await lan.keyboard.press("f");
+  await lan.locator(".chips li", { hasText: "4 góc" }).waitFor();
+  await lan.waitForTimeout(400);
+  await lan.waitForFunction(() => document.querySelector(".audience")?.getAttribute("aria-busy") === "false");
+
+  const area = sent.body.infos[0].areas[0];
+  assert.equal(area.polygons[0].length, 5);
+  const ring = area.polygons[0].map(([lat, lon]) => [lon, lat]);
+  const file = node.file("drawn.geojson", JSON.stringify({ type: "Polygon", coordinates: [ring] }));
+  const matched = JSON.parse(node.run(["geofences", "match", file, "--json"]));
+  const wanted = matched.units.filter(({ share }) => share > 0).map(({ code }) => code).sort();
+  assert.ok(wanted.length >= 5, `a polygon over several units: ${wanted.length}`);
+  await lan.locator("[data-test=units]", { hasText: new RegExp(`^${wanted.length}$`) }).waitFor();
+  const shown = await lan.locator(".where .unit.whole, .where .unit.part").evaluateAll((all) => all.map((one) => one.dataset.code));
+  assert.deepEqual(shown.sort(), wanted);
+  const parts = matched.units.filter(({ share }) => share > 0 && share < 0.995).length;
+  assert.equal(await lan.locator(".where .unit.part").count(), parts);
+  assert.deepEqual(lan.faults, []);
+});
+
+test("without a mouse: units, an area and the way to the button", async () => {
+  const lan = await person(browser);
+  await login(lan, node, "lan");
+  await lan.goto(`${node.url}/console/compose`);
+  const first = lan.locator(".where .unit[tabindex='0']").first();
+  await first.waitFor();
+  await first.focus();
+  await lan.keyboard.press("ArrowRight");
+  await lan.keyboard.press("Space");
+  await lan.locator(".where .unit.whole").waitFor();
+  assert.equal(await lan.locator(".where .unit[aria-checked=true]").count(), 1);
+  await lan.getByRole("button", { name: "Vẽ vùng" }).press("Enter");
+  await lan.locator(".where .map > svg").focus();
+  for (const key of ["Enter", "ArrowRight", "ArrowRight", "Enter", "ArrowDown", "ArrowDown", "Enter", "f"]) await lan.keyboard.press(key);
+  await lan.locator(".chips li", { hasText: "3 góc" }).waitFor();
+  assert.deepEqual(lan.faults, []);
+});
+
+test("codes are pasted, and an old name finds what became of it", async () => {
+  const lan = await person(browser);
+  await login(lan, node, "lan");
+  await lan.goto(`${node.url}/console/compose`);
+  const search = lan.locator(".search input");
+  await search.fill("26740, 26743 26734");
+  const { units } = await (await fetch(`${node.url}/v1/units`)).json();
+  const known = ["26740", "26743", "26734"].filter((code) => units.some((unit) => unit.code === code));
+  await lan.getByRole("button", { name: `Thêm ${known.length} đơn vị theo mã` }).click();
+  assert.equal(await lan.locator(".chips li").count(), known.length);
+  // Phường Hiệp Thành of Thủ Dầu Một is no unit any more.
+  await search.fill("hiep thanh");
+  await lan.locator(".search [role=option]", { hasText: "Thủ Dầu Một" }).waitFor();
+});
