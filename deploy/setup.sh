@@ -117,7 +117,7 @@ need_clients() {
   if cmp -s tests/it/clients/package-lock.json "$dir/installed"; then
     return 0
   fi
-  say "installing the npm packages ws and web-push-testing into $dir"
+  say "installing the npm packages kafkajs, ws and web-push-testing into $dir"
   cp tests/it/clients/package.json tests/it/clients/package-lock.json "$dir/"
   npm ci --prefix "$dir" --ignore-scripts --no-audit --no-fund --loglevel=error >&2
   cp tests/it/clients/package-lock.json "$dir/installed"

@@ -300,6 +300,7 @@ async fn roles(
         if matches!(config.store, store::Settings::Redis(_)) {
             housekeeping::finish_for_others(ingest.clone(), tasks);
         }
+        ingest::intake::start(ingest.clone(), config.submissions.clone(), tasks).await?;
         let drafts = ingest.finish_drafts().await.map_err(|problem| anyhow!(problem.detail))?;
         if drafts > 0 {
             tracing::info!(drafts, "published what was decided before a crash");

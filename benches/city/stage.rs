@@ -220,6 +220,7 @@ async fn agency(node: &Node) -> Result<String> {
         name: "bench".to_owned(),
         jurisdiction,
         operator: true,
+        submission_keys: Default::default(),
         second_person: false,
     };
     node.parts.agencies.put(agency).await?;

@@ -4,7 +4,8 @@
 //! - a device: `Authorization: Loa-Device <device id>:<secret>` ([`device`])
 //! - a citizen: `Authorization: Bearer <JWT>` ([`bearer`])
 //! - a browser's EventSource, which cannot set headers: a short-lived ticket ([`ticket`])
-//! - an agency: `Authorization: Bearer loa_…` ([`api_key`])
+//! - an agency: `Authorization: Bearer loa_…` ([`api_key`]); on the log, a signature
+//!   ([`submission`])
 //! - a person of an agency: a password once ([`password`]), then a session's cookie ([`desk`])
 
 pub mod api_key;
@@ -13,6 +14,7 @@ pub mod citizen;
 pub mod desk;
 pub mod device;
 pub mod password;
+pub mod submission;
 pub mod ticket;
 
 use axum::http::HeaderMap;

@@ -148,6 +148,17 @@ impl Bus {
         }
     }
 
+    /// Writes to a topic that is none of ours, once and for a few seconds: the answer to somebody
+    /// who asked for one. The embedded log has no such topics.
+    pub async fn reply(&self, topic: &str, record: Record) -> Result<()> {
+        match self {
+            Bus::Embedded(_) => {
+                Err(Error::Unreachable("the embedded log has no reply topics".to_owned()))
+            }
+            Bus::Kafka(log) => log.reply(topic, &record).await,
+        }
+    }
+
     /// Joins a group (1 to 64 characters of a-z, 0-9, `-` and `.`) as a reader of topics. A new
     /// group begins with the oldest record kept. In the embedded shape a group has one live
     /// consumer a topic; a second is refused with [`Error::GroupBusy`]. On Kafka there may be many,

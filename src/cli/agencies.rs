@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::auth::submission;
 use crate::cli::{BadInput, audit};
 use crate::config::{self, Config};
-use crate::domain::agency::{Agency, Jurisdiction, Kind};
+use crate::domain::agency::{Agency, Jurisdiction, Kind, SUBMISSION_KEYS_MAX};
 use crate::domain::alert::{Category, Severity};
 use crate::domain::audit::Act;
 use crate::domain::ids::{AgencyId, UnitCode};
@@ -34,6 +35,10 @@ pub enum Command {
         after_help = "Example:\n  loa agencies key pc07 --key-name duty-desk --data-dir data"
     )]
     Key(KeyArgs),
+    /// Register the public key that an agency signs its submissions on the log with
+    #[command(after_help = "Example:\n  loa agencies submission-key pc07 --key-name desk \
+            --public-key desk.pub.pem")]
+    SubmissionKey(SubmissionKeyArgs),
     /// Revoke an API key at once
     #[command(after_help = "Example:\n  loa agencies revoke pc07 --key-name duty-desk")]
     Revoke(KeyArgs),
@@ -104,12 +109,31 @@ pub struct KeyArgs {
     dir: DirArgs,
 }
 
+/// A submission key of an agency.
+#[derive(Debug, Args)]
+pub struct SubmissionKeyArgs {
+    /// The agency's id
+    id: String,
+    /// Its name: what the header `loa-key-id` says
+    #[arg(long, default_value = "default")]
+    key_name: String,
+    /// An Ed25519 public key in PEM (`openssl pkey -pubout`)
+    #[arg(long, value_name = "FILE", required_unless_present = "remove")]
+    public_key: Option<PathBuf>,
+    /// Take the key away instead
+    #[arg(long)]
+    remove: bool,
+    #[command(flatten)]
+    dir: DirArgs,
+}
+
 /// Runs the command.
 pub async fn run(command: Command) -> Result<bool> {
     match command {
         Command::Put(args) => put(args).await,
         Command::List(dir) => list(dir).await,
         Command::Key(args) => key(args).await,
+        Command::SubmissionKey(args) => submission_key(args).await,
         Command::Revoke(args) => {
             let agencies = open(&args.dir).await?;
             let agency = id(&args.id)?;
@@ -177,20 +201,55 @@ async fn put(args: PutArgs) -> Result<bool> {
         .map_err(|error| BadInput(format!("--highest-severity: {error}")))?;
     let kinds = args.kinds.iter().map(kind).collect::<Result<_>>()?;
     let jurisdiction = Jurisdiction { units, categories, highest_severity, kinds };
-    let agency = Agency {
-        id: id(&args.id)?,
-        name: args.name,
-        jurisdiction,
-        operator: args.operator,
-        second_person: args.second_person,
-    };
-    open(&args.dir).await?.put(agency.clone()).await?;
+    let agencies = open(&args.dir).await?;
+    let id = id(&args.id)?;
+    let known = agencies.get(&id).await?;
+    let submission_keys = known.map(|known| known.submission_keys).unwrap_or_default();
+    let (name, operator, second_person) = (args.name, args.operator, args.second_person);
+    let agency = Agency { id, name, jurisdiction, operator, second_person, submission_keys };
+    agencies.put(agency.clone()).await?;
     note(&args.dir, (Act::ChangeAgency, agency.id.to_string())).await?;
     if args.dir.json {
         println!("{}", serde_json::to_string(&agency)?);
     } else {
         println!("agency {} stored; make it a key with: loa agencies key {}", agency.id, agency.id);
     }
+    Ok(true)
+}
+
+async fn submission_key(args: SubmissionKeyArgs) -> Result<bool> {
+    let name = &args.key_name;
+    if name.is_empty() || name.len() > 64 || !name.chars().all(|c| c.is_ascii_graphic()) {
+        let why = "--key-name: must be 1 to 64 visible ASCII characters";
+        return Err(BadInput(why.to_owned()).into());
+    }
+    let agencies = open(&args.dir).await?;
+    let id = id(&args.id)?;
+    let unknown = || BadInput(format!("agency {id} is unknown"));
+    let mut agency = agencies.get(&id).await?.ok_or_else(unknown)?;
+    match &args.public_key {
+        _ if args.remove => {
+            if agency.submission_keys.remove(name).is_none() {
+                println!("there is no such key");
+                return Ok(false);
+            }
+        }
+        Some(file) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| BadInput(format!("{}: {error}", file.display())))?;
+            let key = submission::read_pem(&text).ok_or_else(|| {
+                BadInput(format!("{}: is no Ed25519 public key in PEM", file.display()))
+            })?;
+            agency.submission_keys.insert(name.clone(), key);
+        }
+        None => return Err(BadInput("--public-key: is missing".to_owned()).into()),
+    }
+    if agency.submission_keys.len() > SUBMISSION_KEYS_MAX {
+        let why = format!("agency {id} already has {SUBMISSION_KEYS_MAX} submission keys");
+        return Err(BadInput(why).into());
+    }
+    agencies.put(agency).await?;
+    println!("{}", if args.remove { "removed" } else { "registered" });
     Ok(true)
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth;
 use crate::domain::forecast;
-use crate::{bus, channel, fanout, gateway, geofence, http, store};
+use crate::{bus, channel, fanout, gateway, geofence, http, ingest, store};
 
 /// The defaults, as `loa config default` prints them.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -38,6 +38,9 @@ pub struct Config {
     pub registry: Registry,
     /// Matching targets to units.
     pub geofence: geofence::MatchSettings,
+    /// Submissions from the log.
+    #[serde(default)]
+    pub submissions: ingest::intake::Settings,
     /// Fan-out workers.
     pub fanout: fanout::Settings,
     /// Websockets and event streams.
@@ -217,6 +220,7 @@ fn layers(file: Option<&Path>, flags: &[Flag]) -> Result<Layers, Error> {
         .with_list_parse_key("node.roles")
         .with_list_parse_key("http.trusted_proxies")
         .with_list_parse_key("bus.kafka.brokers")
+        .with_list_parse_key("submissions.reply_prefixes")
         .with_list_parse_key("store.redis.urls")
         .with_list_parse_key("channel.webpush.hosts")
         .with_list_parse_key("channel.webpush.private")
@@ -303,6 +307,8 @@ impl Config {
             "fanout.utc_offset_minutes: must be -840..=840",
         );
         found.extend(self.bus.problems().into_iter().map(|rule| format!("bus.{rule}")));
+        let submissions = self.submissions.problems();
+        found.extend(submissions.into_iter().map(|rule| format!("submissions.{rule}")));
         let rules = self.forecast.problems();
         found.extend(rules.into_iter().map(|rule| format!("forecast.{rule}")));
         let hygiene = fanout.hygiene.problems();

@@ -1,6 +1,6 @@
 //! Agencies: who publishes, and what they may.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,30 @@ pub struct Agency {
     /// a recorded override. In the console that is always so.
     #[serde(default)]
     pub second_person: bool,
+    /// What it signs submissions on the log with, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub submission_keys: BTreeMap<String, PublicKey>,
+}
+
+/// The most submission keys of one agency: one in use, one that follows it, and some to spare.
+pub const SUBMISSION_KEYS_MAX: usize = 8;
+
+/// An Ed25519 public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PublicKey([u8; 32]);
+
+impl PublicKey {
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for PublicKey {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
 }
 
 impl Agency {

@@ -132,6 +132,7 @@ impl Ingest {
             jurisdiction: Jurisdiction::unlimited(),
             operator: false,
             second_person: false,
+            submission_keys: BTreeMap::new(),
         };
         let units: BTreeSet<&UnitCode> = canaries.iter().map(|canary| &canary.unit).collect();
         let checked = units.iter().map(|unit| {

@@ -17,6 +17,7 @@ pub mod chain;
 pub mod desk;
 pub mod drills;
 pub mod http;
+pub mod intake;
 pub mod notice;
 pub mod publish;
 pub mod status;

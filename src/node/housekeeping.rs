@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::channel::Sender;
 use crate::fanout::worker;
 use crate::ingest::Ingest;
+use crate::ingest::intake;
 use crate::lifecycle::Lifecycle;
 use crate::metrics;
 use crate::node::Parts;
@@ -130,7 +131,7 @@ fn throttle(sender: &Sender) {
 }
 
 async fn lag(parts: &Parts) {
-    for group in [router::GROUP, worker::GROUP, receipt::GROUP] {
+    for group in [intake::GROUP, router::GROUP, worker::GROUP, receipt::GROUP] {
         match parts.bus.lag(group).await {
             Ok(lags) => {
                 for lag in lags {

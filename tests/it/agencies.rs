@@ -28,6 +28,7 @@ fn agency(id: &str) -> Agency {
         name: "Đài khí tượng".to_owned(),
         jurisdiction: Jurisdiction::unlimited(),
         operator: false,
+        submission_keys: Default::default(),
         second_person: false,
     }
 }

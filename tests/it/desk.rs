@@ -71,7 +71,14 @@ impl House {
     async fn agency(&self, id: &str, operator: bool, jurisdiction: Jurisdiction) {
         let id = id.parse().expect("an id");
         let name = format!("agency {id}");
-        let agency = Agency { id, name, jurisdiction, operator, second_person: false };
+        let agency = Agency {
+            id,
+            name,
+            jurisdiction,
+            operator,
+            second_person: false,
+            submission_keys: Default::default(),
+        };
         self.test.node.parts.agencies.put(agency).await.expect("stored");
     }
 

@@ -25,6 +25,7 @@ mod recovery;
 mod redis;
 mod registry;
 mod replies;
+mod submissions;
 mod tidy;
 mod topics;
 mod turned_back;

@@ -104,6 +104,12 @@ impl Log {
         }
     }
 
+    /// Writes to somebody's topic; the cluster's own name, without our prefix.
+    pub async fn reply(&self, topic: &str, record: &Record) -> Result<()> {
+        limits::check_records(TopicId::Submissions, std::slice::from_ref(record))?;
+        self.0.producer.reply(topic, record).await
+    }
+
     /// Joins a group.
     pub async fn consumer(&self, group: &str, topics: &[TopicId]) -> Result<Consumer> {
         limits::check_group(group)?;
@@ -154,6 +160,11 @@ impl Log {
             return Err(Error::UnknownPartition { topic, partition });
         }
         self.0.cluster.bounds(topic, partition).await
+    }
+
+    /// What a topic is called on the cluster.
+    pub fn topic_name(&self, topic: TopicId) -> String {
+        self.0.cluster.name(topic)
     }
 
     /// How many partitions a topic has; counted when the log was opened.

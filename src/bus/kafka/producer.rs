@@ -22,6 +22,8 @@ const QUEUE_RECORDS_MAX: u32 = 200_000;
 const FULL_PAUSE: Duration = Duration::from_millis(10);
 /// Pause before records are sent again after an error that passes.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How long an answer to a submission is tried.
+const REPLY_PATIENCE: Duration = Duration::from_secs(5);
 /// How long closing waits for what is on its way.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -185,6 +187,20 @@ impl Producer {
                 }
                 Err((error, _)) => return Ok(Err(error)),
             }
+        }
+    }
+
+    /// Sends one record to any topic, and gives up after a moment.
+    pub async fn reply(&self, topic: &str, record: &Record) -> Result<()> {
+        let headers = message::headers(TopicId::Submissions, record)?;
+        let message =
+            FutureRecord::to(topic).key(&record.key).payload(&record.payload[..]).headers(headers);
+        let producer = self.current().producer;
+        let sent = tokio::time::timeout(REPLY_PATIENCE, producer.send(message, REPLY_PATIENCE));
+        match sent.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err((error, _))) => Err(Error::Unreachable(error.to_string())),
+            Err(_) => Err(Error::Unreachable(format!("{topic} did not take it in time"))),
         }
     }
 

@@ -207,6 +207,7 @@ async fn agency(node: &Node) -> Result<String> {
         name: "Loa demo".to_owned(),
         jurisdiction: Jurisdiction::unlimited(),
         operator: true,
+        submission_keys: Default::default(),
         second_person: false,
     };
     let id = agency.id.clone();

@@ -176,7 +176,9 @@ pub async fn put(
     }
     let before = console.desk.agencies.get(&id).await.map_err(store_problem)?;
     let second = before.as_ref().is_some_and(|before| before.second_person);
+    let submission_keys = before.as_ref().map(|one| one.submission_keys.clone());
     let agency = Agency {
+        submission_keys: submission_keys.unwrap_or_default(),
         id,
         name: input.name,
         jurisdiction: input.jurisdiction,

@@ -11,6 +11,7 @@ async fn two_people(house: &House) {
         name: "a".into(),
         jurisdiction: Jurisdiction::unlimited(),
         operator: false,
+        submission_keys: Default::default(),
         second_person: true,
     };
     house.test.node.parts.agencies.put(agency).await.expect("stored");

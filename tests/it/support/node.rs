@@ -145,6 +145,7 @@ pub async fn agency(node: &Node, id: &str, jurisdiction: Jurisdiction) -> Result
         name: id.to_owned(),
         jurisdiction,
         operator,
+        submission_keys: Default::default(),
         second_person: false,
     };
     let id = agency.id.clone();

@@ -70,6 +70,7 @@ impl Site {
             name: "test".to_owned(),
             jurisdiction: Jurisdiction::unlimited(),
             operator: true,
+            submission_keys: Default::default(),
             second_person: false,
         };
         let (id, now) = (agency.id.clone(), Clock::System.now());

@@ -70,7 +70,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "config",
-        &["domain", "auth", "bus", "channel", "fanout", "gateway", "geofence", "http", "store"],
+        &[
+            "domain", "auth", "bus", "channel", "fanout", "gateway", "geofence", "http", "ingest",
+            "store",
+        ],
     ),
     ("telemetry", &["config"]),
     (
