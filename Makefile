@@ -31,8 +31,11 @@ demo: ## a node with 20,000 simulated citizens, alerts, and the funnel live (ARG
 console: ## the web pages, into console/dist, from where the next build takes them
 	@deploy/setup.sh console
 	npm --prefix console run --silent build
-	@# Cargo follows the files a program holds, but not new names among them.
-	@touch src/http/pages.rs
+	@# Cargo follows the files a program holds, but not new names among them; names change with
+	@# what is in the files.
+	@mkdir -p $(TARGET)
+	@ls -R console/dist | cmp -s - $(TARGET)/pages || \
+	  { ls -R console/dist >$(TARGET)/pages; touch src/http/pages.rs; }
 
 e2e: console ## the pages in a real browser against the real program (ARGS="desk")
 	@deploy/setup.sh e2e

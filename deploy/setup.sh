@@ -34,7 +34,9 @@ as_root() {
 }
 
 # The browser that the pages are tried in; CHROMIUM names another.
-has_chromium() { [ -x "${CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome; }
+has_chromium() {
+  [ -x "${CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome
+}
 
 # Packages of Debian for what is not there, one a line.
 missing() {
