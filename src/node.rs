@@ -42,6 +42,7 @@ use crate::store::alerts::{self, Alerts};
 use crate::store::answers::{self, Answers};
 use crate::store::audit::{self, Audit};
 use crate::store::drafts::{self, Drafts};
+use crate::store::drills::{self, Drills};
 use crate::store::ledger::{self, Ledger};
 use crate::store::people::{self, People};
 use crate::store::registry::{self, Registry};
@@ -97,6 +98,8 @@ pub struct Parts {
     pub answers: Answers,
     /// Who did what.
     pub trail: Trail,
+    /// Canary devices, and what link tests found.
+    pub drills: Drills,
 }
 
 /// What a node does not make itself.
@@ -196,6 +199,7 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     Ok(Parts {
         trail: Trail::new(audit, bus.clone(), clock.clone(), seal),
         people: People::open(&people::Settings { dir: dir.clone() }).await?,
+        drills: Drills::open(&drills::Settings { dir: dir.clone() }).await?,
         answers: Answers::open(&answers::Settings { dir: dir.clone() }).await?,
         drafts: Drafts::open(&drafts::Settings { dir: dir.clone() }).await?,
         bus,
@@ -282,6 +286,7 @@ async fn roles(
         if drafts > 0 {
             tracing::info!(drafts, "published what was decided before a crash");
         }
+        ingest::drills::start(ingest.clone(), config.console.link_test_minutes, tasks);
         faces = faces.merge(ingest::http::router(ingest));
     }
     if on(Role::Router) {
@@ -299,47 +304,57 @@ async fn roles(
         faces = faces.merge(gateway.router());
     }
     if on(Role::Console) {
-        let senders: Vec<_> = senders.values().cloned().collect();
-        let pulse = Pulse::new(Sources {
-            clock: parts.clock.clone(),
-            alerts: parts.alerts.clone(),
-            ledger: parts.ledger.clone(),
-            drafts: parts.drafts.clone(),
-            senders: senders.clone(),
-        });
-        pulse.start(tasks);
-        let console = Console {
-            clock: parts.clock.clone(),
-            bus: parts.bus.clone(),
-            senders,
-            tasks: tasks.clone(),
-            boundaries: parts.city.boundaries(),
-            metrics: recorder()?,
-            simulated,
-            desk: desk(config, parts),
-            trail: parts.trail.clone(),
-            city: Arc::clone(&parts.city),
-            registry: parts.registry.clone(),
-            alerts: parts.alerts.clone(),
-            ledger: parts.ledger.clone(),
-            drafts: parts.drafts.clone(),
-            answers: parts.answers.clone(),
-            outlook: outlook(config),
-            pulse,
-            streams: Arc::new(Semaphore::new(console::STREAMS_MAX)),
-            configured: Arc::new(configured(&config.channel)),
-            templates: Arc::new(templates(config)?),
-            shapes: console::shapes(&parts.city),
-            tile_server: Some(config.console.tile_server.clone()).filter(|url| !url.is_empty()),
-            logins: Arc::default(),
-            hashing: Arc::new(Semaphore::new(console::HASHING_MAX)),
-        };
-        faces = faces.merge(console::router(console));
+        let senders = senders.values().cloned().collect();
+        faces = faces.merge(console::router(console(config, parts, (senders, simulated), tasks)?));
     }
     let router = openapi::publish(faces);
     let pages = on(Role::Console) || on(Role::Gateway);
     let tiles = config.console.tile_origin();
     Ok(if pages { router.merge(http::pages::router(tiles.as_deref())) } else { router })
+}
+
+/// The desk's face, with its pulse beating.
+fn console(
+    config: &Config,
+    parts: &Parts,
+    (senders, simulated): (Vec<Arc<Sender>>, bool),
+    tasks: &Lifecycle,
+) -> Result<Console> {
+    let pulse = Pulse::new(Sources {
+        clock: parts.clock.clone(),
+        alerts: parts.alerts.clone(),
+        ledger: parts.ledger.clone(),
+        drafts: parts.drafts.clone(),
+        drills: parts.drills.clone(),
+        senders: senders.clone(),
+    });
+    pulse.start(tasks);
+    Ok(Console {
+        clock: parts.clock.clone(),
+        bus: parts.bus.clone(),
+        senders,
+        tasks: tasks.clone(),
+        boundaries: parts.city.boundaries(),
+        metrics: recorder()?,
+        simulated,
+        desk: desk(config, parts),
+        trail: parts.trail.clone(),
+        city: Arc::clone(&parts.city),
+        registry: parts.registry.clone(),
+        alerts: parts.alerts.clone(),
+        ledger: parts.ledger.clone(),
+        drafts: parts.drafts.clone(),
+        answers: parts.answers.clone(),
+        outlook: outlook(config),
+        pulse,
+        streams: Arc::new(Semaphore::new(console::STREAMS_MAX)),
+        configured: Arc::new(configured(&config.channel)),
+        templates: Arc::new(templates(config)?),
+        shapes: console::shapes(&parts.city),
+        tile_server: Some(config.console.tile_server.clone()).filter(|url| !url.is_empty()),
+        logins: Arc::default(),
+        hashing: Arc::new(Semaphore::new(console::HASHING_MAX)),
+    })
 }
 
 /// Templates by hazard: the city's own, or the built-in ones.
@@ -376,6 +391,9 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
         desk: desk(config, parts),
         drafts: parts.drafts.clone(),
         trail: parts.trail.clone(),
+        drills: parts.drills.clone(),
+        link_test: Arc::default(),
+        link_test_minutes: config.console.link_test_minutes,
         render: channel::preview::render,
         utc_offset_minutes: config.fanout.utc_offset_minutes as i16,
     }

@@ -1,6 +1,6 @@
 //! `GET /v1/console/events`: what changes, as server-sent events, for as long as the session is
-//! good. An open stream counts as use of its session: a screen on the wall stays until the session's
-//! last hour.
+//! good. An open stream counts as use of its session: a screen on the wall stays until the
+//! session's last hour.
 
 use std::convert::Infallible;
 use std::time::Duration;

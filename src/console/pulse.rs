@@ -23,6 +23,7 @@ use crate::domain::ids::{AgencyId, PublicationId, UnitCode};
 use crate::lifecycle::Lifecycle;
 use crate::store::alerts::Alerts;
 use crate::store::drafts::Drafts;
+use crate::store::drills::Drills;
 use crate::store::ledger::Ledger;
 
 /// How often it beats.
@@ -82,6 +83,8 @@ pub struct Sources {
     pub ledger: Ledger,
     /// Drafts.
     pub drafts: Drafts,
+    /// Link tests.
+    pub drills: Drills,
     /// The push channels.
     pub senders: Vec<Arc<Sender>>,
 }
@@ -135,6 +138,7 @@ impl Pulse {
         tasks.service("console pulse", async move {
             let mut drafts = pulse.0.sources.drafts.watch();
             let mut told = *drafts.borrow_and_update();
+            let mut links = pulse.0.sources.drills.watch();
             let mut beat = tokio::time::interval(BEAT);
             beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             let mut rhythm = Rhythm::default();
@@ -143,6 +147,10 @@ impl Pulse {
                     Ok(()) = drafts.changed() => {
                         drafts.borrow_and_update();
                         told = pulse.tell_drafts(told).await;
+                    }
+                    Ok(()) = links.changed() => {
+                        links.borrow_and_update();
+                        pulse.tell_links().await;
                     }
                     _ = beat.tick() => pulse.beat(&mut rhythm).await,
                     () = stop.cancelled() => return Ok::<(), Infallible>(()),
@@ -167,6 +175,15 @@ impl Pulse {
                 told = number;
                 self.tell("drafts", Listeners::Agency(draft.agency.clone()), &draft);
             }
+        }
+    }
+
+    async fn tell_links(&self) {
+        match self.0.sources.drills.history(1).await {
+            Ok(tests) => tests.iter().for_each(|test| {
+                self.tell("links", Listeners::Operators, test);
+            }),
+            Err(error) => tracing::warn!(%error, "link tests could not be read"),
         }
     }
 

@@ -215,7 +215,11 @@ async fn proved(console: &Console, input: &LoginInput, address: &str) -> Result<
     let good = console.verify(input.password.clone(), hash).await?;
     let person = known.map(|(person, _)| person).filter(|person| good && person.active);
     let person = person.ok_or_else(wrong)?;
-    people.login_succeeded(&pair).await.map_err(store_problem)?;
+    // This one was no failure; the person's at this address are forgiven.
+    for (key, _) in &keys {
+        let one = (*key != pair).then_some(now);
+        people.login_succeeded(key, one).await.map_err(store_problem)?;
+    }
     Ok(person)
 }
 

@@ -33,6 +33,26 @@ pub(super) struct DeviceExport {
     address_since: Timestamp,
     /// Its places with their times, past ones as long as they are kept.
     stays: Vec<StayView>,
+    /// What it answered to alerts and surveys.
+    answers: Vec<OwnAnswer>,
+}
+
+/// An answer of one's own.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct OwnAnswer {
+    /// To what.
+    publication: String,
+    /// The survey's question; `safety` for an alert.
+    question: String,
+    /// The option, the step, `safe` or `help`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    /// A free text or a note.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// When.
+    #[schema(value_type = String, format = "date-time")]
+    at: Timestamp,
 }
 
 /// One stay at a place.
@@ -91,7 +111,17 @@ async fn export(gateway: &Gateway, device: &Device) -> Result<DeviceExport, Prob
         joined_at: stay.joined_at,
         left_at: stay.left_at,
     });
+    let answers = gateway.parts.answers.of(device.num).await;
+    let answers = answers.map_err(|error| Problem::internal(&error))?;
+    let answers = answers.into_iter().map(|own| OwnAnswer {
+        publication: own.publication.to_string(),
+        question: own.question,
+        value: own.value,
+        text: own.text,
+        at: own.at,
+    });
     Ok(DeviceExport {
+        answers: answers.collect(),
         device: DeviceView::of(device),
         address_since: device.address_since,
         stays: stays.collect(),

@@ -90,7 +90,8 @@ fn write(city: &City, shapes: &[Shape]) -> String {
         let name = serde_json::json!(unit.name);
         let _ = write!(
             out,
-            r#"{comma}{{"type":"Feature","properties":{{"code":{code},"name":{name}}},"geometry":{{"type":"MultiPolygon","coordinates":"#
+            "{comma}{{\"type\":\"Feature\",\"properties\":{{\"code\":{code},\"name\":{name}}},\
+             \"geometry\":{{\"type\":\"MultiPolygon\",\"coordinates\":"
         );
         nested(&mut out, shape, |out, polygon| {
             nested(out, polygon, |out, ring| {

@@ -33,7 +33,8 @@ const NOT_BUILT: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-
     <code>make console</code> (it needs Node), then build Loa again.</p>\n\
     <p lang=\"vi\">Trang chưa được dựng vào chương trình này: chạy <code>make console</code> rồi \
     dựng lại Loa.</p>\n<p>The interfaces work all the same: \
-    <a href=\"/openapi.json\">openapi.json</a>, <a href=\"/v1/alerts/active\">active alerts</a>.</p>\n";
+    <a href=\"/openapi.json\">openapi.json</a>, \
+    <a href=\"/v1/alerts/active\">active alerts</a>.</p>\n";
 
 #[derive(Clone, Debug)]
 struct Pages {

@@ -15,12 +15,15 @@ pub mod audience;
 pub mod cancel;
 pub mod chain;
 pub mod desk;
+pub mod drills;
 pub mod http;
 pub mod notice;
 pub mod publish;
 pub mod status;
 
 use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::auth::desk::Desk;
 use crate::bus::Bus;
@@ -32,6 +35,7 @@ use crate::geofence::{City, MatchSettings};
 use crate::store::agencies::Agencies;
 use crate::store::alerts::Alerts;
 use crate::store::drafts::Drafts;
+use crate::store::drills::Drills;
 use crate::store::ledger::Ledger;
 use crate::store::registry::Registry;
 use crate::store::replies::Replies;
@@ -68,6 +72,12 @@ pub struct Ingest {
     pub drafts: Drafts,
     /// What they did.
     pub trail: Trail,
+    /// Canary devices, and what link tests found.
+    pub drills: Drills,
+    /// Asks for a link test now.
+    pub link_test: Arc<Notify>,
+    /// Minutes between two link tests.
+    pub link_test_minutes: u32,
     /// What a push will say, for its author's eyes.
     pub render: Render,
     /// Minutes east of UTC in which the times of our own words are written.

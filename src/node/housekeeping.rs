@@ -57,6 +57,9 @@ async fn tidy(parts: &Parts, keep_days: u32) {
             parts.registry.forget_departed(departed).await.map_err(|error| error.to_string()),
         ),
         ("replies", parts.replies.forget().await.map_err(|error| error.to_string())),
+        ("closed drafts", parts.drafts.forget(old).await.map_err(|error| error.to_string())),
+        ("answers", parts.answers.forget(old).await.map_err(|error| error.to_string())),
+        ("sessions", parts.people.forget(now).await.map_err(|error| error.to_string())),
         ("log records", parts.bus.trim().await.map_err(|error| error.to_string())),
     ];
     for (what, dropped) in done {

@@ -2,9 +2,10 @@
 //!
 //! Who is to be warned is `registry`; what was accepted, `alerts`; what became of it, `ledger`;
 //! who may publish, `agencies`; who works there, `people`; what they edit and decide on, `drafts`;
-//! what citizens answered, `answers`; who did what, `audit`; what was answered to a repeated request, `replies`. A store says in its
-//! module's prose what is atomic and what is durable, and one contract suite in `tests/it` holds
-//! every implementation to it.
+//! what citizens answered, `answers`; whether the road to a unit is open, `drills`; who did what,
+//! `audit`; what was answered to a repeated request, `replies`. A store says in its module's prose
+//! what is atomic and what is durable, and one contract suite in `tests/it` holds every
+//! implementation to it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -15,6 +16,7 @@ pub mod alerts;
 pub mod answers;
 pub mod audit;
 pub mod drafts;
+pub mod drills;
 pub mod ledger;
 pub mod people;
 pub mod reach;

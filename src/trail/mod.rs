@@ -95,7 +95,7 @@ impl Trail {
         let record: Record = event::audit::encode(&entry).into();
         let link = self.audit.append(entry).await?;
         if let Err(error) = self.bus.publish(TopicId::Audit, vec![record]).await {
-            tracing::warn!(audit.seq = link.seq, %error, "an audit entry was not copied to its topic");
+            tracing::warn!(audit.seq = link.seq, %error, "an entry was not copied to its topic");
         }
         Ok(())
     }

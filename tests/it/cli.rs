@@ -10,7 +10,7 @@ use crate::support::node::{AlertXml, CENTRE};
 use crate::support::process::{Done, Served, eventually, path, run};
 
 /// Every command that does something.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 29] = [
     &["channels", "check"],
     &["serve"],
     &["demo"],
@@ -28,6 +28,11 @@ const COMMANDS: [&[&str]; 24] = [
     &["agencies", "list"],
     &["agencies", "key"],
     &["agencies", "revoke"],
+    &["people", "put"],
+    &["people", "list"],
+    &["people", "off"],
+    &["audit", "verify"],
+    &["audit", "export"],
     &["devices", "load"],
     &["dead-letters", "list"],
     &["dead-letters", "redrive"],
@@ -60,7 +65,7 @@ fn every_command_explains_itself_with_an_example() {
         .map_while(|line| line.split_whitespace().next().map(|word| vec![word.to_owned()]))
         .filter(|command| command[0] != "help")
         .collect();
-    assert_eq!(commands.len(), 13, "{commands:?}");
+    assert_eq!(commands.len(), 15, "{commands:?}");
     for command in &COMMANDS {
         commands.push(command.iter().map(ToString::to_string).collect());
     }

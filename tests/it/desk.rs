@@ -5,6 +5,7 @@ mod answers;
 mod api;
 mod audit;
 mod drafts;
+mod drills;
 mod live;
 mod manage;
 mod pages;

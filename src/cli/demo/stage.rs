@@ -23,6 +23,7 @@ use crate::domain::channel::Channel;
 use crate::domain::funnel::Funnel;
 use crate::domain::ids::PublicationId;
 use crate::geofence::import;
+use crate::ingest::drills::appoint;
 use crate::node::{Node, Outside};
 use crate::simulator::citizens::{Mix, Population, Tally, Uplink, answer_pushes, hold_sockets};
 use crate::simulator::providers::{Options, Providers};
@@ -33,6 +34,8 @@ use crate::telemetry;
 const SEED: u64 = 1022;
 /// Pushes that may wait for the simulated phones.
 const PHONES_WAITING: usize = 1 << 18;
+/// Phones that are canaries of their units.
+const CANARIES: usize = 5;
 /// Sockets must be open by then.
 const SOCKETS_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -83,6 +86,7 @@ impl Stage {
         let tally = Tally::default();
         let stage = Self { node, providers, population, tally, server, logins, stop };
         stage.people(args.json).await?;
+        stage.canaries().await?;
         Ok(stage)
     }
 
@@ -117,6 +121,21 @@ impl Stage {
                 self.node.parts.city.boundaries().as_str()
             );
             self.invite();
+        }
+        Ok(())
+    }
+
+    /// Makes a few phones canaries of their units, so that link tests have somebody to reach.
+    async fn canaries(&self) -> Result<()> {
+        let phones = self.population.citizens().enumerate();
+        let phones = phones.filter(|(_, citizen)| citizen.channel == Channel::Apns);
+        for (index, _) in phones.take(CANARIES) {
+            let device = self.population.device(index as u32);
+            let Some(place) = device.profile.places.first() else { continue };
+            let parts = &self.node.parts;
+            let canary = appoint(&parts.registry, &place.unit, device.id).await;
+            let canary = canary.map_err(|problem| anyhow!(problem.detail))?;
+            parts.drills.put(canary).await?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod drafts;
+mod drills;
 mod publish;
 mod read;
 
@@ -55,6 +56,9 @@ pub fn router(ingest: Ingest) -> Router {
         .routes(routes!(drafts::decide))
         .routes(routes!(drafts::preview_unsaved))
         .routes(routes!(drafts::recall))
+        .routes(routes!(drills::list, drills::add))
+        .routes(routes!(drills::remove))
+        .routes(routes!(drills::run))
         .layer(from_fn_with_state(ingest.replies.clone(), idempotent))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(ingest)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{Count, PAGE_MAX, Respondent, Result, Safety, SafetyCounts, Said, Settings};
+use super::{Count, Own, PAGE_MAX, Respondent, Result, Safety, SafetyCounts, Said, Settings};
 use crate::domain::ids::{DeviceNum, PublicationId, SubjectId};
 use crate::domain::survey::Answer;
 use crate::store::Failure;
@@ -185,6 +185,28 @@ impl Store {
                 said.push(Said { question, unit, at: from_ms(row.get(2)?)?, text });
             }
             Ok(said)
+        })
+        .await
+    }
+
+    /// Everything a device answered.
+    pub async fn of(&self, device: DeviceNum) -> Result<Vec<Own>> {
+        self.read(move |connection| {
+            let select = "SELECT publication, question, value, text, at_ms FROM surveys
+                WHERE device = ?1
+                UNION ALL SELECT publication, 'safety', safety, note, at_ms FROM safety
+                WHERE device = ?1 ORDER BY 5 DESC LIMIT ?2";
+            let mut select = connection.prepare_cached(select)?;
+            let device = i64::try_from(device.0).map_err(Failure::new)?;
+            let mut rows = select.query(params![device, PAGE_MAX as i64])?;
+            let mut own = Vec::new();
+            while let Some(row) = rows.next()? {
+                let id: [u8; 16] = row.get(0)?;
+                let (question, value, text) = (row.get(1)?, row.get(2)?, row.get(3)?);
+                let publication = PublicationId(uuid::Uuid::from_bytes(id));
+                own.push(Own { publication, question, value, text, at: from_ms(row.get(4)?)? });
+            }
+            Ok(own)
         })
         .await
     }

@@ -96,6 +96,21 @@ pub struct Said {
     pub text: String,
 }
 
+/// Something a device answered, for its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// To what.
+    pub publication: PublicationId,
+    /// The survey's question; `safety` for an alert.
+    pub question: String,
+    /// The option, the step, `safe` or `help`.
+    pub value: Option<String>,
+    /// A free text or a note.
+    pub text: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// By answer, then unit (empty where none is known).
 pub type SafetyCounts = BTreeMap<Safety, BTreeMap<String, u64>>;
 
@@ -163,6 +178,13 @@ impl Answers {
     pub async fn said(&self, publication: PublicationId) -> Result<Vec<Said>> {
         match self {
             Answers::Embedded(store) => store.said(publication).await,
+        }
+    }
+
+    /// Everything a device answered, the newest first, at most [`PAGE_MAX`].
+    pub async fn of(&self, device: DeviceNum) -> Result<Vec<Own>> {
+        match self {
+            Answers::Embedded(store) => store.of(device).await,
         }
     }
 

@@ -183,11 +183,13 @@ impl Store {
         .await
     }
 
-    /// Forgets the failed logins of a key.
-    pub async fn login_succeeded(&self, key: &str) -> Result<()> {
+    /// Forgets failed logins of a key.
+    pub async fn login_succeeded(&self, key: &str, at: Option<Timestamp>) -> Result<()> {
         let key = key.to_owned();
         self.write(move |connection| {
-            connection.execute("DELETE FROM failures WHERE key = ?", [key])?;
+            let delete = "DELETE FROM failures WHERE key = ?1 AND (?2 IS NULL OR rowid IN
+                (SELECT rowid FROM failures WHERE key = ?1 AND at_ms = ?2 LIMIT 1))";
+            connection.execute(delete, params![key, at.map(to_ms)])?;
             Ok(())
         })
         .await

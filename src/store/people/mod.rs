@@ -218,10 +218,10 @@ impl People {
         }
     }
 
-    /// Forgets the failed logins of a key.
-    pub async fn login_succeeded(&self, key: &str) -> Result<()> {
+    /// Forgets failed logins of a key: all of them, or the one of an instant.
+    pub async fn login_succeeded(&self, key: &str, at: Option<Timestamp>) -> Result<()> {
         match self {
-            People::Embedded(store) => store.login_succeeded(key).await,
+            People::Embedded(store) => store.login_succeeded(key, at).await,
         }
     }
 

@@ -79,7 +79,10 @@ async fn safe_and_help_count_a_device_once_by_unit_and_the_newest_counts() {
         assert_eq!(public.status, 200, "{path}");
         assert!(!public.text().contains("tầng hai"), "{path}");
     }
-    // Whoever leaves takes their answers along.
+    // Whoever answered can read it, and whoever leaves takes their answers along.
+    let own = ask(&house.to(), "GET", "/v1/me", &[&two.auth()], &[]).await.json();
+    let own = &own["devices"][0]["answers"][0];
+    assert_eq!((&own["value"], &own["text"]), (&json!("help"), &json!("kẹt ở tầng hai")));
     assert_eq!(ask(&house.to(), "DELETE", "/v1/me", &[&two.auth()], &[]).await.status, 204);
     let seen = minh.get(&format!("/v1/publications/{id}/answers")).await.json();
     assert_eq!((&seen["answers"]["help"], &seen["texts"]), (&json!({}), &json!([])));

@@ -75,10 +75,11 @@ async fn every_change_deletion_and_reordering_is_found() {
     let seal = Seal::new(&[7; 32]).expect("a key");
     let forged = canonical(&entry(99)).replace('\'', "''");
     let change = format!("UPDATE entries SET entry = '{forged}' WHERE seq = 3;");
-    let swap = "UPDATE entries SET seq = 100 WHERE seq = 3; UPDATE entries SET seq = 3 WHERE seq = 4; \
-        UPDATE entries SET seq = 4 WHERE seq = 100;";
+    let swap = "UPDATE entries SET seq = 100 WHERE seq = 3; \
+        UPDATE entries SET seq = 3 WHERE seq = 4; UPDATE entries SET seq = 4 WHERE seq = 100;";
     let insert = format!(
-        "INSERT INTO entries SELECT 11, object, actor, '{forged}', hash FROM entries WHERE seq = 10;"
+        "INSERT INTO entries
+         SELECT 11, object, actor, '{forged}', hash FROM entries WHERE seq = 10;"
     );
     let renumber =
         "DELETE FROM entries WHERE seq = 3; UPDATE entries SET seq = seq - 1 WHERE seq > 3;";
@@ -168,4 +169,43 @@ async fn the_node_signs_what_was_done_and_the_command_line_verifies_and_exports_
     let broken = run(&["audit", "verify", "--data-dir", at]);
     assert_eq!(broken.code, 1, "{broken:?}");
     assert!(broken.out.contains("NOT WHOLE"), "{broken:?}");
+}
+
+#[test]
+fn people_are_made_and_switched_off_at_the_command_line_and_the_audit_says_by_whom() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = path(dir.path());
+    let file = dir.path().join("password");
+    std::fs::write(&file, format!("{PASSWORD}\n")).expect("written");
+    let secret = path(&file);
+    let put = |extra: &[&str]| {
+        let put = ["people", "put", "lan", "--name", "Lan", "--data-dir", at, "--by", "root"];
+        run(&[&put[..], extra].concat())
+    };
+    let unknown = put(&["--agency", "a", "--rights", "write", "--password-file", secret]);
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+    let agency = ["agencies", "put", "a", "--name", "A", "--data-dir", at, "--by", "root"];
+    assert_eq!(run(&agency).code, 0);
+    for wrong in [
+        &["--agency", "a", "--rights", "fly", "--password-file", secret][..],
+        &["--agency", "a", "--rights", "write"],
+    ] {
+        assert_eq!(put(wrong).code, 2, "{wrong:?}");
+    }
+    let made = put(&["--agency", "a", "--rights", "write,approve", "--password-file", secret]);
+    assert_eq!(made.code, 0, "{made:?}");
+    assert_eq!(run(&["people", "off", "lan", "--data-dir", at, "--by", "root"]).code, 0);
+    let listed = run(&["people", "list", "--json", "--data-dir", at]).json();
+    assert_eq!(listed[0]["active"], false);
+    assert_eq!(listed[0]["rights"], json!(["write", "approve"]));
+    let exported = run(&["audit", "export", "--data-dir", at]).out;
+    let acts: Vec<Value> = exported
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["entry"].clone())
+        .collect();
+    let acts: Vec<_> = acts.iter().map(|entry| (&entry["act"], &entry["actor"]["name"])).collect();
+    let root = json!("root");
+    let (agency, person) = (json!("change_agency"), json!("change_person"));
+    assert_eq!(acts, [(&agency, &root), (&person, &root), (&person, &root)]);
+    assert_eq!(run(&["audit", "verify", "--data-dir", at]).code, 0);
 }

@@ -20,7 +20,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "ingest",
         &[
-            "domain", "geofence", "event", "bus", "store", "auth", "trail", "http", "clock",
+            "domain",
+            "geofence",
+            "event",
+            "bus",
+            "store",
+            "auth",
+            "trail",
+            "http",
+            "clock",
+            "lifecycle",
             "metrics",
         ],
     ),
