@@ -13,7 +13,7 @@ export LOA_CLIENTS := $(abspath $(TARGET))/clients
 # As in `make demo ARGS="--citizens 5000 --once"`.
 ARGS ?=
 # The parts first; `city` measures the whole paths and prints the table at the end.
-BENCHES := geofence registry bus push city
+BENCHES := geofence registry bus push sockets city
 # The browser suite drives the unoptimised program, which takes the pages from their folder.
 BROWSER := LOA_BIN=$(abspath $(TARGET))/debug/loa node --test --test-concurrency=1
 PAGES_TESTS := $(wildcard console/e2e/*.test.mjs)

@@ -1,10 +1,11 @@
 //! What the registry and the ledger do in a second: `cargo bench --bench registry`.
-//! `LOA_BENCH_DEVICES` (100,000 when unset) says how many devices the registry holds.
+//! `LOA_BENCH_DEVICES` (100,000 when unset) says how many devices the registry holds;
+//! `LOA_BENCH_REDIS=redis://HOST:PORT` puts it on that (empty) Redis.
 
 use std::collections::BTreeSet;
 use std::env;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::future::try_join_all;
@@ -18,6 +19,7 @@ use loa::domain::ids::{DeviceId, DeviceNum, PublicationId, Seq, UnitCode};
 use loa::domain::lane::Lane;
 use loa::domain::receipt::{Receipt, Stage};
 use loa::store::ledger::{self, AcceptedAt, Ledger, Progress, Saved};
+use loa::store::redis::{self, Redis};
 use loa::store::registry::{self, NewDevice, Range, Registry};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -71,31 +73,58 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
 }
 
-fn loaded(runtime: &Runtime, devices: u64) -> (TempDir, Registry, Duration) {
+/// Loads a registry, tells what that took and opens it again.
+fn loaded(runtime: &Runtime, devices: u64) -> (TempDir, Registry) {
     let dir = tempfile::tempdir().expect("a directory");
     let settings = registry::Settings::at(dir.path());
-    let open = || runtime.block_on(Registry::open(&settings, Clock::System)).expect("it opens");
-    let registry = open();
+    let server = env::var("LOA_BENCH_REDIS").ok().map(|url| url.parse().expect("an address"));
+    let server = server.map(redis::Settings::single);
+    let open = || {
+        let opening = async {
+            match &server {
+                Some(server) => {
+                    let redis = Redis::open(server).await?;
+                    Registry::shared(redis, settings.shards, Clock::System).await
+                }
+                None => Registry::open(&settings, Clock::System).await,
+            }
+        };
+        runtime.block_on(opening).expect("it opens")
+    };
+    let memory = || server.as_ref().map(|server| runtime.block_on(used_memory(server)));
+    let (registry, before) = (open(), memory());
     let start = Instant::now();
     runtime.block_on(registry.bulk_load((0..devices).map(device))).expect("loaded");
     let load = start.elapsed();
     drop(registry);
     let start = Instant::now();
     let registry = open();
-    let bytes = dir.path().join("registry.db").metadata().expect("a file").len();
+    let again = start.elapsed();
+    let bytes = match memory().zip(before) {
+        Some((after, before)) => after - before,
+        None => dir.path().join("registry.db").metadata().expect("a file").len(),
+    };
     eprintln!(
-        "{devices} devices: loaded in {load:.1?}, opened again in {:.1?}, {} MB",
-        start.elapsed(),
-        bytes / 1_000_000
+        "{devices} devices: loaded in {load:.1?}, opened in {again:.1?}, {} MB, {} bytes each",
+        bytes / 1_000_000,
+        bytes / devices.max(1)
     );
-    (dir, registry, load)
+    (dir, registry)
+}
+
+async fn used_memory(server: &redis::Settings) -> u64 {
+    let redis = Redis::open(server).await.expect("it opens");
+    let mut ask = ::redis::cmd("INFO");
+    let info: String = redis.ask(ask.arg("memory")).await.expect("an answer");
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
+    used.expect("it says so").trim().parse().expect("a number")
 }
 
 fn registry(criterion: &mut Criterion) {
     let devices = env::var("LOA_BENCH_DEVICES").ok().and_then(|text| text.parse().ok());
     let devices: u64 = devices.unwrap_or(100_000);
     let runtime = runtime();
-    let (_dir, registry, _) = loaded(&runtime, devices);
+    let (_dir, registry) = loaded(&runtime, devices);
     let upto = runtime.block_on(registry.last_seq()).expect("the newest");
 
     let mut group = criterion.benchmark_group("registry");

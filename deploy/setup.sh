@@ -29,6 +29,14 @@ need_rust() {
 # Node's own binary is `node`; the tests' clients and the pages' build need 18 or newer.
 node_is_new() { has node && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ]; }
 
+# Kafka 4 needs Java 17.
+java_is_new() {
+  local version
+  version=$(java -XshowSettings:properties -version 2>&1 |
+    sed -n 's/^ *java.specification.version = //p') || return 1
+  [ "${version%%.*}" -ge 17 ] 2>/dev/null
+}
+
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@" || sudo "$@"; fi
 }
@@ -57,7 +65,34 @@ missing() {
   has g++ || echo g++
   has pkg-config || echo pkg-config
   pkg-config --exists openssl 2>/dev/null || echo libssl-dev
-  if [ "$1" = test ]; then has curl || echo curl; fi
+  if [ "$1" = test ]; then
+    has curl || echo curl
+    # Apache Kafka, unless the tests are given one; a headless Java of 17 or newer runs it.
+    if [ -z "${LOA_TEST_KAFKA:-}" ]; then
+      java_is_new || echo default-jre-headless
+      has mvn || echo maven
+    fi
+    has redis-server || echo redis-server
+  fi
+}
+
+# Debian starts a server when its package is installed, and with the machine. The tests start their
+# own on ports of their own: neither must happen where there was none before.
+install_quietly() {
+  local policy=/usr/sbin/policy-rc.d mine=""
+  if [[ " $* " == *" redis-server "* ]] && [ ! -e "$policy" ]; then
+    mine=yes
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+  fi
+  local status=0
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "$@" >&2 || status=$?
+  if [ -n "$mine" ]; then as_root rm -f "$policy"; fi
+  if [[ " $* " == *" redis-server "* ]] && has systemctl; then
+    as_root systemctl disable redis-server >/dev/null 2>&1 || true
+  fi
+  return "$status"
 }
 
 need_packages() {
@@ -73,8 +108,7 @@ need_packages() {
   fi
   say "installing with apt-get: ${list[*]}"
   as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -qq --no-install-recommends "${list[@]}" >&2
+  install_quietly "${list[@]}"
   mapfile -t list < <(missing "$1")
   [ "${#list[@]}" -eq 0 ] || fail "still missing after apt-get: ${list[*]}"
 }
@@ -92,6 +126,22 @@ need_clients() {
   cp tests/it/clients/package-lock.json "$dir/installed"
 }
 
+# Apache Kafka's jars, from Maven's central repository, never committed.
+need_kafka() {
+  [ -z "${LOA_TEST_KAFKA:-}" ] || return 0
+  local dir="${CARGO_TARGET_DIR:-target}/kafka"
+  mkdir -p "$dir"
+  if cmp -s tests/it/kafka/pom.xml "$dir/installed"; then
+    return 0
+  fi
+  say "fetching Apache Kafka with Maven into $dir"
+  dir=$(cd "$dir" && pwd)
+  mvn -q -B -f tests/it/kafka/pom.xml \
+    org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$dir/libs" >&2
+  cp tests/it/kafka/pom.xml "$dir/installed"
+}
+
 # What the pages are built from and tried with, from the lock file, never committed.
 need_pages_packages() {
   if cmp -s console/package-lock.json console/node_modules/.installed; then return 0; fi
@@ -107,4 +157,7 @@ esac
 need_packages "$1"
 [ "$1" = console ] || need_rust
 [ "$1" = build ] || need_pages_packages
-if [ "$1" = test ]; then need_clients; fi
+if [ "$1" = test ]; then
+  need_clients
+  need_kafka
+fi

@@ -12,6 +12,8 @@ const DISPATCHES: &str = "loa_dispatches_total";
 const ATTEMPTS: &str = "loa_attempts_total";
 const RECEIPTS: &str = "loa_receipts_total";
 const CONNECTIONS: &str = "loa_gateway_connections";
+const REBALANCES: &str = "loa_bus_rebalances_total";
+const PARTITIONS: &str = "loa_bus_partitions";
 const LAG: &str = "loa_bus_lag_records";
 const ADDRESSES_REMOVED: &str = "loa_addresses_removed_total";
 const REMOVAL_PAUSED: &str = "loa_removal_paused";
@@ -31,6 +33,11 @@ pub fn describe() {
     describe_counter!(RECEIPTS, "Receipts counted for the first time.");
     describe_gauge!(CONNECTIONS, "Open websockets and event streams.");
     describe_gauge!(LAG, "Records a consumer group has not committed, by group and topic.");
+    describe_counter!(REBALANCES, "Rebalances of a topic's consumer group seen here (Kafka).");
+    describe_gauge!(
+        PARTITIONS,
+        "Partitions of a topic that this node reads for its group (Kafka)."
+    );
     describe_counter!(ADDRESSES_REMOVED, "Dead addresses taken from devices, by channel.");
     describe_gauge!(REMOVAL_PAUSED, "Apps whose dead addresses are implausibly many, by channel.");
     describe_counter!(TOPIC_POSTS, "Posts to units' FCM topics, by outcome; no device is counted.");
@@ -94,6 +101,12 @@ pub fn connections(count: usize) {
 /// What a group has not committed of a topic.
 pub fn lag(group: &'static str, topic: String, records: u64) {
     gauge!(LAG, "group" => group, "topic" => topic).set(records as f64);
+}
+
+/// A topic's partitions were shared out anew; so many are this node's.
+pub fn rebalanced(topic: String, partitions: usize) {
+    counter!(REBALANCES, "topic" => topic.clone()).increment(1);
+    gauge!(PARTITIONS, "topic" => topic).set(partitions as f64);
 }
 
 /// How long a publication took from acceptance to its dispatches.

@@ -13,20 +13,16 @@ use anyhow::{Context, Result, anyhow};
 use futures_util::future::join_all;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::bearer::Verifier;
 use crate::auth::citizen::Doorkeeper;
-use crate::auth::desk::Desk;
 use crate::auth::ticket::Tickets;
 use crate::bus::Bus;
 use crate::channel::Sender;
 use crate::clock::Clock;
 use crate::config::{Config, Role};
-use crate::console::pulse::{Pulse, Sources};
-use crate::console::templates::Templates;
-use crate::console::{self, Console};
+use crate::console;
 use crate::domain::audience::Boundaries;
 use crate::domain::channel::Channel;
 use crate::domain::forecast::Outlook;
@@ -36,24 +32,29 @@ use crate::gateway::Gateway;
 use crate::geofence::City;
 use crate::ingest::{self, Ingest};
 use crate::lifecycle::{Drained, Lifecycle};
-use crate::node::shown::configured;
-use crate::store::agencies::{self, Agencies};
-use crate::store::alerts::{self, Alerts};
-use crate::store::answers::{self, Answers};
-use crate::store::audit::{self, Audit};
-use crate::store::drafts::{self, Drafts};
-use crate::store::drills::{self, Drills};
-use crate::store::ledger::{self, Ledger};
-use crate::store::people::{self, People};
-use crate::store::registry::{self, Registry};
-use crate::store::replies::{self, Replies};
+use crate::store::agencies::Agencies;
+use crate::store::alerts::Alerts;
+use crate::store::answers::Answers;
+use crate::store::drafts::Drafts;
+use crate::store::drills::Drills;
+use crate::store::ledger::Ledger;
+use crate::store::people::People;
+use crate::store::rates::Rates;
+use crate::store::redis::Redis;
+use crate::store::registry::Registry;
+use crate::store::replies::Replies;
 use crate::trail::{self, Trail};
-use crate::{channel, fanout, gateway, http, metrics, receipt, route};
+use crate::{channel, fanout, gateway, http, metrics, receipt, route, store};
 
+mod desk;
 mod housekeeping;
 mod key;
 mod openapi;
+mod quota;
 mod shown;
+pub mod stores;
+
+use key::Secrets;
 
 /// A running node.
 #[derive(Debug)]
@@ -74,6 +75,8 @@ pub struct Node {
 pub struct Parts {
     /// The time.
     pub clock: Clock,
+    /// Redis, where the stores are there.
+    pub redis: Option<Redis>,
     /// The log.
     pub bus: Bus,
     /// Publications.
@@ -126,10 +129,12 @@ impl Node {
         let parts = open(config, outside.clock).await?;
         let tasks = Lifecycle::new();
         let ready = tasks.part("node");
-        let senders = senders(config, &parts.clock, &tasks)?;
+        let secrets = Secrets::load(config, parts.redis.as_ref()).await?;
+        let senders = senders(config, &parts.clock, &secrets, &tasks)?;
         announce(config, &parts, address, &senders);
         trail::start(parts.trail.clone(), &tasks);
-        let router = roles(config, &parts, (&senders, outside.simulated), &tasks).await?;
+        let wired = Wired { senders: &senders, secrets: &secrets, simulated: outside.simulated };
+        let router = roles(config, &parts, &wired, &tasks).await?;
         let kept = senders.values().cloned().collect();
         housekeeping::start(parts.clone(), kept, config.node.keep_days, &tasks);
         let (limits, stop) = (config.http.clone(), tasks.token().clone());
@@ -179,7 +184,7 @@ pub fn audit_key(dir: &Path) -> Result<Vec<u8>> {
     Ok(key::seal(dir)?.public())
 }
 
-/// Opens every store of a data directory.
+/// Opens the log and every store.
 pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let dir = config.node.data_dir.clone();
     let kinds = match &config.node.status_kinds_file {
@@ -191,40 +196,50 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
         None => StatusKinds::default(),
     };
     let city = City::load(&dir).context("boundaries")?;
-    let shards = config.registry.shards;
-    let registry = registry::Settings { dir: dir.clone(), shards };
     let bus = Bus::open(&config.bus, clock.clone()).await.context("the event log")?;
-    let audit = Audit::open(&audit::Settings { dir: dir.clone() }).await?;
+    let stores = stores::open(config, &clock).await?;
     let seal = key::seal(&dir).context("the audit's key")?;
     Ok(Parts {
-        trail: Trail::new(audit, bus.clone(), clock.clone(), seal),
-        people: People::open(&people::Settings { dir: dir.clone() }).await?,
-        drills: Drills::open(&drills::Settings { dir: dir.clone() }).await?,
-        answers: Answers::open(&answers::Settings { dir: dir.clone() }).await?,
-        drafts: Drafts::open(&drafts::Settings { dir: dir.clone() }).await?,
+        trail: Trail::new(stores.audit, bus.clone(), clock.clone(), seal),
+        people: stores.people,
+        answers: stores.answers,
+        drafts: stores.drafts,
+        drills: stores.drills,
         bus,
-        alerts: Alerts::open(&alerts::Settings { dir: dir.clone() }).await?,
-        agencies: Agencies::open(&agencies::Settings { dir: dir.clone() }).await?,
-        registry: Registry::open(&registry, clock.clone()).await?,
-        ledger: Ledger::start(&ledger::Settings { dir: dir.clone() }, clock.clone()).await?,
-        replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
+        alerts: stores.alerts,
+        agencies: stores.agencies,
+        registry: stores.registry,
+        ledger: stores.ledger,
+        replies: stores.replies,
         city: Arc::new(city),
         kinds: Arc::new(kinds),
+        redis: stores.redis,
         clock,
     })
 }
 
 type Senders = BTreeMap<Channel, Arc<Sender>>;
 
-fn senders(config: &Config, clock: &Clock, tasks: &Lifecycle) -> Result<Senders> {
+/// What the roles share besides the parts.
+struct Wired<'a> {
+    senders: &'a Senders,
+    secrets: &'a Secrets,
+    simulated: bool,
+}
+
+fn senders(
+    config: &Config,
+    clock: &Clock,
+    secrets: &Secrets,
+    tasks: &Lifecycle,
+) -> Result<Senders> {
     let mut senders = Senders::new();
     let end = CancellationToken::new();
     for sender in config.channel.open(clock, &end) {
         let sender = sender?;
         senders.insert(sender.channel(), Arc::new(sender));
     }
-    if let Some(webpush) = &config.channel.webpush {
-        let key = key::vapid(webpush, &config.node.data_dir)?;
+    if let Some((webpush, key)) = config.channel.webpush.as_ref().zip(secrets.vapid()?) {
         let sender = Sender::webpush(webpush, key, clock.clone(), end.child_token())?;
         senders.insert(Channel::Webpush, Arc::new(sender));
     }
@@ -249,8 +264,8 @@ fn announce(config: &Config, parts: &Parts, address: SocketAddr, senders: &Sende
         version = env!("CARGO_PKG_VERSION"),
         address = %address,
         roles = roles.join(","),
-        bus = "embedded",
-        stores = "embedded",
+        bus = config.bus.kind(),
+        stores = if parts.redis.is_some() { "redis" } else { "embedded" },
         channels = channels.join(","),
         units = city.units().len(),
         boundaries = city.boundaries().as_str(),
@@ -271,7 +286,7 @@ fn announce(config: &Config, parts: &Parts, address: SocketAddr, senders: &Sende
 async fn roles(
     config: &Config,
     parts: &Parts,
-    (senders, simulated): (&Senders, bool),
+    wired: &Wired<'_>,
     tasks: &Lifecycle,
 ) -> Result<axum::Router> {
     let on = |role| config.node.roles.contains(&role);
@@ -281,6 +296,9 @@ async fn roles(
         let finished = ingest.recover().await.map_err(|problem| anyhow!(problem.detail))?;
         if finished > 0 {
             tracing::info!(publications = finished, "finished what a crash left unlogged");
+        }
+        if matches!(config.store, store::Settings::Redis(_)) {
+            housekeeping::finish_for_others(ingest.clone(), tasks);
         }
         let drafts = ingest.finish_drafts().await.map_err(|problem| anyhow!(problem.detail))?;
         if drafts > 0 {
@@ -294,18 +312,25 @@ async fn roles(
         receipt::start(receipt_parts(parts), tasks).await?;
     }
     if on(Role::Fanout) {
-        fanout::start(fanout_parts(config, parts, senders), tasks).await?;
+        share_quotas(parts, wired.senders, tasks);
+        fanout::start(fanout_parts(config, parts, wired.senders), tasks).await?;
     }
     if on(Role::Gateway) {
         let trusted = &config.http.trusted_proxies;
-        let parts = gateway_parts(config, parts)?;
+        let parts = gateway_parts(config, parts, wired.secrets)?;
         let (gateway, services) = Gateway::open(parts, &config.gateway, trusted, tasks).await?;
         gateway.start(services);
         faces = faces.merge(gateway.router());
     }
     if on(Role::Console) {
-        let senders = senders.values().cloned().collect();
-        faces = faces.merge(console::router(console(config, parts, (senders, simulated), tasks)?));
+        let senders = wired.senders.values().cloned().collect();
+        let simulated = wired.simulated;
+        faces = faces.merge(console::router(desk::console(
+            config,
+            parts,
+            (senders, simulated),
+            tasks,
+        )?));
     }
     let router = openapi::publish(faces);
     let pages = on(Role::Console) || on(Role::Gateway);
@@ -313,56 +338,15 @@ async fn roles(
     Ok(if pages { router.merge(http::pages::router(tiles.as_deref())) } else { router })
 }
 
-/// The desk's face, with its pulse beating.
-fn console(
-    config: &Config,
-    parts: &Parts,
-    (senders, simulated): (Vec<Arc<Sender>>, bool),
-    tasks: &Lifecycle,
-) -> Result<Console> {
-    let pulse = Pulse::new(Sources {
-        clock: parts.clock.clone(),
-        alerts: parts.alerts.clone(),
-        ledger: parts.ledger.clone(),
-        drafts: parts.drafts.clone(),
-        drills: parts.drills.clone(),
-        senders: senders.clone(),
-    });
-    pulse.start(tasks);
-    Ok(Console {
-        clock: parts.clock.clone(),
-        bus: parts.bus.clone(),
-        senders,
-        tasks: tasks.clone(),
-        boundaries: parts.city.boundaries(),
-        metrics: recorder()?,
-        simulated,
-        desk: desk(config, parts),
-        trail: parts.trail.clone(),
-        city: Arc::clone(&parts.city),
-        registry: parts.registry.clone(),
-        alerts: parts.alerts.clone(),
-        ledger: parts.ledger.clone(),
-        drafts: parts.drafts.clone(),
-        answers: parts.answers.clone(),
-        outlook: outlook(config),
-        pulse,
-        streams: Arc::new(Semaphore::new(console::STREAMS_MAX)),
-        configured: Arc::new(configured(&config.channel)),
-        templates: Arc::new(templates(config)?),
-        shapes: console::shapes(&parts.city),
-        tile_server: Some(config.console.tile_server.clone()).filter(|url| !url.is_empty()),
-        logins: Arc::default(),
-        hashing: Arc::new(Semaphore::new(console::HASHING_MAX)),
-    })
-}
-
-/// Templates by hazard: the city's own, or the built-in ones.
-fn templates(config: &Config) -> Result<Templates> {
-    let Some(path) = &config.console.templates_file else { return Ok(Templates::built_in()) };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("console.templates_file: {}", path.display()))?;
-    Templates::parse(&text).context("console.templates_file")
+/// Nodes that share their stores share the providers' quotas too.
+fn share_quotas(parts: &Parts, senders: &Senders, tasks: &Lifecycle) {
+    let Some(redis) = &parts.redis else { return };
+    let rates = Rates::shared(redis.clone());
+    for (channel, sender) in senders {
+        if let Some(quota) = sender.share_quota() {
+            quota::start(*channel, quota, rates.clone(), tasks);
+        }
+    }
 }
 
 /// The process's metrics; several nodes in one process share them.
@@ -388,7 +372,7 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
         kinds: Arc::clone(&parts.kinds),
         replies: parts.replies.clone(),
         outlook: outlook(config),
-        desk: desk(config, parts),
+        desk: desk::of(config, parts),
         drafts: parts.drafts.clone(),
         trail: parts.trail.clone(),
         drills: parts.drills.clone(),
@@ -402,15 +386,6 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
 fn outlook(config: &Config) -> Arc<Outlook> {
     let bounds = channel::bounds(&config.channel);
     Arc::new(Outlook { settings: config.forecast.clone(), bounds })
-}
-
-fn desk(config: &Config, parts: &Parts) -> Desk {
-    Desk {
-        agencies: parts.agencies.clone(),
-        people: parts.people.clone(),
-        clock: parts.clock.clone(),
-        settings: config.console.sessions(),
-    }
 }
 
 fn route_parts(parts: &Parts) -> route::Parts {
@@ -445,8 +420,8 @@ fn fanout_parts(config: &Config, parts: &Parts, senders: &Senders) -> fanout::Pa
     }
 }
 
-fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
-    let key = key::of(&config.node.data_dir).context("the node's key")?;
+fn gateway_parts(config: &Config, parts: &Parts, secrets: &Secrets) -> Result<gateway::Parts> {
+    let key = secrets.node;
     let verifier = match &config.auth.citizens {
         Some(provider) => Some(Arc::new(
             Verifier::new(provider, &key::derived(&key, "subject")).context("auth.citizens")?,
@@ -466,15 +441,16 @@ fn gateway_parts(config: &Config, parts: &Parts) -> Result<gateway::Parts> {
         city: Arc::clone(&parts.city),
         doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone()),
         node_key: key::derived(&key, "device").into(),
-        webpush: offer(config)?,
+        webpush: offer(config, secrets)?,
         apns_apps: apps,
         clock: parts.clock.clone(),
     })
 }
 
-fn offer(config: &Config) -> Result<Option<Arc<Offer>>> {
-    let Some(webpush) = &config.channel.webpush else { return Ok(None) };
-    let key = key::vapid(webpush, &config.node.data_dir)?;
-    let application_server_key = key.public().to_owned();
-    Ok(Some(Arc::new(Offer { application_server_key, services: webpush.push_services() })))
+fn offer(config: &Config, secrets: &Secrets) -> Result<Option<Arc<Offer>>> {
+    let webpush = config.channel.webpush.as_ref().zip(secrets.vapid()?);
+    Ok(webpush.map(|(webpush, key)| {
+        let application_server_key = key.public().to_owned();
+        Arc::new(Offer { application_server_key, services: webpush.push_services() })
+    }))
 }

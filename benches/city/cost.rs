@@ -5,7 +5,7 @@ use std::io::Read;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use loa::channel::{self, apns, fcm, http2, throttle};
+use loa::channel::{self, apns, fcm, http2, throttle, webpush};
 use loa::config::secret::Secret;
 use loa::simulator::citizens::{Mix, Population};
 use loa::simulator::providers::{Options, Providers};
@@ -27,6 +27,8 @@ const JOB: &str = "LOA_BENCH_PROVIDERS";
 struct Known {
     apns: Url,
     fcm: Url,
+    webpush: Url,
+    webpush_key: String,
     ca_pem: String,
     key: String,
     key_id: String,
@@ -46,6 +48,8 @@ pub async fn provide() -> Result<()> {
     let known = Known {
         apns: providers.apns_url.clone(),
         fcm: providers.fcm_url.clone(),
+        webpush: providers.webpush_url.clone(),
+        webpush_key: providers.webpush_key.expose().to_owned(),
         ca_pem: providers.ca_pem.clone(),
         key: providers.apns_key.pem.expose().to_owned(),
         key_id: providers.apns_key.key_id.clone(),
@@ -61,16 +65,19 @@ pub async fn provide() -> Result<()> {
 
 /// Runs it.
 pub async fn run(table: &mut Table) -> Result<()> {
-    for (name, apns) in [("apns", 1000), ("fcm", 0)] {
-        let mix = Mix { apns, fcm: 1000 - apns, second_place: 0, ..Mix::default() };
-        let mut cpu_us = broadcasts(mix).await?;
+    // Of a thousand devices: on APNs, on FCM, browsers with Web Push.
+    for (name, [apns, fcm, browsers]) in
+        [("apns", [1000, 0, 0]), ("fcm", [0, 1000, 0]), ("webpush", [0, 0, 1000])]
+    {
+        let mix = Mix { apns, fcm, second_place: 0, ..Mix::default() };
+        let mut cpu_us = broadcasts(mix, browsers).await?;
         let row = Row::new(format!("cost: CPU of a push over {name}"), median(&mut cpu_us), "us");
         table.add(row);
     }
     Ok(())
 }
 
-async fn broadcasts(mix: Mix) -> Result<Vec<f64>> {
+async fn broadcasts(mix: Mix, browsers: u32) -> Result<Vec<f64>> {
     let mut providers = Command::new(std::env::current_exe()?)
         .env(JOB, "1")
         .stdin(Stdio::piped())
@@ -79,9 +86,12 @@ async fn broadcasts(mix: Mix) -> Result<Vec<f64>> {
         .spawn()?;
     let output = providers.stdout.take().context("piped")?;
     let line = BufReader::new(output).lines().next_line().await?.context("the providers ended")?;
-    let mut stage = Stage::over(settings(serde_json::from_str(&line)?)).await?;
+    let known: Known = serde_json::from_str(&line)?;
+    let service = known.webpush.clone();
+    let mut stage = Stage::over(settings(known)?).await?;
     let units = stage.units();
     let people = Population::new(&stage.node.parts.city, DEVICES, (5, mix));
+    let people = people.with_webpush(browsers, &service);
     stage.register((0..DEVICES).map(move |index| people.device(index))).await?;
     // The first opens connections and fetches tokens; it goes to few.
     let warm = stage.publish(Heat::Hot, &units[..3]).await?;
@@ -99,7 +109,7 @@ async fn broadcasts(mix: Mix) -> Result<Vec<f64>> {
     Ok(cpu_us)
 }
 
-fn settings(known: Known) -> channel::Settings {
+fn settings(known: Known) -> Result<channel::Settings> {
     let http2 = http2::Settings { ca_pem: Some(known.ca_pem), ..http2::Settings::default() };
     let throttle = throttle::Settings { per_minute: Some(0), ..throttle::Settings::default() };
     let apns = apns::Settings {
@@ -118,9 +128,19 @@ fn settings(known: Known) -> channel::Settings {
     let fcm = fcm::Settings {
         endpoint: known.fcm,
         service_account: Some(Secret::new(known.account)),
-        http2,
-        throttle,
+        http2: http2.clone(),
+        throttle: throttle.clone(),
         ..fcm::Settings::default()
     };
-    channel::Settings { apns: Some(apns), fcm: Some(fcm), webpush: None }
+    let host = known.webpush.host_str().context("a host")?;
+    let port = known.webpush.port_or_known_default().context("a port")?;
+    let webpush = webpush::Settings {
+        contact: "mailto:bench@loa.example".to_owned(),
+        key: Some(Secret::new(known.webpush_key)),
+        private: vec![format!("{host}:{port}")],
+        http2,
+        throttle,
+        ..webpush::Settings::default()
+    };
+    Ok(channel::Settings { apns: Some(apns), fcm: Some(fcm), webpush: Some(webpush) })
 }

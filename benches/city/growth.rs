@@ -9,10 +9,11 @@ use loa::clock::Clock;
 use loa::domain::audience::Audience;
 use loa::domain::channel::Channel;
 use loa::domain::geo::{LatLon, Ring};
+use loa::domain::ids::Seq;
 use loa::domain::notice::AreaTarget;
 use loa::geofence::{BUILTIN_CITY, City, MatchSettings, Target};
 use loa::simulator::citizens::{Mix, Population};
-use loa::store::registry::{self, Registry};
+use loa::store::registry::{self, Range, Registry};
 use tempfile::TempDir;
 
 use crate::report::{Row, Table};
@@ -33,9 +34,17 @@ const POLYGONS: [Polygon; 3] = [
     ("85 % of the city", (10.97, 106.75), 0.47, Some(3.0)),
 ];
 
+/// Members of one page where addresses are listed, and how many are listed.
+const PAGE: usize = 10_000;
+const LISTED: usize = 1_000_000;
+
 struct Loaded {
     size: u32,
     registry: Registry,
+    /// To open it again once it was loaded.
+    opened_s: f64,
+    disk_bytes: u64,
+    anon_bytes: u64,
     _dir: TempDir,
 }
 
@@ -46,6 +55,8 @@ pub async fn run(table: &mut Table, full: bool) -> Result<()> {
     for size in SIZES.into_iter().chain(full.then_some(FULL)) {
         all.push(load(&city, size).await?);
     }
+    let largest = all.last().context("at least one size")?;
+    of_registry(table, &city, largest).await?;
     let settings = MatchSettings::default();
     for (name, (lat, lon), radius, target_ms) in POLYGONS {
         let target = ring(lat, lon, radius);
@@ -89,14 +100,68 @@ fn millions(all: &[Loaded]) -> u32 {
 
 async fn load(city: &City, size: u32) -> Result<Loaded> {
     let dir = tempfile::tempdir()?;
-    let registry = Registry::open(&registry::Settings::at(dir.path()), Clock::System).await?;
+    let settings = registry::Settings::at(dir.path());
+    let registry = Registry::open(&settings, Clock::System).await?;
     let people = Population::new(city, size, (3, Mix::default()));
     let start = Instant::now();
     registry.bulk_load((0..size).map(move |index| people.device(index))).await?;
     let seconds = start.elapsed().as_secs_f64();
-    let bytes = dir.path().join("registry.db").metadata()?.len();
-    eprintln!("{size} devices loaded in {seconds:.1} s, {} MB", bytes / 1_000_000);
-    Ok(Loaded { size, registry, _dir: dir })
+    drop(registry);
+    let (start, before) = (Instant::now(), anon_bytes()?);
+    let registry = Registry::open(&settings, Clock::System).await?;
+    let opened_s = start.elapsed().as_secs_f64();
+    let anon_bytes = anon_bytes()?.saturating_sub(before);
+    let disk_bytes = dir.path().join("registry.db").metadata()?.len();
+    eprintln!("{size} devices loaded in {seconds:.1} s, {} MB", disk_bytes / 1_000_000);
+    Ok(Loaded { size, registry, opened_s, disk_bytes, anon_bytes, _dir: dir })
+}
+
+/// What the registry itself costs.
+async fn of_registry(table: &mut Table, city: &City, loaded: &Loaded) -> Result<()> {
+    let (registry, size) = (&loaded.registry, f64::from(loaded.size));
+    let name = format!("registry: {} k devices", loaded.size / 1_000);
+    let each = |bytes: u64| bytes as f64 / size;
+    table.add(Row::new(format!("{name}, opened again"), loaded.opened_s, "s").at_most(20.0));
+    table.add(Row::new(format!("{name}, disk each"), each(loaded.disk_bytes), "B").at_most(300.0));
+    table.add(Row::new(format!("{name}, memory each"), each(loaded.anon_bytes), "B").at_most(64.0));
+
+    let units = Target::of_units(city.units().iter().map(|unit| &unit.code));
+    let mut fastest = f64::INFINITY;
+    for _ in 0..LOOKS {
+        let start = Instant::now();
+        let matched = city.match_target(&units, &MatchSettings::default())?;
+        for channel in Channel::PUSH {
+            registry.ranges(&matched.audience, channel).await?;
+        }
+        fastest = fastest.min(start.elapsed().as_secs_f64() * 1e3);
+    }
+    table.add(Row::new(format!("{name}, all units to ranges"), fastest, "ms").at_most(0.1));
+
+    let audience = city.match_target(&units, &MatchSettings::default())?.audience;
+    let (upto, mut listed, start) = (registry.last_seq().await?, 0, Instant::now());
+    'all: for (unit, shard) in registry.ranges(&audience, Channel::Fcm).await? {
+        let mut range = Range { unit, channel: Channel::Fcm, shard, after: Seq(0), upto };
+        loop {
+            let page = registry.scan(&range, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            range.after = last.seq;
+            listed += page.iter().filter(|member| member.device.is_some()).count();
+            if listed >= LISTED {
+                break 'all;
+            }
+        }
+    }
+    let rate = listed as f64 / start.elapsed().as_secs_f64() / 1e6;
+    table.add(Row::new(format!("{name}, listed a second"), rate, "M/s").at_least(2.0));
+    Ok(())
+}
+
+/// Memory of this process that is its own.
+fn anon_bytes() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kb = line.context("RssAnon")?.trim_end_matches("kB").trim();
+    Ok(kb.parse::<u64>()? << 10)
 }
 
 /// The true boundaries where `LOA_SHARED` or `../shared` has them, else the built-in ones.

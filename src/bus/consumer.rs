@@ -1,15 +1,19 @@
 //! Consumers: a group's reading of topics, at least once.
 
-use crate::bus::{Delivery, Position, Result, embedded};
+use crate::bus::{Delivery, Position, Result, TopicId, embedded, kafka};
 
 /// Reads topics for a group, from its committed offsets on.
 ///
 /// Partitions are visited in turn, so a busy one starves no other; no order holds across
-/// partitions. Lanes that must not wait for each other take a consumer each.
+/// partitions. Lanes that must not wait for each other take a consumer each. On Kafka the group's
+/// consumers share the partitions, and one may lose a partition to another at any moment: what it
+/// has of it in work may be finished there and here.
 #[derive(Debug)]
 pub enum Consumer {
     /// Of the embedded log.
     Embedded(embedded::Consumer),
+    /// A member of a group of Kafka's.
+    Kafka(kafka::Consumer),
 }
 
 impl Consumer {
@@ -20,12 +24,14 @@ impl Consumer {
     pub async fn next_batch(&mut self, max: usize) -> Result<Vec<Delivery>> {
         match self {
             Consumer::Embedded(consumer) => consumer.next_batch(max).await,
+            Consumer::Kafka(consumer) => consumer.next_batch(max).await,
         }
     }
 
     /// Remembers durably where the group goes on: `next` is the next record to read. Never goes
     /// back, so commits of several tasks may overtake each other. May be called while
-    /// [`Consumer::next_batch`] waits, through [`Consumer::committer`].
+    /// [`Consumer::next_batch`] waits, through [`Consumer::committer`]. For a partition that went
+    /// to another consumer of the group it does nothing: that one commits what it does itself.
     pub async fn commit(&self, next: Position) -> Result<()> {
         self.committer().commit(next).await
     }
@@ -34,6 +40,7 @@ impl Consumer {
     pub fn committer(&self) -> Committer {
         match self {
             Consumer::Embedded(consumer) => Committer::Embedded(consumer.committer()),
+            Consumer::Kafka(consumer) => Committer::Kafka(consumer.committer()),
         }
     }
 }
@@ -43,6 +50,8 @@ impl Consumer {
 pub enum Committer {
     /// Of the embedded log.
     Embedded(embedded::Committer),
+    /// Of a member of a group of Kafka's.
+    Kafka(kafka::Committer),
 }
 
 impl Committer {
@@ -50,6 +59,16 @@ impl Committer {
     pub async fn commit(&self, next: Position) -> Result<()> {
         match self {
             Committer::Embedded(committer) => committer.commit(next).await,
+            Committer::Kafka(committer) => committer.commit(next).await,
+        }
+    }
+
+    /// Holds one partition back, or lets it go: while held it gives no records, and the others go
+    /// on. For who has all the work of that partition that he can bear.
+    pub fn hold(&self, topic: TopicId, partition: u32, held: bool) {
+        match self {
+            Committer::Embedded(committer) => committer.hold(topic, partition, held),
+            Committer::Kafka(committer) => committer.hold(topic, partition, held),
         }
     }
 }

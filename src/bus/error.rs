@@ -64,6 +64,31 @@ pub enum Error {
     /// A group's name is 1 to 64 characters of a-z, 0-9, `-` and `.`.
     #[error("`{0}` is not a group name: 1 to 64 characters of a-z, 0-9, `-` and `.`")]
     GroupName(String),
+    /// The settings of the cluster cannot be used.
+    #[error("{0}")]
+    Settings(String),
+    /// The cluster lacks topics, or partitions of them.
+    #[error("the cluster is not set up: {0}; run `loa topics apply`")]
+    Topics(String),
+    /// The cluster does not answer, after some tries.
+    #[error("no broker answers: {0}")]
+    Unreachable(String),
+    /// The cluster will never take this record: the caller must refuse what it came from.
+    #[error("{topic} does not take the record: {reason}")]
+    Refused {
+        /// For which topic.
+        topic: TopicId,
+        /// What the broker said.
+        reason: String,
+    },
+    /// Kafka's headers have no NUL in their names.
+    #[error("header `{name}` of a record for {topic} has a NUL in its name")]
+    HeaderName {
+        /// For which topic.
+        topic: TopicId,
+        /// The name, the NUL shown as `\\0`.
+        name: String,
+    },
     /// The log was closed, or its writer died.
     #[error("the log is closed")]
     Closed,

@@ -1,12 +1,14 @@
 //! Readers: one partition's tail, without a group.
 
-use crate::bus::{Delivery, Result, embedded};
+use crate::bus::{Delivery, Result, embedded, kafka};
 
 /// Reads one partition from an offset on.
 #[derive(Debug)]
 pub enum Reader {
     /// Of the embedded log.
     Embedded(embedded::Reader),
+    /// Of the log on Kafka.
+    Kafka(kafka::Reader),
 }
 
 impl Reader {
@@ -16,6 +18,7 @@ impl Reader {
     pub async fn next_batch(&mut self, max: usize) -> Result<Vec<Delivery>> {
         match self {
             Reader::Embedded(reader) => reader.next_batch(max).await,
+            Reader::Kafka(reader) => reader.next_batch(max).await,
         }
     }
 
@@ -23,6 +26,7 @@ impl Reader {
     pub fn offset(&self) -> u64 {
         match self {
             Reader::Embedded(reader) => reader.offset(),
+            Reader::Kafka(reader) => reader.offset(),
         }
     }
 }

@@ -57,6 +57,10 @@ pub struct Definition {
     /// How many partitions it is made with, 1..=64. A log keeps the number it was made with, since
     /// another one would put a key's next record into another partition than its last.
     pub partitions: u32,
+    /// On Kafka: how many brokers hold each partition.
+    pub replication: u16,
+    /// On Kafka: how many of them must have a record before its publish returns.
+    pub min_in_sync: u16,
     /// Hours after which a record may be deleted.
     pub retention_hours: u32,
     /// How it is cleaned up.
@@ -153,6 +157,8 @@ mod tests {
             assert!(names.contains(&topic.name()), "{topic} is not among {names:?}");
             assert!((1..=PARTITIONS_MAX).contains(&definition.partitions), "{topic}");
             assert!(definition.retention_hours >= 24, "{topic}");
+            // One broker may be away, and an accepted record still has two copies.
+            assert!(2 <= definition.min_in_sync && definition.min_in_sync < definition.replication);
             assert!(!definition.writers.is_empty() && !definition.readers.is_empty(), "{topic}");
         }
     }

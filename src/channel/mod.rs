@@ -315,6 +315,11 @@ impl Sender {
         self.pace.paused_until(now)
     }
 
+    /// Shares the provider's quota with other nodes from now on; nothing where there is none.
+    pub fn share_quota(&self) -> Option<throttle::Shared> {
+        self.throttle.share()
+    }
+
     /// How fast it goes.
     pub fn figures(&self) -> Figures {
         self.throttle.figures()
@@ -418,7 +423,8 @@ impl Provider {
                 client.send(payload, to, delivery).await
             }
             (Self::Webpush(client), Prepared::Webpush(payload), PushAddress::Webpush(to)) => {
-                client.send(payload, to, delivery).await
+                // The largest by far: kept apart, so that the others need not be as large.
+                Box::pin(client.send(payload, to, delivery)).await
             }
             _ => Outcome::Rejected { reason: "address_of_another_channel" },
         }

@@ -2,37 +2,28 @@
 //! waits, not only the one that was told.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
-use tokio::sync::watch;
 
 /// The moment until which a channel pauses. Clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Pace {
-    until: Arc<watch::Sender<Option<Timestamp>>>,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { until: Arc::new(watch::Sender::new(None)) }
-    }
+    /// Milliseconds since the epoch; every push looks at it.
+    until: Arc<AtomicI64>,
 }
 
 impl Pace {
     /// Pauses the channel until an instant; an earlier one than already asked for changes nothing.
     pub fn pause_until(&self, instant: Timestamp) {
-        self.until.send_if_modified(|until| {
-            let later = until.is_none_or(|present| instant > present);
-            if later {
-                *until = Some(instant);
-            }
-            later
-        });
+        self.until.fetch_max(instant.as_millisecond(), Ordering::Relaxed);
     }
 
     /// The end of the pause, if the channel pauses now.
     pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.until.borrow().filter(|until| *until > now)
+        let until = self.until.load(Ordering::Relaxed);
+        let pauses = until > now.as_millisecond();
+        pauses.then(|| Timestamp::from_millisecond(until).ok()).flatten()
     }
 }
 

@@ -26,7 +26,7 @@ fn of_apns(content: &PushContent) -> Option<Rendered> {
         critical_sound: "default".to_owned(),
         localised_kinds: Vec::new(),
     };
-    let payload = apns::payload::Payload::render(content, &[style]).ok()?;
+    let payload = apns::payload::Payload::render(content, &[style], 1).ok()?;
     said(payload.bodies().next()?, "/aps/alert")
 }
 

@@ -1,4 +1,5 @@
-//! `loa agencies`: who may publish. Works on the data directory, also while a node runs in it.
+//! `loa agencies`: who may publish. Works on the data directory, or on a cluster's Redis, also
+//! while nodes run.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,12 +9,14 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::{BadInput, audit};
+use crate::config::{self, Config};
 use crate::domain::agency::{Agency, Jurisdiction, Kind};
 use crate::domain::alert::{Category, Severity};
 use crate::domain::audit::Act;
 use crate::domain::ids::{AgencyId, UnitCode};
 use crate::domain::person::Right;
-use crate::store::agencies::{self, Agencies, Settings};
+use crate::node::stores;
+use crate::store::agencies::{self, Agencies};
 
 /// What to do with agencies.
 #[derive(Debug, Subcommand)]
@@ -23,7 +26,8 @@ pub enum Command {
         --categories Fire,Rescue --highest-severity Severe --data-dir data")]
     Put(PutArgs),
     /// List agencies and their keys
-    #[command(after_help = "Example:\n  loa agencies list --data-dir data")]
+    #[command(after_help = "Examples:\n  loa agencies list --data-dir data\n  \
+        loa agencies list --config loa.toml")]
     List(DirArgs),
     /// Make an API key; it is shown once
     #[command(
@@ -38,9 +42,12 @@ pub enum Command {
 /// Where.
 #[derive(Debug, Args)]
 pub struct DirArgs {
-    /// The node's data directory
-    #[arg(long, default_value = "data", value_name = "DIR")]
-    data_dir: PathBuf,
+    /// The node's settings, which say where the agencies are; a cluster's are on Redis
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The node's data directory; `data` when nothing says otherwise
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Who does this, for the audit
     #[arg(long, default_value = "command-line", value_name = "NAME")]
     by: String,
@@ -118,10 +125,14 @@ pub async fn run(command: Command) -> Result<bool> {
     }
 }
 
+fn settings(dir: &DirArgs) -> Result<Config> {
+    let data_dir = dir.data_dir.as_ref().map(|dir| ("node.data_dir", dir.display().to_string()));
+    let flags: Vec<_> = data_dir.into_iter().collect();
+    Ok(config::load(dir.config.as_deref(), &flags).map_err(|error| BadInput(error.to_string()))?)
+}
+
 async fn open(dir: &DirArgs) -> Result<Agencies> {
-    std::fs::create_dir_all(&dir.data_dir)
-        .with_context(|| format!("--data-dir {}", dir.data_dir.display()))?;
-    Ok(Agencies::open(&Settings { dir: dir.data_dir.clone() }).await?)
+    stores::agencies(&settings(dir)?).await
 }
 
 /// What the store refuses is the caller's to mend; that it fails is not.
@@ -133,7 +144,7 @@ fn refused(error: agencies::Error) -> anyhow::Error {
 }
 
 async fn note(dir: &DirArgs, deed: (Act, String)) -> Result<()> {
-    audit::note(&dir.data_dir, &dir.by, deed).await
+    audit::note(&settings(dir)?.node.data_dir, &dir.by, deed).await
 }
 
 fn id(text: &str) -> Result<AgencyId> {

@@ -39,10 +39,8 @@ pub type Body = (&'static str, Bytes);
 impl Server {
     /// Asks the node; an answer other than 2xx is an error with the problem's words.
     pub async fn ask(&self, method: Method, path: &str, body: Option<Body>) -> Result<Bytes> {
-        let base = Url::parse(&self.server)
-            .map_err(|error| BadInput(format!("--server {}: {error}", self.server)))?;
-        let url = base.join(path)?;
-        let asked = tokio::time::timeout(TIMEOUT, self.exchange(&url, method, body));
+        let url = url(&self.server, path)?;
+        let asked = tokio::time::timeout(TIMEOUT, exchange(&url, Some(&self.key), method, body));
         let (status, answer) = asked.await.map_err(|_| anyhow!("{url}: no answer in time"))??;
         if status.is_success() {
             return Ok(answer);
@@ -60,36 +58,46 @@ impl Server {
             Err(_) => bail!("{url}: {status}"),
         }
     }
+}
 
-    async fn exchange(
-        &self,
-        url: &Url,
-        method: Method,
-        body: Option<Body>,
-    ) -> Result<(StatusCode, Bytes)> {
-        let host = url.host_str().ok_or_else(|| BadInput(format!("{url}: no host")))?;
-        let port =
-            url.port_or_known_default().ok_or_else(|| BadInput(format!("{url}: no port")))?;
-        let path =
-            url.query().map_or(url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, format!("{host}:{port}"))
-            .header(AUTHORIZATION, format!("Bearer {}", self.key));
-        if let Some((kind, _)) = &body {
-            request = request.header(CONTENT_TYPE, *kind);
-        }
-        let request = request.body(Full::new(body.map(|(_, bytes)| bytes).unwrap_or_default()))?;
-        let stream = TcpStream::connect((host, port))
-            .await
-            .with_context(|| format!("cannot reach {url}"))?;
-        if url.scheme() == "https" {
-            let name = rustls_pki_types::ServerName::try_from(host.to_owned())?;
-            over(connector()?.connect(name, stream).await?, request).await
-        } else {
-            over(stream, request).await
-        }
+/// Asks a node for what everybody may see: status and body, whatever they are.
+pub async fn get(server: &str, path: &str, patience: Duration) -> Result<(StatusCode, Bytes)> {
+    let url = url(server, path)?;
+    let asked = tokio::time::timeout(patience, exchange(&url, None, Method::GET, None));
+    asked.await.map_err(|_| anyhow!("{url}: no answer in time"))?
+}
+
+fn url(server: &str, path: &str) -> Result<Url> {
+    let base =
+        Url::parse(server).map_err(|error| BadInput(format!("--server {server}: {error}")))?;
+    Ok(base.join(path)?)
+}
+
+async fn exchange(
+    url: &Url,
+    key: Option<&str>,
+    method: Method,
+    body: Option<Body>,
+) -> Result<(StatusCode, Bytes)> {
+    let host = url.host_str().ok_or_else(|| BadInput(format!("{url}: no host")))?;
+    let port = url.port_or_known_default().ok_or_else(|| BadInput(format!("{url}: no port")))?;
+    let path = url.query().map_or(url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+    let mut request =
+        Request::builder().method(method).uri(path).header(HOST, format!("{host}:{port}"));
+    if let Some(key) = key {
+        request = request.header(AUTHORIZATION, format!("Bearer {key}"));
+    }
+    if let Some((kind, _)) = &body {
+        request = request.header(CONTENT_TYPE, *kind);
+    }
+    let request = request.body(Full::new(body.map(|(_, bytes)| bytes).unwrap_or_default()))?;
+    let stream =
+        TcpStream::connect((host, port)).await.with_context(|| format!("cannot reach {url}"))?;
+    if url.scheme() == "https" {
+        let name = rustls_pki_types::ServerName::try_from(host.to_owned())?;
+        over(connector()?.connect(name, stream).await?, request).await
+    } else {
+        over(stream, request).await
     }
 }
 

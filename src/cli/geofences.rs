@@ -223,7 +223,7 @@ fn print_match(outcome: &Match, json: bool, out: &mut impl Write) -> anyhow::Res
     for unit in &outcome.units {
         let extent = match &unit.extent {
             Extent::Whole => "whole".to_owned(),
-            Extent::Part(_) => format!("{:.1} %", unit.share * 100.0),
+            Extent::Part => format!("{:.1} %", unit.share * 100.0),
             Extent::Near { distance_m } => format!("nearest, {distance_m:.0} m away"),
         };
         writeln!(out, "{}  {}  {extent}", unit.code, unit.name)?;

@@ -10,11 +10,13 @@ pub mod config;
 pub mod demo;
 pub mod devices;
 pub mod geofences;
+pub mod health;
 pub mod letters;
 pub mod people;
 pub mod plan;
 pub mod publish;
 pub mod serve;
+pub mod topics;
 
 use std::io::stdout;
 use std::process::ExitCode;
@@ -63,11 +65,16 @@ enum Command {
     /// Records that were set aside, with their reasons
     #[command(subcommand)]
     DeadLetters(letters::Command),
+    /// Whether a node serves, for probes and people
+    Health(health::Args),
     /// How long a city-wide alert takes, and what limits it
     Plan(plan::Args),
     /// Push channels and their credentials
     #[command(subcommand)]
     Channels(channels::Command),
+    /// The event log's topics, here and on a cluster
+    #[command(subcommand)]
+    Topics(topics::Command),
     /// Settings
     #[command(subcommand)]
     Config(config::Command),
@@ -82,8 +89,10 @@ impl Cli {
             Command::Config(command) => config::run(&command, out),
             Command::Plan(args) => plan::run(&args, out),
             Command::Channels(command) => block_on(channels::run(&command, out)),
+            Command::Topics(command) => block_on(topics::run(command, out)),
             Command::Geofences(args) => geofences::run(&args, Timestamp::now(), out)
                 .map_err(|error| BadInput(format!("{error:#}")).into()),
+            Command::Health(args) => block_on(health::run(&args, out)),
             Command::Demo(args) => block_on(demo::run(args)),
             Command::Serve(args) => block_on(serve::run(args)),
             Command::Publish(args) => block_on(publish::publish(args)),

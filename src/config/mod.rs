@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth;
 use crate::domain::forecast;
-use crate::{bus, channel, fanout, gateway, geofence, http};
+use crate::{bus, channel, fanout, gateway, geofence, http, store};
 
 /// The defaults, as `loa config default` prints them.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -32,6 +32,8 @@ pub struct Config {
     pub http: http::limits::Settings,
     /// The event log.
     pub bus: bus::Settings,
+    /// Where the stores are.
+    pub store: store::Settings,
     /// Devices.
     pub registry: Registry,
     /// Matching targets to units.
@@ -214,6 +216,8 @@ fn layers(file: Option<&Path>, flags: &[Flag]) -> Result<Layers, Error> {
         .list_separator(",")
         .with_list_parse_key("node.roles")
         .with_list_parse_key("http.trusted_proxies")
+        .with_list_parse_key("bus.kafka.brokers")
+        .with_list_parse_key("store.redis.urls")
         .with_list_parse_key("channel.webpush.hosts")
         .with_list_parse_key("channel.webpush.private")
         .try_parsing(true);
@@ -253,7 +257,8 @@ pub fn show(file: Option<&Path>, flags: &[Flag]) -> Result<String, Error> {
 }
 
 /// Keys whose values are secrets wherever they stand.
-const SECRETS: [&str; 3] = ["key", "certificate", "service_account"];
+const SECRETS: [&str; 5] =
+    ["key", "certificate", "service_account", "external_account", "password"];
 
 fn redact(table: &mut toml::Table) {
     for (key, value) in table.iter_mut() {
@@ -283,8 +288,6 @@ impl Config {
         must(!self.node.roles.is_empty(), "node.roles: name at least one role");
         must((1..=600).contains(&self.node.grace_seconds), "node.grace_seconds: must be 1..=600");
         must((1..=3650).contains(&self.node.keep_days), "node.keep_days: must be 1..=3650");
-        must((32..=1024).contains(&self.bus.queue_mib), "bus.queue_mib: must be 32..=1024");
-        must(self.bus.pinned_hours_max > 0, "bus.pinned_hours_max: must not be 0");
         must((1..=64).contains(&self.registry.shards), "registry.shards: must be 1..=64");
         let fanout = &self.fanout;
         must((1..=10_000).contains(&fanout.batch), "fanout.batch: must be 1..=10000");
@@ -299,6 +302,7 @@ impl Config {
             (-840..=840).contains(&fanout.utc_offset_minutes),
             "fanout.utc_offset_minutes: must be -840..=840",
         );
+        found.extend(self.bus.problems().into_iter().map(|rule| format!("bus.{rule}")));
         let rules = self.forecast.problems();
         found.extend(rules.into_iter().map(|rule| format!("forecast.{rule}")));
         let hygiene = fanout.hygiene.problems();
@@ -313,7 +317,8 @@ impl Config {
     /// Legal but risky: what to warn of at the start.
     pub fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
-        if self.node.roles.len() < Role::ALL.len() {
+        let embedded = matches!(self.bus.shape, bus::Shape::Embedded);
+        if embedded && self.node.roles.len() < Role::ALL.len() {
             warnings.push("the embedded log serves one process: roles left out here run nowhere");
         }
         if !self.node.listen.ip().is_loopback() {

@@ -81,7 +81,8 @@ pub struct Latency {
 }
 
 impl Latency {
-    fn bucket(ms: u64) -> usize {
+    /// The bucket of a value.
+    pub fn bucket(ms: u64) -> usize {
         let index = (10.0 * (ms.max(1) as f64).log10()).ceil() as usize;
         index.min(LATENCY_BUCKETS - 1)
     }

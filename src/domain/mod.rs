@@ -3,6 +3,7 @@
 
 pub mod agency;
 pub mod alert;
+pub mod allowance;
 pub mod audience;
 pub mod audit;
 pub mod cell;

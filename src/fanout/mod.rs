@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::domain::channel::Channel;
 use crate::domain::lane::Lane;
 use crate::lifecycle::Lifecycle;
-use crate::store::alerts::Alerts;
+use crate::store::alerts::{self, Alerts};
 use crate::store::ledger::{self, Ledger};
 use crate::store::registry::{self, Registry};
 
@@ -97,13 +97,25 @@ pub enum Error {
     Ledger(#[from] ledger::Error),
     /// The alerts store failed.
     #[error("the alerts store failed: {0}")]
-    Alerts(#[from] crate::store::alerts::Error),
+    Alerts(#[from] alerts::Error),
     /// A dispatch names a publication that is not in the alerts store.
     #[error("publication {0} of the dispatch is not known")]
     UnknownPublication(crate::domain::ids::PublicationId),
     /// The words do not fit into the channel's payload.
     #[error("the payload cannot be made: {0}")]
     Payload(#[from] crate::channel::payload::Error),
+}
+
+impl Error {
+    /// Whether it is a store that is away for a while, which is no fault of the dispatch.
+    pub fn passes(&self) -> bool {
+        match self {
+            Error::Ledger(ledger::Error::Storage(failure))
+            | Error::Registry(registry::Error::Storage(failure))
+            | Error::Alerts(alerts::Error::Storage(failure)) => failure.passes(),
+            _ => false,
+        }
+    }
 }
 
 /// Everything the workers of a node share.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,9 @@ pub const GROUP: &str = "fanout";
 /// Dispatches of a channel and lane that are open at once, those that only wait for a retry
 /// included: a city-wide alert's, with room. Each holds a few kilobytes.
 const OPEN_MAX: usize = 4_096;
+/// Of these, from one partition: beyond, the partition is held back until half of them have ended,
+/// so that a slow one leaves the others their room. A city-wide alert has about 90 in each.
+const OPEN_OF_PARTITION_MAX: usize = 512;
 /// Tries of a dispatch that fails or panics before it goes to the dead letters.
 const TRIES: u32 = 5;
 /// Pause before such a try; long enough for a full disk or a locked file to pass.
@@ -48,17 +51,30 @@ pub struct Road {
     pub hygiene: Arc<Hygiene>,
 }
 
-/// The dispatches this node works on, so that a record that comes twice is worked on once.
+/// The dispatches this node works on, so that of a record that comes twice only one is worked on
+/// at a time.
 #[derive(Debug, Default)]
-pub struct Running(Mutex<HashSet<DispatchId>>);
+pub struct Running {
+    ids: Mutex<HashSet<DispatchId>>,
+    ended: Notify,
+}
 
 impl Running {
-    fn begin(&self, id: DispatchId) -> bool {
-        self.0.lock().expect("no holder of this lock panics").insert(id)
+    /// Waits while the dispatch is in work from an earlier record. That one's end makes this one
+    /// short, since its row says what was done; before it, this one must not be acknowledged.
+    async fn begin(&self, id: DispatchId) {
+        loop {
+            let ended = self.ended.notified();
+            if self.ids.lock().expect("no holder of this lock panics").insert(id) {
+                return;
+            }
+            ended.await;
+        }
     }
 
     fn end(&self, id: DispatchId) {
-        self.0.lock().expect("no holder of this lock panics").remove(&id);
+        self.ids.lock().expect("no holder of this lock panics").remove(&id);
+        self.ended.notify_waiters();
     }
 }
 
@@ -99,7 +115,7 @@ async fn work(
             (consumer, batch) = &mut coming, if open.len() < OPEN_MAX => {
                 coming = Box::pin(take(consumer));
                 for delivery in batch? {
-                    committing.acks.begin(delivery.position);
+                    committing.begun(delivery.position);
                     let (shared, road) = (Arc::clone(&shared), road.clone());
                     let (active, stop) = (Arc::clone(&active), stop.clone());
                     open.spawn(async move {
@@ -131,20 +147,44 @@ struct Committing {
     committer: Committer,
     /// What is to be committed next, by topic and partition.
     due: BTreeMap<(TopicId, u32), Position>,
+    /// How many dispatches of each partition are open, and whether it is held back.
+    open: BTreeMap<(TopicId, u32), (usize, bool)>,
     /// The commit under way, at most one.
     flight: JoinSet<Result<(), bus::Error>>,
 }
 
 impl Committing {
     fn new(committer: Committer) -> Self {
-        let (acks, due, flight) = (Acks::new(), BTreeMap::new(), JoinSet::new());
-        Self { acks, committer, due, flight }
+        let (acks, flight) = (Acks::new(), JoinSet::new());
+        Self { acks, committer, due: BTreeMap::new(), open: BTreeMap::new(), flight }
+    }
+
+    fn begun(&mut self, position: Position) {
+        self.acks.begin(position);
+        let Position { topic, partition, .. } = position;
+        let (open, held) = self.open.entry((topic, partition)).or_default();
+        *open += 1;
+        if *open >= OPEN_OF_PARTITION_MAX && !*held {
+            *held = true;
+            self.committer.hold(topic, partition, true);
+        }
+    }
+
+    fn ended(&mut self, Position { topic, partition, .. }: Position) {
+        let Some((open, held)) = self.open.get_mut(&(topic, partition)) else { return };
+        *open = open.saturating_sub(1);
+        if *held && *open <= OPEN_OF_PARTITION_MAX / 2 {
+            *held = false;
+            self.committer.hold(topic, partition, false);
+        }
     }
 
     fn finished(&mut self, finished: Result<Finished, JoinError>) -> Result<(), Error> {
         // Panics are caught inside; a task is only ever aborted with the whole set.
         let Ok(finished) = finished else { return Ok(()) };
-        if let Some(next) = finished?.and_then(|position| self.acks.done(position)) {
+        let Some(position) = finished? else { return Ok(()) };
+        self.ended(position);
+        if let Some(next) = self.acks.done(position) {
             self.due.insert((next.topic, next.partition), next);
         }
         Ok(())
@@ -195,9 +235,9 @@ async fn one(
             return Ok(Some(delivery.position));
         }
     };
-    if !shared.running.begin(decoded.id) {
-        // The same dispatch is in work from an earlier record, which is not acknowledged yet.
-        return Ok(Some(delivery.position));
+    tokio::select! {
+        () = shared.running.begin(decoded.id) => {}
+        () = stop.cancelled() => return Ok(None),
     }
     let ended = persist(shared, road, &decoded, (active, stop)).await;
     shared.running.end(decoded.id);
@@ -218,19 +258,23 @@ async fn persist(
     dispatch: &Dispatch,
     (active, stop): (&Semaphore, &CancellationToken),
 ) -> Result<Ended, String> {
-    let mut reason = String::new();
-    for attempt in 1..=TRIES {
+    let mut tries = 0;
+    loop {
         let running = AssertUnwindSafe(run((shared, road), dispatch, active, stop));
-        reason = match running.catch_unwind().await {
+        let (reason, passes) = match running.catch_unwind().await {
             Ok(Ok(ended)) => return Ok(ended),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the worker panicked".to_owned(),
+            Ok(Err(error)) => (error.to_string(), error.passes()),
+            Err(_) => ("the worker panicked".to_owned(), false),
         };
-        tracing::warn!(dispatch.id = %dispatch.id.0, attempt, reason, "a dispatch failed");
+        // While a store is away a dispatch waits for it, however long that takes.
+        tries += u32::from(!passes);
+        tracing::warn!(dispatch.id = %dispatch.id.0, tries, reason, "a dispatch failed");
+        if tries == TRIES {
+            return Err(reason);
+        }
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             () = stop.cancelled() => return Ok(Ended::Stopped),
         }
     }
-    Err(reason)
 }

@@ -1,5 +1,6 @@
 //! Close codes of the websocket, the one list.
 //!
+//! 1002 and 1007 are the websocket protocol's own (RFC 6455, 7.4.1), for frames that break it.
 //! 4000–4499 ask the client to reconnect (after the jittered wait in the reason), 4500–4999 tell it
 //! that reconnecting the same way is useless. The reason is a JSON document of at most 123 bytes:
 //! `{"code":"slow","reconnect":true,"after_ms":1840}`. An event stream ends with an event `close`
@@ -7,6 +8,8 @@
 //!
 //! | number | name | reconnect | when |
 //! | --- | --- | --- | --- |
+//! | 1002 | `framing` | no | a frame that breaks the websocket protocol |
+//! | 1007 | `utf8` | no | a text that is not UTF-8 |
 //! | 4000 | `shutdown` | yes | this gateway drains |
 //! | 4001 | `slow` | yes | the client's queue is full: it reads too slowly |
 //! | 4002 | `no_pong` | yes | no answer to a ping in time |
@@ -25,6 +28,10 @@ use serde::Serialize;
 /// Why a stream is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Close {
+    /// A frame that breaks the websocket protocol.
+    Framing,
+    /// A text that is not UTF-8.
+    Utf8,
     /// This gateway drains.
     Shutdown,
     /// The client's queue is full.
@@ -62,7 +69,9 @@ struct Reason {
 
 impl Close {
     /// Every code.
-    pub const ALL: [Close; 12] = [
+    pub const ALL: [Close; 14] = [
+        Close::Framing,
+        Close::Utf8,
         Close::Shutdown,
         Close::Slow,
         Close::NoPong,
@@ -80,6 +89,8 @@ impl Close {
     /// The number in the close frame.
     pub fn number(self) -> u16 {
         match self {
+            Close::Framing => 1002,
+            Close::Utf8 => 1007,
             Close::Shutdown => 4000,
             Close::Slow => 4001,
             Close::NoPong => 4002,
@@ -98,6 +109,8 @@ impl Close {
     /// The stable name.
     pub fn name(self) -> &'static str {
         match self {
+            Close::Framing => "framing",
+            Close::Utf8 => "utf8",
             Close::Shutdown => "shutdown",
             Close::Slow => "slow",
             Close::NoPong => "no_pong",
@@ -115,7 +128,7 @@ impl Close {
 
     /// Whether the client should come again.
     pub fn reconnect(self) -> bool {
-        self.number() < 4500
+        (4000..4500).contains(&self.number())
     }
 
     /// The reason, with a wait of one to two times the base chosen by `jitter` in 0..1: without it
@@ -141,7 +154,8 @@ mod tests {
         assert_eq!(numbers.len(), Close::ALL.len());
         let table = include_str!("close.rs");
         for close in Close::ALL {
-            assert!((4000..5000).contains(&close.number()));
+            let own = (4000..5000).contains(&close.number());
+            assert!(own || matches!(close, Close::Framing | Close::Utf8));
             assert!(close.reason(u64::MAX / 4, 0.9).len() <= 123);
             let yes = if close.reconnect() { "yes" } else { "no" };
             let row = format!("//! | {} | `{}` | {yes} |", close.number(), close.name());

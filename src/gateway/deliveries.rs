@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::channel::Channel;
-use crate::domain::device::Device;
 use crate::gateway::outbox::Delivers;
 use crate::store::ledger::{AcceptedAt, Delivered, Ledger};
 
-/// Deliveries that may wait for the ledger; past it the streams wait, the hub never does.
-const WAITING_MAX: usize = 16_384;
+/// Deliveries that may wait for the ledger: a few alerts to every stream a node may hold. Past it
+/// they go uncounted; streams and hub never wait for a count.
+const WAITING_MAX: usize = 262_144;
 /// Deliveries of one write to the ledger.
 const BATCH_MAX: usize = 2_048;
 /// How often a write is tried before its deliveries go uncounted.
@@ -41,18 +41,20 @@ pub fn open(ledger: Ledger) -> (Deliveries, Recorder) {
 
 impl Deliveries {
     /// A frame was written to a device's stream.
-    pub async fn written(&self, device: &Device, delivers: Delivers, at: jiff::Timestamp) {
-        if device.profile.address.channel() != Channel::Websocket {
-            return;
+    pub fn written(&self, delivers: Delivers, at: jiff::Timestamp) {
+        let Some(device) = delivers.device else { return };
+        let (publication, unit) = (delivers.publication, delivers.unit.clone());
+        let delivered = Delivered { publication, device, unit, at };
+        match self.input.try_send((delivered, delivers)) {
+            // Closed only when the recorder has ended, at the very end of a drain.
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(_)) => {
+                tracing::error!(
+                    waiting = WAITING_MAX,
+                    "the ledger is behind: deliveries uncounted"
+                );
+            }
         }
-        let delivered = Delivered {
-            publication: delivers.publication,
-            device: device.num,
-            unit: delivers.unit.clone(),
-            at,
-        };
-        // Refused only when the recorder has ended, at the very end of a drain.
-        let _ = self.input.send((delivered, delivers)).await;
     }
 }
 

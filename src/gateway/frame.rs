@@ -5,20 +5,23 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 
 use crate::domain::publication::Publication;
+use crate::gateway::close::Close;
+use crate::gateway::rfc6455;
 use crate::gateway::view::{Languages, View};
 use crate::gateway::wire::ToClient;
 
 /// Variants kept per publication; past it they are encoded for each who gets them.
 const VARIANTS_MAX: usize = 64;
 
-/// One encoded event.
+/// One encoded event, as the websocket frame it is written as.
 #[derive(Debug)]
 pub struct Frame {
-    text: Utf8Bytes,
+    wire: Bytes,
+    /// Bytes of the wire form before the text.
+    head: usize,
     name: &'static str,
     position: Option<String>,
     event: OnceLock<Bytes>,
@@ -29,12 +32,32 @@ impl Frame {
     pub fn of(event: &ToClient<'_>) -> Arc<Self> {
         let text = serde_json::to_string(event).expect("an event is plain data");
         let position = event.position().map(str::to_owned);
-        Arc::new(Self { text: text.into(), name: event.name(), position, event: OnceLock::new() })
+        let (wire, head) = (rfc6455::text(&text), rfc6455::head_bytes(text.len()));
+        let (name, event) = (event.name(), OnceLock::new());
+        Arc::new(Self { wire, head, name, position, event })
     }
 
-    /// For a websocket: a text message.
-    pub fn text(&self) -> Utf8Bytes {
-        self.text.clone()
+    /// A control frame of the websocket, which no event stream has.
+    pub fn control(wire: Bytes) -> Arc<Self> {
+        let head = wire.len();
+        Arc::new(Self { wire, head, name: "", position: None, event: OnceLock::new() })
+    }
+
+    /// The websocket's last frame: why it is closed, and when to come back.
+    pub fn goodbye(close: Close, reconnect_ms: u64) -> Arc<Self> {
+        let reason = close.reason(reconnect_ms, rand::random_range(0.0..1.0));
+        tracing::debug!(code = close.name(), "stream closed");
+        Self::control(rfc6455::close(Some(close.number()), &reason))
+    }
+
+    /// For a websocket: a whole frame.
+    pub fn wire(&self) -> &Bytes {
+        &self.wire
+    }
+
+    /// The event as JSON.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.wire[self.head..]).expect("it was made of a text")
     }
 
     /// For an event stream: `id`, `event` and `data` lines (WHATWG HTML, 9.2.5). The JSON has no
@@ -42,14 +65,14 @@ impl Frame {
     pub fn event(&self) -> Bytes {
         let build = || {
             let id = self.position.as_ref().map(|id| format!("id: {id}\n")).unwrap_or_default();
-            Bytes::from(format!("{id}event: {}\ndata: {}\n\n", self.name, self.text.as_str()))
+            Bytes::from(format!("{id}event: {}\ndata: {}\n\n", self.name, self.text()))
         };
         self.event.get_or_init(build).clone()
     }
 
     /// What it counts in a queue.
     pub fn bytes(&self) -> usize {
-        self.text.len()
+        self.wire.len()
     }
 }
 

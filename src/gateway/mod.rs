@@ -29,8 +29,10 @@ mod plain;
 pub mod position;
 pub mod public;
 pub mod receipts;
+pub mod rfc6455;
 pub mod session;
 pub mod settings;
+pub mod sockets;
 pub mod sse;
 pub mod view;
 pub mod viewer;
@@ -55,6 +57,7 @@ use crate::gateway::hub::Hub;
 use crate::gateway::hub::tail::{self, Tail};
 use crate::gateway::past::Login;
 use crate::gateway::settings::Settings;
+use crate::gateway::sockets::{Reader, Sockets};
 use crate::geofence::City;
 use crate::http::Router;
 use crate::http::idempotency::idempotent;
@@ -104,6 +107,7 @@ pub struct Gateway {
     parts: Parts,
     hub: Hub,
     deliveries: Deliveries,
+    sockets: Sockets,
     slots: Arc<AddressSlots>,
     rate: Arc<AddressRate>,
     trusted: Arc<[IpAddr]>,
@@ -115,6 +119,7 @@ pub struct Gateway {
 pub struct Services {
     tail: Tail,
     recorder: Recorder,
+    reader: Reader,
 }
 
 impl Gateway {
@@ -128,10 +133,12 @@ impl Gateway {
         let (hub, tail) =
             tail::open(&parts.bus, &parts.alerts, settings, parts.clock.clone()).await?;
         let (deliveries, recorder) = deliveries::open(parts.ledger.clone());
+        let (sockets, reader) = sockets::open(hub.clone(), deliveries.clone())?;
         say_descriptor_limit(settings.streams_max);
         let gateway = Self {
             hub,
             deliveries,
+            sockets,
             slots: AddressSlots::new(settings.streams_max, settings.streams_per_address),
             rate: Arc::new(AddressRate::new(
                 settings.new_streams_per_second,
@@ -141,16 +148,17 @@ impl Gateway {
             life: life.clone(),
             parts,
         };
-        Ok((gateway, Services { tail, recorder }))
+        Ok((gateway, Services { tail, recorder, reader }))
     }
 
     /// Starts the gateway's services.
     pub fn start(&self, services: Services) {
-        let Services { tail, recorder } = services;
+        let Services { tail, recorder, reader } = services;
         let stop = self.life.token().clone();
         let ready = self.life.part("gateway");
         self.life.service("gateway tail", tail.run(stop.clone(), ready));
         self.life.service("gateway deliveries", recorder.run(stop.clone()));
+        self.life.service("gateway sockets", reader.run(self.clone(), stop.clone()));
         self.life.service("gateway places", places::follow(self.clone(), stop));
     }
 

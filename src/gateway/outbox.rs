@@ -1,15 +1,19 @@
-//! A connection's queue: bounded in frames and bytes. When it is full the connection is closed as
-//! slow, and nobody else notices.
+//! The way to one connection. A websocket's frames are written to its socket at once, by whoever
+//! offers them; only what the socket does not take waits here, bounded in frames and bytes. An
+//! event stream takes its frames from the queue. When the queue is full the connection is closed
+//! as slow, and nobody else notices.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use crate::domain::ids::{PublicationId, UnitCode};
+use crate::domain::ids::{DeviceNum, PublicationId, UnitCode};
 use crate::gateway::close::Close;
 use crate::gateway::frame::Frame;
+use crate::gateway::sockets::Line;
 
 /// One frame to be written, and what it means to the ledger once it is.
 #[derive(Clone, Debug)]
@@ -32,20 +36,21 @@ impl Outgoing {
 pub struct Delivers {
     /// The publication.
     pub publication: PublicationId,
+    /// The device it counts for; absent if it has another channel.
+    pub device: Option<DeviceNum>,
     /// The unit that owns the delivery; absent for a subject's.
     pub unit: Option<UnitCode>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
 }
 
-/// The queue between the hub and one connection.
+/// The way between the hub and one connection.
 #[derive(Debug)]
 pub struct Outbox {
     frames_max: usize,
     bytes_max: usize,
     queue: Mutex<Queue>,
     filled: Notify,
-    closed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -53,49 +58,102 @@ struct Queue {
     frames: VecDeque<Outgoing>,
     bytes: usize,
     close: Option<Close>,
+    /// The socket, if there is one.
+    line: Option<Arc<Line>>,
+    /// Bytes of the first frame that the socket has taken.
+    begun: usize,
+    /// Since when the socket has not taken the first frame.
+    stuck: Option<Instant>,
 }
 
 impl Outbox {
     /// An empty queue with its limits.
     pub fn new(frames_max: usize, bytes_max: usize) -> Self {
-        Self {
-            frames_max,
-            bytes_max,
-            queue: Mutex::default(),
-            filled: Notify::new(),
-            closed: Notify::new(),
-        }
+        Self { frames_max, bytes_max, queue: Mutex::default(), filled: Notify::new() }
     }
 
-    /// Queues a frame. If there is no room the connection closes as slow; what was queued is
-    /// dropped, since the client resumes from its own position.
+    /// Writes a frame, or queues it. If there is no room the connection closes as slow; what was
+    /// queued is dropped, since the client resumes from its own position.
     pub fn push(&self, outgoing: Outgoing) {
         let mut queue = self.lock();
         if queue.close.is_some() {
             return;
         }
         let bytes = queue.bytes + outgoing.frame.bytes();
-        if queue.frames.len() >= self.frames_max || bytes > self.bytes_max {
+        let waits = !(queue.line.is_some() && queue.frames.is_empty());
+        if waits && (queue.frames.len() >= self.frames_max || bytes > self.bytes_max) {
             drop(queue);
             return self.close(Close::Slow);
         }
         queue.bytes = bytes;
         queue.frames.push_back(outgoing);
-        drop(queue);
-        self.filled.notify_one();
+        if queue.line.is_none() {
+            drop(queue);
+            self.filled.notify_one();
+        } else if !waits {
+            queue.write();
+        }
     }
 
     /// Closes the connection; the first reason holds.
     pub fn close(&self, close: Close) {
         let mut queue = self.lock();
-        if queue.close.is_none() {
-            queue.close = Some(close);
-            queue.frames.clear();
-            queue.bytes = 0;
-            drop(queue);
-            self.filled.notify_one();
-            self.closed.notify_waiters();
+        if queue.close.is_some() {
+            return;
         }
+        queue.close = Some(close);
+        // A frame that has begun must end, or the close frame could not be told from it.
+        let begun = usize::from(queue.begun > 0);
+        queue.frames.truncate(begun);
+        queue.bytes = queue.frames.front().map_or(0, |begun| begun.frame.bytes());
+        match &queue.line {
+            Some(line) => line.closing(),
+            None => self.filled.notify_one(),
+        }
+    }
+
+    /// Gives it a socket: what waits is written to it, and all that follows.
+    pub fn attach(&self, line: Arc<Line>) {
+        let mut queue = self.lock();
+        if queue.close.is_some() {
+            line.closing();
+        }
+        queue.line = Some(line);
+        queue.write();
+    }
+
+    /// Takes the socket away.
+    pub fn detach(&self) {
+        let mut queue = self.lock();
+        queue.line = None;
+        queue.frames = VecDeque::new();
+    }
+
+    /// The socket can take more.
+    pub fn flush(&self) {
+        self.lock().write();
+    }
+
+    /// The last frame of a connection that is closed.
+    pub fn farewell(&self, frame: Arc<Frame>) {
+        let mut queue = self.lock();
+        queue.frames.push_back(Outgoing::plain(frame));
+        queue.write();
+    }
+
+    /// Since when the socket has taken nothing although something waits.
+    pub fn stuck(&self) -> Option<Instant> {
+        self.lock().stuck
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.lock().frames.is_empty()
+    }
+
+    /// Why it is closed, if it is.
+    pub fn why(&self) -> Option<Close> {
+        self.lock().close
     }
 
     /// The next frame, or why to close. Cancel-safe.
@@ -119,21 +177,43 @@ impl Outbox {
         Some(Ok(outgoing))
     }
 
-    /// Waits until the connection is to be closed: for whoever is stuck in a write. Cancel-safe.
-    pub async fn closing(&self) -> Close {
-        loop {
-            let mut notified = std::pin::pin!(self.closed.notified());
-            notified.as_mut().enable();
-            if let Some(close) = self.lock().close {
-                return close;
-            }
-            notified.await;
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // Nothing can panic half way through a critical section here.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Writes what waits until the socket takes no more.
+    fn write(&mut self) {
+        let Some(line) = self.line.clone() else { return };
+        while let Some(first) = self.frames.front() {
+            let wire = first.frame.wire();
+            let Ok(taken) = line.write(&wire[self.begun..]) else {
+                // The client is gone; whoever reads the socket finds that out and ends it.
+                (self.frames, self.bytes, self.begun) = (VecDeque::new(), 0, 0);
+                return;
+            };
+            self.begun += taken;
+            if self.begun < wire.len() {
+                if self.stuck.is_none() {
+                    line.stuck();
+                }
+                if taken > 0 || self.stuck.is_none() {
+                    self.stuck = Some(Instant::now());
+                }
+                return;
+            }
+            (self.begun, self.stuck) = (0, None);
+            self.bytes -= wire.len().min(self.bytes);
+            if let Some(delivers) = self.frames.pop_front().and_then(|written| written.delivers) {
+                line.delivered(delivers);
+            }
+        }
+        // An idle connection keeps no buffer.
+        if self.frames.capacity() > 4 {
+            self.frames = VecDeque::new();
+        }
     }
 }
 
@@ -152,8 +232,8 @@ mod tests {
         outbox.push(outgoing("a"));
         outbox.push(outgoing("b"));
         for wanted in ["a", "b"] {
-            let text = outbox.next().await.expect("open").frame.text();
-            assert!(text.as_str().contains(&format!("\"{wanted}\"")), "{text}");
+            let frame = outbox.next().await.expect("open").frame;
+            assert!(frame.text().contains(&format!("\"{wanted}\"")), "{frame:?}");
         }
         assert!(outbox.try_next().is_none());
     }
@@ -164,11 +244,11 @@ mod tests {
         by_count.push(outgoing("a"));
         by_count.push(outgoing("b"));
         assert_eq!(by_count.next().await.expect_err("full"), Close::Slow);
-        let by_bytes = Outbox::new(10, 59);
+        let by_bytes = Outbox::new(10, 61);
         by_bytes.push(outgoing("a"));
         by_bytes.push(outgoing("b"));
-        assert_eq!(by_bytes.closing().await, Close::Slow);
+        assert_eq!(by_bytes.why(), Some(Close::Slow));
         by_bytes.close(Close::Shutdown);
-        assert_eq!(by_bytes.closing().await, Close::Slow, "the first reason holds");
+        assert_eq!(by_bytes.why(), Some(Close::Slow), "the first reason holds");
     }
 }

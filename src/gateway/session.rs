@@ -72,10 +72,7 @@ impl Session {
 
     /// What a text message means here, or why it ends the stream.
     pub fn read(&mut self, text: &str) -> Result<FromClient, Close> {
-        self.messages += 1;
-        if self.messages > self.messages_max {
-            return Err(Close::Flood);
-        }
+        self.count()?;
         let refusal = if self.is_open() { Close::Protocol } else { Close::BadHello };
         let message = serde_json::from_str(text).map_err(|_| refusal)?;
         match (&message, self.is_open()) {
@@ -84,6 +81,12 @@ impl Session {
             (_, true) => Ok(message),
             (_, false) => Err(Close::BadHello),
         }
+    }
+
+    /// Counts anything a client sends.
+    pub fn count(&mut self) -> Result<(), Close> {
+        self.messages += 1;
+        if self.messages > self.messages_max { Err(Close::Flood) } else { Ok(()) }
     }
 
     /// When [`Session::tick`] is to be asked next.

@@ -171,7 +171,7 @@ impl Feed {
     async fn next(&mut self) -> Option<Bytes> {
         if let Phase::First = self.phase {
             if let Some(outgoing) = self.first.next() {
-                return Some(self.told(outgoing).await);
+                return Some(self.told(outgoing));
             }
             self.phase = Phase::Live;
             self.ping_at = Instant::now() + self.gateway.hub.settings().ping();
@@ -192,7 +192,7 @@ impl Feed {
             }
         };
         match next {
-            Ok(outgoing) => Some(self.told(outgoing).await),
+            Ok(outgoing) => Some(self.told(outgoing)),
             Err(close) => {
                 self.phase = Phase::Ended;
                 Some(last_words(close, self.gateway.hub.settings().reconnect_ms))
@@ -200,10 +200,9 @@ impl Feed {
         }
     }
 
-    async fn told(&self, outgoing: Outgoing) -> Bytes {
-        if let (Some(delivers), Some(device)) = (outgoing.delivers, self.conn.conn.device()) {
-            let now = self.gateway.hub.now();
-            self.gateway.deliveries.written(&device, delivers, now).await;
+    fn told(&self, outgoing: Outgoing) -> Bytes {
+        if let Some(delivers) = outgoing.delivers {
+            self.gateway.deliveries.written(delivers, self.gateway.hub.now());
         }
         outgoing.frame.event()
     }

@@ -44,16 +44,14 @@ pub struct Viewer {
     subject: Option<SubjectId>,
     stays: Vec<Stay>,
     languages: Option<Vec<String>>,
-    resumed: Option<Position>,
+    resumed: Option<Box<Position>>,
     got: Got,
 }
 
-/// What a connection was sent, bounded.
+/// What a connection was sent, bounded. Few have got many, and every connection has one: a list is
+/// smaller than a set.
 #[derive(Debug, Default)]
-struct Got {
-    ids: HashSet<PublicationId>,
-    order: VecDeque<PublicationId>,
-}
+struct Got(VecDeque<PublicationId>);
 
 /// That a publication is to be shown, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +92,7 @@ impl Viewer {
     /// resumed from, only its time tells what it may have got, and what is live is sent again.
     pub fn resume(&mut self, position: Position, recovered: bool) {
         let next = if recovered { position.next } else { Vec::new() };
-        self.resumed = Some(Position { next, ..position });
+        self.resumed = Some(Box::new(Position { next, ..position }));
     }
 
     /// The device changed.
@@ -127,8 +125,11 @@ impl Viewer {
 
     fn sent(&mut self, entry: &Entry, show: Show) -> Outgoing {
         self.got.add(entry.id());
+        let counted =
+            |device: &&Arc<Device>| device.profile.address.channel() == Channel::Websocket;
         let delivers = Delivers {
             publication: entry.id(),
+            device: self.device.as_ref().filter(counted).map(|device| device.num),
             unit: show.unit,
             accepted_at: entry.publication.accepted_at,
         };
@@ -250,18 +251,17 @@ fn minute(now: Timestamp) -> u16 {
 
 impl Got {
     fn has(&self, id: &PublicationId) -> bool {
-        self.ids.contains(id)
+        self.0.contains(id)
     }
 
     fn add(&mut self, id: PublicationId) {
-        if self.ids.insert(id) {
-            self.order.push_back(id);
+        if self.has(&id) {
+            return;
         }
-        if self.order.len() > GOT_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.ids.remove(&oldest);
+        if self.0.len() >= GOT_MAX {
+            self.0.pop_front();
         }
+        self.0.push_back(id);
     }
 }
 

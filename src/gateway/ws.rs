@@ -1,20 +1,29 @@
-//! `GET /v1/stream`: the websocket. One loop per stream over its queue, its socket and its timer;
-//! what each means is decided in [`session`](crate::gateway::session) and by the hub.
+//! `GET /v1/stream`: the websocket, from its handshake to the moment it is live. Then it is seated
+//! in the table of [`sockets`](crate::gateway::sockets), and no task of its own is left.
 //!
 //! Credentials never stand in the URL: they come in the first message, `hello`, or in the
 //! `Authorization` header of clients that can set one.
 
+use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Extension, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY};
+use axum::http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth::citizen::Citizen;
 use crate::gateway::Gateway;
@@ -22,16 +31,17 @@ use crate::gateway::close::Close;
 use crate::gateway::frame::Frame;
 use crate::gateway::hub::Conn;
 use crate::gateway::outbox::Outgoing;
-use crate::gateway::session::{Session, Tick};
+use crate::gateway::rfc6455::{self, Decoder, Event};
+use crate::gateway::session::Session;
+use crate::gateway::sockets::Guest;
 use crate::gateway::wire::{CLIENT_MESSAGE_BYTES_MAX, FromClient, Hello, ToClient};
+use crate::http::limits::Slot;
 use crate::http::problem::{Code, Document, Problem};
 use crate::http::serve::Peer;
 
-/// Read buffer of one socket: clients say little (tungstenite's own default is 128 KiB).
-const READ_BUFFER_BYTES: usize = 4 << 10;
-/// Bytes gathered before a write to the socket; every frame is flushed anyway.
-const WRITE_BUFFER_BYTES: usize = 4 << 10;
-/// Time for the close frame to go out, and for the client's own to come back.
+/// What one read takes before the stream is live.
+const READ_BYTES: usize = 4 << 10;
+/// Time for a close frame to go out, and for the client's own to come back.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// The citizens' websocket
@@ -54,205 +64,229 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 pub(super) async fn stream(
     State(gateway): State<Gateway>,
     peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    mut request: Request,
 ) -> Result<Response, Problem> {
-    let upgrade =
-        upgrade.map_err(|refusal| Problem::new(Code::UpgradeRequired, refusal.body_text()))?;
-    let slot = gateway.room(&headers, peer.map(|Extension(peer)| peer))?;
-    let known = gateway.parts.doorkeeper.of_headers(&headers).await?;
-    let upgrade = upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(gateway.hub.settings().queue_bytes.max(2 * WRITE_BUFFER_BYTES))
-        .max_message_size(CLIENT_MESSAGE_BYTES_MAX)
-        .max_frame_size(CLIENT_MESSAGE_BYTES_MAX);
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        let life = gateway.life.clone();
-        let work = async move {
-            run(gateway, socket, known).await;
-            drop(slot);
-        };
-        // Owned by the node's lifecycle, so that a drain waits for the close frames.
-        let _ = life.job("websocket", work).await;
-    }))
-}
-
-struct Stream {
-    gateway: Gateway,
-    session: Session,
-    output: SplitSink<WebSocket, Message>,
-}
-
-async fn run(gateway: Gateway, socket: WebSocket, known: Option<Citizen>) {
-    let (output, mut input) = socket.split();
-    let session = Session::new(gateway.hub.settings(), Instant::now());
-    let mut stream = Stream { gateway, session, output };
-    let close = match stream.greet(&mut input, known).await {
-        Ok(conn) => {
-            let close = stream.serve(&mut input, &conn).await;
-            stream.gateway.hub.leave(&conn);
-            close
-        }
-        Err(close) => close,
+    let accept = accepted(&request)?;
+    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return Err(refused("this connection cannot become a websocket"));
     };
-    if let Some(close) = close {
-        stream.close(&mut input, close).await;
+    let headers = request.headers();
+    let slot = gateway.room(headers, peer.map(|Extension(peer)| peer))?;
+    let known = gateway.parts.doorkeeper.of_headers(headers).await?;
+    let life = gateway.life.clone();
+    // Owned by the node's lifecycle, so that a drain waits for the close frames.
+    life.job("websocket", async move {
+        match upgrade.await.map(stream_of) {
+            Ok(Ok((stream, early))) => greet(gateway, stream, early, (known, slot)).await,
+            Ok(Err(_)) => tracing::warn!("a websocket that is no TCP connection of ours"),
+            Err(error) => tracing::debug!(error = %error, "a websocket was not opened"),
+        }
+    });
+    let headers = [
+        (CONNECTION, HeaderValue::from_static("upgrade")),
+        (UPGRADE, HeaderValue::from_static("websocket")),
+        (SEC_WEBSOCKET_ACCEPT, accept),
+    ];
+    Ok((StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response())
+}
+
+/// The answer to a client's key, if the request is a websocket's (RFC 6455, 4.2.1).
+fn accepted(request: &Request) -> Result<HeaderValue, Problem> {
+    let headers = request.headers();
+    if !(says(headers, CONNECTION, "upgrade") && says(headers, UPGRADE, "websocket")) {
+        return Err(refused("`Connection: upgrade` and `Upgrade: websocket` are missing"));
+    }
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(refused("`Sec-WebSocket-Version` must be 13"));
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    if STANDARD.decode(key).map_or(true, |nonce| nonce.len() != 16) {
+        return Err(refused("`Sec-WebSocket-Key` must be 16 bytes in base 64"));
+    }
+    let accept = HeaderValue::from_str(&derive_accept_key(key));
+    Ok(accept.expect("base 64 is a header's value"))
+}
+
+fn refused(detail: &str) -> Problem {
+    Problem::new(Code::UpgradeRequired, detail)
+}
+
+/// Whether a header's list of tokens has one.
+fn says(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+/// The connection itself, and what was read of it already.
+fn stream_of(upgraded: Upgraded) -> Result<(TcpStream, Vec<u8>), Upgraded> {
+    let parts = downcast::<TokioIo<TcpStream>>(upgraded)?;
+    Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
+}
+
+/// From the open socket to a stream that is live and has its seat.
+async fn greet(
+    gateway: Gateway,
+    stream: TcpStream,
+    early: Vec<u8>,
+    (known, slot): (Option<Citizen>, Option<Slot>),
+) {
+    let session = Session::new(gateway.hub.settings(), Instant::now());
+    let decoder = Decoder::new(CLIENT_MESSAGE_BYTES_MAX);
+    let mut entry = Entry { gateway, stream, session, decoder, events: VecDeque::new() };
+    match entry.let_in(&early, known).await {
+        Ok(conn) => {
+            let Entry { gateway, stream, session, decoder, events } = entry;
+            let early = events.into();
+            let seated = stream.into_std().and_then(|stream| {
+                let conn = Arc::clone(&conn);
+                gateway.sockets.seat(Guest { conn, stream, decoder, early, session, slot })
+            });
+            match seated {
+                Ok(()) => gateway.hub.go_live(&conn),
+                Err(error) => {
+                    tracing::warn!(error = %error, "a stream could not be seated");
+                    gateway.hub.leave(&conn);
+                }
+            }
+        }
+        Err(Some(close)) => entry.close(close).await,
+        Err(None) => {}
     }
 }
 
-impl Stream {
-    /// From the open socket to a stream that is live. `Err(None)`: the client is gone.
-    async fn greet(
+/// A stream that is not live yet.
+struct Entry {
+    gateway: Gateway,
+    stream: TcpStream,
+    session: Session,
+    decoder: Decoder,
+    /// What was read and not looked at.
+    events: VecDeque<Event>,
+}
+
+impl Entry {
+    /// `Err(None)`: the client is gone.
+    async fn let_in(
         &mut self,
-        input: &mut SplitStream<WebSocket>,
+        early: &[u8],
         known: Option<Citizen>,
     ) -> Result<Arc<Conn>, Option<Close>> {
-        let hello = self.hello(input).await?;
+        self.feed(early)?;
+        let hello = self.hello().await?;
         let citizen = self.gateway.recognise(&hello, known).await.map_err(refusal)?;
         let opened = self.gateway.admit(citizen, hello.position.as_deref(), hello.languages).await;
         let opened = opened.map_err(refusal)?;
         self.session.open(Instant::now());
         let conn = opened.entrance.conn;
         for outgoing in opened.first {
-            if let Err(close) = self.write(&conn, outgoing).await {
+            if let Err(close) = self.write(outgoing.frame.wire()).await {
                 self.gateway.hub.leave(&conn);
                 return Err(close);
             }
+            if let Some(delivers) = outgoing.delivers {
+                self.gateway.deliveries.written(delivers, self.gateway.hub.now());
+            }
         }
-        self.gateway.hub.go_live(&conn);
         Ok(conn)
     }
 
-    async fn hello(&mut self, input: &mut SplitStream<WebSocket>) -> Result<Hello, Option<Close>> {
+    async fn hello(&mut self) -> Result<Hello, Option<Close>> {
         let stop = self.gateway.life.token().clone();
         loop {
-            let message = tokio::select! {
-                message = input.next() => message,
-                () = sleep_until(self.session.deadline()) => return Err(Some(Close::HelloTimeout)),
-                () = stop.cancelled() => return Err(Some(Close::Shutdown)),
+            let deadline = self.session.deadline();
+            let Some(event) = self.events.pop_front() else {
+                tokio::select! {
+                    read = self.read() => read?,
+                    () = sleep_until(deadline) => return Err(Some(Close::HelloTimeout)),
+                    () = stop.cancelled() => return Err(Some(Close::Shutdown)),
+                }
+                continue;
             };
-            match message {
-                Some(Ok(Message::Text(text))) => {
+            match event {
+                Event::Text(text) => {
                     if let FromClient::Hello(hello) = self.session.read(&text).map_err(Some)? {
                         return Ok(hello);
                     }
                 }
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Binary(_))) => return Err(Some(Close::BadHello)),
-                Some(Ok(Message::Close(_))) | None => return Err(None),
-                Some(Err(error)) => return Err(failure(&error)),
+                Event::Ping(payload) => {
+                    self.session.count().map_err(Some)?;
+                    self.write(&rfc6455::pong(&payload)).await?;
+                }
+                Event::Pong => self.session.count().map_err(Some)?,
+                Event::Binary => return Err(Some(Close::BadHello)),
+                Event::Close(code) => {
+                    self.write(&rfc6455::close(code, "")).await?;
+                    return Err(None);
+                }
             }
         }
     }
 
-    /// A live stream, until it ends; why, unless the client is gone.
-    async fn serve(
-        &mut self,
-        input: &mut SplitStream<WebSocket>,
-        conn: &Arc<Conn>,
-    ) -> Option<Close> {
-        let stop = self.gateway.life.token().clone();
-        loop {
-            let step = tokio::select! {
-                outgoing = conn.outbox().next() => match outgoing {
-                    Ok(outgoing) => self.write(conn, outgoing).await,
-                    Err(close) => Err(Some(close)),
-                },
-                message = input.next() => self.heard(conn, message).await,
-                () = sleep_until(self.session.deadline()) => self.tick(conn).await,
-                () = stop.cancelled() => Err(Some(Close::Shutdown)),
-            };
-            if let Err(close) = step {
-                return close;
-            }
+    /// Reads once. Cancel-safe.
+    async fn read(&mut self) -> Result<(), Option<Close>> {
+        self.stream.readable().await.map_err(|_| None)?;
+        let mut bytes = [0; READ_BYTES];
+        match self.stream.try_read(&mut bytes) {
+            Ok(0) => Err(None),
+            Ok(count) => self.feed(&bytes[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(None),
         }
     }
 
-    async fn heard(
-        &mut self,
-        conn: &Arc<Conn>,
-        message: Option<Result<Message, axum::Error>>,
-    ) -> Result<(), Option<Close>> {
-        self.session.heard(Instant::now());
-        match message {
-            Some(Ok(Message::Text(text))) => {
-                let message = self.session.read(&text).map_err(Some)?;
-                self.act(conn, message).await
-            }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
-            Some(Ok(Message::Binary(_))) => Err(Some(Close::Protocol)),
-            Some(Ok(Message::Close(_))) | None => Err(None),
-            Some(Err(error)) => Err(failure(&error)),
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), Option<Close>> {
+        let mut events = Vec::new();
+        let fed = self.decoder.feed(bytes, &mut events);
+        self.events.extend(events);
+        fed.map_err(|broken| Some(broken.into()))
+    }
+
+    /// Writes one frame; a client that does not read is found out by the time.
+    async fn write(&mut self, frame: &[u8]) -> Result<(), Option<Close>> {
+        let limit = self.gateway.hub.settings().write();
+        match timeout(limit, self.stream.write_all(frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(None),
+            Err(_) => Err(Some(Close::Slow)),
         }
     }
 
-    async fn act(&mut self, conn: &Arc<Conn>, message: FromClient) -> Result<(), Option<Close>> {
-        let done = match message {
-            FromClient::Hello(_) | FromClient::Pong {} => Ok(()),
-            FromClient::Ack { publication, stage } => match conn.device() {
-                Some(device) => self.gateway.acknowledge(&device, publication, stage).await,
-                None => Err(Problem::new(Code::Forbidden, "only a device acknowledges")),
-            },
-            FromClient::Places { places } => match conn.device() {
-                Some(device) => self.gateway.change_places(conn, &device, places).await,
-                None => Err(Problem::new(Code::Forbidden, "only a device has places")),
-            },
+    /// Sends the close frame and waits for the client's end, so that it is not lost in a reset.
+    async fn close(&mut self, close: Close) {
+        let frame = Frame::goodbye(close, self.gateway.hub.settings().reconnect_ms);
+        let goodbye = async {
+            self.stream.write_all(frame.wire()).await?;
+            self.stream.shutdown().await?;
+            let mut rest = [0; READ_BYTES];
+            while tokio::io::AsyncReadExt::read(&mut self.stream, &mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        let _ = timeout(CLOSE_WITHIN, goodbye).await;
+    }
+}
+
+impl Gateway {
+    /// Does what a client asks for on its stream, and tells it if that may not be.
+    pub(super) async fn act(&self, conn: &Arc<Conn>, asked: FromClient) {
+        let done = match (asked, conn.device()) {
+            (FromClient::Hello(_) | FromClient::Pong {}, _) => Ok(()),
+            (FromClient::Ack { publication, stage }, Some(device)) => {
+                self.acknowledge(&device, publication, stage).await
+            }
+            (FromClient::Places { places }, Some(device)) => {
+                self.change_places(conn, &device, places).await
+            }
+            (FromClient::Ack { .. }, None) => {
+                Err(Problem::new(Code::Forbidden, "only a device acknowledges"))
+            }
+            (FromClient::Places { .. }, None) => {
+                Err(Problem::new(Code::Forbidden, "only a device has places"))
+            }
         };
         if let Err(problem) = done {
             let frame = Frame::of(&ToClient::Problem { problem: problem.document() });
-            self.write(conn, Outgoing::plain(frame)).await?;
+            conn.outbox().push(Outgoing::plain(frame));
         }
-        Ok(())
-    }
-
-    async fn tick(&mut self, conn: &Conn) -> Result<(), Option<Close>> {
-        match self.session.tick(Instant::now()) {
-            Tick::Wait => Ok(()),
-            Tick::Close(close) => Err(Some(close)),
-            Tick::Ping => {
-                // Ours carries the position; the protocol's own is answered by every library
-                // without being asked.
-                self.gateway.hub.ping(conn);
-                self.send(conn, Message::Ping(bytes::Bytes::new())).await
-            }
-        }
-    }
-
-    async fn write(&mut self, conn: &Conn, outgoing: Outgoing) -> Result<(), Option<Close>> {
-        self.send(conn, Message::Text(outgoing.frame.text())).await?;
-        if let (Some(delivers), Some(device)) = (outgoing.delivers, conn.device()) {
-            let now = self.gateway.hub.now();
-            self.gateway.deliveries.written(&device, delivers, now).await;
-        }
-        Ok(())
-    }
-
-    /// Writes one message; a client that does not read is found out by its queue or by the time.
-    async fn send(&mut self, conn: &Conn, message: Message) -> Result<(), Option<Close>> {
-        let limit = self.gateway.hub.settings().write();
-        tokio::select! {
-            sent = timeout(limit, self.output.send(message)) => match sent {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) => Err(None),
-                Err(_) => Err(Some(Close::Slow)),
-            },
-            close = conn.outbox().closing() => Err(Some(close)),
-        }
-    }
-
-    /// Sends the close frame and waits for the client's, so that it is not lost in a reset.
-    async fn close(&mut self, input: &mut SplitStream<WebSocket>, close: Close) {
-        let base = self.gateway.hub.settings().reconnect_ms;
-        let reason = close.reason(base, rand::random_range(0.0..1.0));
-        tracing::debug!(code = close.name(), "stream closed");
-        let frame = CloseFrame { code: close.number(), reason: reason.into() };
-        let goodbye = async {
-            if self.output.send(Message::Close(Some(frame))).await.is_ok() {
-                while let Some(Ok(_)) = input.next().await {}
-            }
-        };
-        let _ = timeout(CLOSE_WITHIN, goodbye).await;
     }
 }
 
@@ -263,15 +297,4 @@ fn refusal(problem: Problem) -> Option<Close> {
         Code::BadParameter | Code::Invalid => Close::BadHello,
         _ => Close::Internal,
     })
-}
-
-/// Why a stream closes whose socket failed; `None` if it is gone.
-fn failure(error: &axum::Error) -> Option<Close> {
-    use tokio_tungstenite::tungstenite::Error;
-    let cause = std::error::Error::source(error)?.downcast_ref::<Error>()?;
-    match cause {
-        Error::Capacity(_) => Some(Close::TooLarge),
-        Error::Protocol(_) | Error::Utf8(_) => Some(Close::Protocol),
-        _ => None,
-    }
 }

@@ -9,7 +9,7 @@ use crate::domain::ids::UnitCode;
 use crate::geofence::boundaries::{self, Boundary};
 use crate::geofence::city::{builtin_units, units_of};
 use crate::geofence::clip::{grown, to_box};
-use crate::geofence::shape::{area_m2, self_crossing};
+use crate::geofence::shape::{Contact, area_m2, self_contact};
 use crate::geofence::{BUILTIN_CITY, Error, Unit};
 
 /// An overlap of two units up to this is the rounding of their shared border; above it people
@@ -174,10 +174,12 @@ fn check_codes(features: &[Boundary], units: &[Unit], report: &mut Report) {
 
 fn check_validity(features: &[Boundary], report: &mut Report) {
     for feature in features {
-        let reason = match self_crossing(&feature.geometry) {
-            Some(at) => format!("its border crosses itself at {:.5},{:.5}", at.lat(), at.lon()),
-            None if area_m2(&feature.geometry) <= 0.0 => "it encloses no area".to_owned(),
-            None => continue,
+        let reason = match self_contact(&feature.geometry) {
+            Contact::Crosses(at) => {
+                format!("its border crosses itself at {:.5},{:.5}", at.lat(), at.lon())
+            }
+            Contact::None | Contact::Touches if area_m2(&feature.geometry) > 0.0 => continue,
+            Contact::None | Contact::Touches => "it encloses no area".to_owned(),
         };
         report.invalid.push(Invalid { code: feature.code.clone(), reason });
     }

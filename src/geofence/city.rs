@@ -11,10 +11,10 @@ use crate::domain::audience::Boundaries;
 use crate::domain::cell::Cell;
 use crate::domain::geo::LatLon;
 use crate::domain::ids::{UnitCode, Vintage};
+use crate::geofence::border::Border;
 use crate::geofence::boundaries::{self, Boundary};
 use crate::geofence::cells::Raster;
 use crate::geofence::shape::{area_m2, coord, metres_per_degree, point};
-use crate::geofence::slabs::Slabs;
 use crate::geofence::unit::{Unit, fold};
 use crate::geofence::{Crosswalk, Error, import, present_vintage};
 
@@ -40,7 +40,7 @@ pub(crate) struct Prepared {
     pub(crate) geometry: MultiPolygon,
     pub(crate) bounds: Rect,
     pub(crate) area_m2: f64,
-    pub(crate) slabs: Slabs,
+    pub(crate) border: Border,
     /// Cells whose home is this unit, sorted.
     pub(crate) home_cells: Vec<Cell>,
     /// The box of the home cells.
@@ -213,8 +213,7 @@ impl City {
         let old = self.crosswalk.vintages().filter_map(|vintage| self.crosswalk.of(vintage));
         let named = old.flat_map(BTreeMap::values).filter(|one| fold(&one.name).contains(&wanted));
         for code in named.flat_map(|one| &one.became) {
-            let successor =
-                self.unit(code).filter(|unit| found.iter().all(|one| one.code != *code));
+            let successor = self.unit(code).filter(|_| found.iter().all(|one| one.code != *code));
             found.extend(successor);
         }
         found
@@ -253,7 +252,7 @@ impl City {
     fn find(&self, at: Coord, reach_m: f64) -> Option<(usize, f64)> {
         let at_point = self.index.locate_all_at_point(&[at.x, at.y]);
         let inside = at_point.map(|leaf| leaf.data);
-        if let Some(index) = inside.filter(|&i| self.prepared[i].slabs.contains(at)).min() {
+        if let Some(index) = inside.filter(|&i| self.prepared[i].border.contains(at)).min() {
             return Some((index, 0.0));
         }
         let (lon_m, lat_m) = metres_per_degree(at.y);
@@ -269,11 +268,12 @@ impl City {
 impl Prepared {
     fn of(geometry: MultiPolygon) -> Option<Self> {
         let bounds = geometry.bounding_rect()?;
-        let slabs = Slabs::of(&geometry)?;
+        let area_m2 = area_m2(&geometry);
+        let border = Border::of(&geometry)?.checked(area_m2);
         Some(Self {
-            area_m2: area_m2(&geometry),
+            area_m2,
             bounds,
-            slabs,
+            border,
             geometry,
             home_cells: Vec::new(),
             home_bounds: bounds,

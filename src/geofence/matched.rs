@@ -1,9 +1,5 @@
 //! What a target resolved to.
 
-use geo::MultiPolygon;
-use geojson::{Feature, FeatureCollection, GeometryValue};
-use serde_json::json;
-
 use crate::domain::audience::{AreaAudience, Boundaries};
 use crate::domain::ids::{UnitCode, Vintage};
 
@@ -40,8 +36,8 @@ pub struct MatchedUnit {
 pub enum Extent {
     /// All of it, or so nearly that the rest is within what boundaries differ by.
     Whole,
-    /// The clipped geometry, longitude first.
-    Part(MultiPolygon),
+    /// A part of it; [`City::clipped`](crate::geofence::City::clipped) draws which.
+    Part,
     /// The target lies just outside every unit, and this one is the nearest.
     Near {
         /// How far off, in metres.
@@ -49,30 +45,9 @@ pub enum Extent {
     },
 }
 
-impl Match {
-    /// The clipped parts as GeoJSON (longitude first); whole units come without a geometry, the
-    /// reader has their boundaries.
-    pub fn to_geojson(&self) -> FeatureCollection {
-        self.units.iter().map(MatchedUnit::to_feature).collect()
-    }
-}
-
 impl MatchedUnit {
     /// Whether it counts as whole.
     pub fn is_whole(&self) -> bool {
         self.extent == Extent::Whole
-    }
-
-    fn to_feature(&self) -> Feature {
-        let geometry = match &self.extent {
-            Extent::Part(area) => Some(GeometryValue::from(area).into()),
-            Extent::Whole | Extent::Near { .. } => None,
-        };
-        let mut feature = Feature { geometry, ..Feature::default() };
-        feature.set_property("code", json!(self.code));
-        feature.set_property("name", json!(self.name));
-        feature.set_property("share", json!(self.share));
-        feature.set_property("whole", json!(self.is_whole()));
-        feature
     }
 }

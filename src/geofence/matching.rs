@@ -1,24 +1,24 @@
 //! From a target to units, shares, clipped parts and cells.
 //!
 //! A unit whose box no edge of the target enters is wholly in or wholly out, which one point
-//! tells; only units the target's border passes are clipped, against the part of the target within
-//! their box. So the cost is that of the border.
+//! tells; only for units the target's border passes is the shared ground measured, from the two
+//! borders ([`border`](crate::geofence::border)). No geometry is cut but where borders touch. So
+//! the cost is that of the target's border.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use geo::{BooleanOps, MultiPolygon, Polygon, Rect, unary_union};
-use geo::{BoundingRect, Coord, Distance, Euclidean, Intersects, Line, LinesIter, MapCoords};
-use rstar::{AABB, RTree};
+use geo::{BooleanOps, MultiPolygon, Rect, unary_union};
+use geo::{BoundingRect, Coord, Distance, Euclidean, Intersects, MapCoords};
 
 use crate::domain::audience::{AreaAudience, AudienceUnit, Coverage};
 use crate::domain::cell::Cell;
 use crate::domain::ids::UnitCode;
+use crate::geofence::border::Border;
 use crate::geofence::cells::Raster;
 use crate::geofence::city::{Prepared, envelope};
 use crate::geofence::clip::{grown, to_box};
 use crate::geofence::shape::{Near, area_m2, metres_per_degree, of_circle, of_ring, width_m};
-use crate::geofence::slabs::Slabs;
-use crate::geofence::target::{Outline, TargetCode};
+use crate::geofence::target::{Outline, TargetCode, TargetShape};
 use crate::geofence::{City, Error, Extent, Match, MatchSettings, MatchedUnit, Target};
 
 /// The box that circles must be true in: wider than any reach beyond the city.
@@ -29,15 +29,15 @@ const BOX_MARGIN: f64 = 0.01;
 /// A target's polygon or circle, prepared.
 struct Shape {
     area: MultiPolygon,
-    slabs: Slabs,
-    edges: RTree<Line>,
+    border: Border,
 }
 
 /// What of each unit is inside.
-#[derive(Default)]
 struct Found {
-    whole: BTreeSet<usize>,
-    parts: BTreeMap<usize, Vec<MultiPolygon>>,
+    /// By unit.
+    whole: Vec<bool>,
+    /// The shapes that cover a part of a unit, each with its square metres there.
+    parts: BTreeMap<usize, Vec<(usize, f64)>>,
     near: BTreeMap<usize, f64>,
     notes: Vec<String>,
     shapes: Vec<Shape>,
@@ -48,36 +48,63 @@ impl City {
     /// here: whether nobody may be meant is the caller's rule.
     pub fn match_target(&self, target: &Target, settings: &MatchSettings) -> Result<Match, Error> {
         within_limits(target, settings)?;
-        let mut found = Found::default();
+        let mut found = Found {
+            whole: vec![false; self.units().len()],
+            parts: BTreeMap::new(),
+            near: BTreeMap::new(),
+            notes: Vec::new(),
+            shapes: Vec::new(),
+        };
         for code in &target.codes {
-            found.whole.extend(self.resolve(code)?);
+            self.resolve(code)?.into_iter().for_each(|index| found.whole[index] = true);
         }
         for shape in &target.shapes {
-            let area = match &shape.outline {
-                Outline::Polygon(ring) => {
-                    let (area, crossing) =
-                        of_ring(ring).map_err(|reason| Error::invalid(&shape.field, reason))?;
-                    found.notes.extend(crossing.map(|at| {
-                        format!(
-                            "{}: the polygon crosses itself at {:.5},{:.5}; all it winds around \
-                             was taken",
-                            shape.field,
-                            at.lat(),
-                            at.lon()
-                        )
-                    }));
-                    Near::Area(area)
-                }
-                Outline::Circle(circle) => of_circle(circle, grown(self.bounds(), CITY_MARGIN))
-                    .map_err(|reason| Error::invalid(&shape.field, reason))?,
-            };
-            match area {
-                Near::Everything => found.whole.extend(0..self.units().len()),
+            match self.near(shape, &mut found.notes)? {
+                Near::Everything => found.whole.fill(true),
                 Near::Nothing => {}
                 Near::Area(area) => self.add_shape(area, settings, &mut found),
             }
         }
         Ok(self.conclude(found, settings))
+    }
+
+    /// The part of a unit inside a target's shapes as a geometry, longitude first; slower than a
+    /// match, which needs none.
+    pub fn clipped(&self, target: &Target, code: &UnitCode) -> Result<MultiPolygon, Error> {
+        let Some(index) = self.index_of(code) else { return Ok(MultiPolygon::new(Vec::new())) };
+        let unit = &self.prepared[index];
+        let mut parts = Vec::new();
+        for shape in &target.shapes {
+            match self.near(shape, &mut Vec::new())? {
+                Near::Everything => return Ok(unit.geometry.clone()),
+                Near::Nothing => {}
+                Near::Area(area) => parts.push(unit.clip(&area)),
+            }
+        }
+        Ok(if parts.len() == 1 { parts.remove(0) } else { unary_union(&parts) })
+    }
+
+    /// What a shape is near the city.
+    fn near(&self, shape: &TargetShape, notes: &mut Vec<String>) -> Result<Near, Error> {
+        let invalid = |reason| Error::invalid(&shape.field, reason);
+        match &shape.outline {
+            Outline::Circle(circle) => {
+                of_circle(circle, grown(self.bounds(), CITY_MARGIN)).map_err(invalid)
+            }
+            Outline::Polygon(ring) => {
+                let (area, crossing) = of_ring(ring).map_err(invalid)?;
+                notes.extend(crossing.map(|at| {
+                    format!(
+                        "{}: the polygon crosses itself at {:.5},{:.5}; all it winds around \
+                         was taken",
+                        shape.field,
+                        at.lat(),
+                        at.lon()
+                    )
+                }));
+                Ok(Near::Area(area))
+            }
+        }
     }
 
     /// The present units a code means.
@@ -107,19 +134,19 @@ impl City {
 
     /// Adds what a shape covers; a shape that covers nothing goes to the nearest unit in reach.
     fn add_shape(&self, area: MultiPolygon, settings: &MatchSettings, found: &mut Found) {
-        let Some(slabs) = Slabs::of(&area) else { return };
-        let edges = RTree::bulk_load(area.lines_iter().collect());
-        let shape = Shape { area, slabs, edges };
+        let Some(border) = Border::of(&area) else { return };
+        let shape = Shape { area, border };
+        let number = found.shapes.len();
         let mut hit = false;
-        for leaf in self.index.locate_in_envelope_intersecting(&envelope(shape.slabs.bounds())) {
+        for leaf in self.index.locate_in_envelope_intersecting(&envelope(shape.border.bounds())) {
             let unit = &self.prepared[leaf.data];
             if !shape.border_enters(unit.bounds) {
-                if shape.slabs.contains(corner(&unit.geometry)) {
-                    found.whole.insert(leaf.data);
+                if shape.border.contains(unit.border.corner()) {
+                    found.whole[leaf.data] = true;
                     hit = true;
                 }
-            } else if let Some(part) = shape.part_of(unit, settings) {
-                found.parts.entry(leaf.data).or_default().push(part);
+            } else if let Some(m2) = shape.part_of(unit, settings) {
+                found.parts.entry(leaf.data).or_default().push((number, m2));
                 hit = true;
             }
         }
@@ -154,17 +181,17 @@ impl City {
             .iter()
             .map(|(&index, &distance_m)| (index, (0.0, Extent::Near { distance_m })))
             .collect();
-        for (index, mut parts) in std::mem::take(&mut found.parts) {
-            if found.whole.contains(&index) {
+        for (index, parts) in std::mem::take(&mut found.parts) {
+            if found.whole[index] {
                 continue;
             }
-            let part = if parts.len() == 1 { parts.remove(0) } else { unary_union(&parts) };
-            let share = (area_m2(&part) / self.prepared[index].area_m2).min(1.0);
+            let unit = &self.prepared[index];
+            let share = (unit.joined_m2(&parts, &found.shapes) / unit.area_m2).min(1.0);
             let whole = share >= settings.whole_share;
-            found.whole.extend(whole.then_some(index));
-            units.insert(index, (share, if whole { Extent::Whole } else { Extent::Part(part) }));
+            found.whole[index] = whole;
+            units.insert(index, (share, if whole { Extent::Whole } else { Extent::Part }));
         }
-        for &index in &found.whole {
+        for (index, _) in found.whole.iter().enumerate().filter(|(_, whole)| **whole) {
             units
                 .entry(index)
                 .and_modify(|unit| unit.1 = Extent::Whole)
@@ -185,53 +212,45 @@ impl City {
     }
 
     fn audience(&self, units: &BTreeMap<usize, (f64, Extent)>, found: &Found) -> AreaAudience {
-        let mut cells = self.touched_cells(found);
-        for &index in &found.whole {
-            for &(cell, home) in &self.prepared[index].foreign_cells {
-                cells.entry(home).or_default().insert(cell);
-            }
-        }
-        let mut audience: BTreeMap<UnitCode, AudienceUnit> = BTreeMap::new();
-        let mut add = |index: usize, share: f64, coverage: Coverage| {
-            let code = self.units()[index].code.clone();
-            audience.insert(code.clone(), AudienceUnit { code, share, coverage });
-        };
-        for (&index, (share, extent)) in units {
-            let own = cells.remove(&index).unwrap_or_default();
-            let coverage = match extent {
-                Extent::Whole => Coverage::Whole,
-                Extent::Part(_) | Extent::Near { .. } => {
-                    Coverage::Part { cells: own.into_iter().collect() }
+        let cells = self.touched_cells(found);
+        let mut audience = Vec::with_capacity(units.len());
+        for (index, mut own) in cells.into_iter().enumerate() {
+            own.sort_unstable();
+            own.dedup();
+            let (share, coverage) = match units.get(&index) {
+                Some((share, Extent::Whole)) => (*share, Coverage::Whole),
+                Some((share, Extent::Part | Extent::Near { .. })) => {
+                    (*share, Coverage::Part { cells: own })
                 }
+                None if own.is_empty() => continue,
+                None => (0.0, Coverage::Cells { cells: own }),
             };
-            add(index, *share, coverage);
+            audience.push(AudienceUnit { code: self.units()[index].code.clone(), share, coverage });
         }
-        for (index, own) in cells {
-            add(index, 0.0, Coverage::Cells { cells: own.into_iter().collect() });
-        }
+        audience.sort_unstable_by(|one, other| one.code.cmp(&other.code));
         AreaAudience {
             boundaries: self.boundaries(),
             vintage: self.vintage().clone(),
-            units: audience.into_values().collect(),
+            units: audience,
         }
     }
 
-    /// The cells the shapes touch, by the cells' homes; whole units need none.
-    fn touched_cells(&self, found: &Found) -> BTreeMap<usize, BTreeSet<Cell>> {
-        let mut touched: BTreeMap<usize, BTreeSet<Cell>> = BTreeMap::new();
+    /// The cells the shapes touch, and those that stick into whole units, by the cells' homes;
+    /// homes that are whole need none.
+    fn touched_cells(&self, found: &Found) -> Vec<Vec<Cell>> {
+        let mut touched = vec![Vec::new(); self.prepared.len()];
         for shape in &found.shapes {
             let raster = Raster::of(&shape.area, grown(self.bounds(), CITY_MARGIN));
             for (index, unit) in self.prepared.iter().enumerate() {
-                if found.whole.contains(&index)
-                    || !unit.home_bounds.intersects(&shape.slabs.bounds())
-                {
-                    continue;
+                if !found.whole[index] && unit.home_bounds.intersects(&shape.border.bounds()) {
+                    let cells = unit.home_cells.iter().copied();
+                    touched[index].extend(cells.filter(|&cell| raster.touches(cell)));
                 }
-                let cells = unit.home_cells.iter().copied().filter(|&cell| raster.touches(cell));
-                let cells: BTreeSet<Cell> = cells.collect();
-                if !cells.is_empty() {
-                    touched.entry(index).or_default().extend(cells);
-                }
+            }
+        }
+        for (unit, _) in self.prepared.iter().zip(&found.whole).filter(|(_, whole)| **whole) {
+            for &(cell, home) in unit.foreign_cells.iter().filter(|(_, home)| !found.whole[*home]) {
+                touched[home].push(cell);
             }
         }
         touched
@@ -241,28 +260,46 @@ impl City {
 impl Shape {
     /// Whether any edge passes through a box.
     fn border_enters(&self, bounds: Rect) -> bool {
-        let envelope = AABB::from_corners(bounds.min().into(), bounds.max().into());
-        self.edges.locate_in_envelope_intersecting(&envelope).any(|edge| edge.intersects(&bounds))
+        self.border.edges_near(bounds).any(|edge| edge.intersects(&bounds))
     }
 
-    /// What of a unit is inside; None when it is nothing or a sliver.
-    fn part_of(&self, unit: &Prepared, settings: &MatchSettings) -> Option<MultiPolygon> {
-        let beside = to_box(&self.area, grown(unit.bounds, BOX_MARGIN));
-        if beside.0.is_empty() {
+    /// Square metres of a unit that are inside; None when it is nothing or a sliver.
+    fn part_of(&self, unit: &Prepared, settings: &MatchSettings) -> Option<f64> {
+        let shared = self.border.shared_m2(&unit.border);
+        if let Some(m2) = shared.filter(|m2| *m2 >= settings.sliver_share * unit.area_m2) {
+            return (m2 > 0.0).then_some(m2);
+        }
+        if shared.is_some_and(|m2| m2 <= 0.0) {
             return None;
         }
-        let part = unit.geometry.intersection(&beside);
-        let area = area_m2(&part);
-        let sliver = area < settings.sliver_share * unit.area_m2
-            && width_m(&part, area) < settings.sliver_width_m;
-        (area > 0.0 && !sliver).then_some(part)
+        let part = unit.clip(&self.area);
+        let m2 = area_m2(&part);
+        let sliver = m2 < settings.sliver_share * unit.area_m2
+            && width_m(&part, m2) < settings.sliver_width_m;
+        (m2 > 0.0 && !sliver).then_some(m2)
     }
 }
 
-/// Any point of an area that is not empty.
-fn corner(area: &MultiPolygon) -> Coord {
-    let first: Option<&Polygon> = area.0.first();
-    first.and_then(|polygon| polygon.exterior().0.first()).copied().unwrap_or_default()
+impl Prepared {
+    /// The part inside an area.
+    fn clip(&self, area: &MultiPolygon) -> MultiPolygon {
+        let beside = to_box(area, grown(self.bounds, BOX_MARGIN));
+        if beside.0.is_empty() { beside } else { self.geometry.intersection(&beside) }
+    }
+
+    /// Square metres that several shapes cover together.
+    fn joined_m2(&self, parts: &[(usize, f64)], shapes: &[Shape]) -> f64 {
+        let bounds = |part: &(usize, f64)| shapes[part.0].border.bounds();
+        let overlap = parts.iter().enumerate().any(|(number, part)| {
+            parts[..number].iter().any(|other| bounds(other).intersects(&bounds(part)))
+        });
+        if !overlap {
+            return parts.iter().map(|(_, m2)| m2).sum();
+        }
+        let parts: Vec<_> =
+            parts.iter().map(|(shape, _)| self.clip(&shapes[*shape].area)).collect();
+        area_m2(&unary_union(&parts))
+    }
 }
 
 fn within_limits(target: &Target, settings: &MatchSettings) -> Result<(), Error> {

@@ -12,12 +12,14 @@
 //! are latitude first ([`crate::domain::geo::LatLon`]); inside they are `geo`'s longitude first,
 //! and only `shape` and `boundaries` convert.
 
+mod border;
 mod boundaries;
 mod cells;
 pub mod check;
 mod city;
 mod clip;
 mod crosswalk;
+mod ellipsoid;
 mod error;
 pub mod import;
 mod matched;

@@ -4,7 +4,6 @@ use geo::algorithm::bool_ops::{BooleanOps, FillRule};
 use geo::algorithm::line_intersection::{LineIntersection, line_intersection};
 use geo::{Area, Bearing, Coord, Destination, Distance, Geodesic, GeodesicArea, Line, LineString};
 use geo::{LinesIter, MultiPolygon, Point, Polygon, Rect};
-use rstar::{RTree, RTreeObject};
 
 use crate::domain::geo::{Circle, LatLon, Ring};
 
@@ -85,8 +84,12 @@ pub(crate) fn of_ring(ring: &Ring) -> Result<(MultiPolygon, Option<LatLon>), Str
             .to_owned());
     }
     let mut area = MultiPolygon::new(vec![Polygon::new(LineString::new(coords), Vec::new())]);
-    let crossing = self_crossing(&area);
-    if crossing.is_some() {
+    let contact = self_contact(&area);
+    let crossing = match contact {
+        Contact::Crosses(at) => Some(at),
+        Contact::None | Contact::Touches => None,
+    };
+    if contact != Contact::None {
         area = area.union_with_fill_rule(&MultiPolygon::new(Vec::new()), FillRule::NonZero);
     }
     if area.unsigned_area() < AREA_MIN_DEGREES2 {
@@ -95,19 +98,48 @@ pub(crate) fn of_ring(ring: &Ring) -> Result<(MultiPolygon, Option<LatLon>), Str
     Ok((area, crossing))
 }
 
-/// Where two edges of an area properly cross; touching is allowed.
-pub(crate) fn self_crossing(area: &MultiPolygon) -> Option<LatLon> {
-    let edges = RTree::bulk_load(area.lines_iter().collect::<Vec<Line>>());
-    area.lines_iter().find_map(|line| {
-        edges.locate_in_envelope_intersecting(&line.envelope()).find_map(|other| {
-            match line_intersection(line, *other) {
+/// How a border meets itself, apart from one edge following another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Contact {
+    /// Not at all.
+    None,
+    /// Somewhere it touches itself, which is allowed.
+    Touches,
+    /// Two edges properly cross, here.
+    Crosses(LatLon),
+}
+
+/// How an area's border meets itself.
+pub(crate) fn self_contact(area: &MultiPolygon) -> Contact {
+    let lines: Vec<Line> = area.lines_iter().collect();
+    let reach: Coord = lines.iter().fold(Coord::zero(), |sum, line| Coord {
+        x: sum.x + line.dx().abs(),
+        y: sum.y + line.dy().abs(),
+    });
+    // Sorted along the axis in which edges are shorter, and compared with those beside them.
+    let spans = |line: &Line| {
+        let x = (line.start.x.min(line.end.x), line.start.x.max(line.end.x));
+        let y = (line.start.y.min(line.end.y), line.start.y.max(line.end.y));
+        if reach.x <= reach.y { (x, y) } else { (y, x) }
+    };
+    let mut sorted: Vec<_> = lines.iter().map(|line| (spans(line), *line)).collect();
+    sorted.sort_unstable_by(|a, b| a.0.0.0.total_cmp(&b.0.0.0));
+    let mut contact = Contact::None;
+    for (index, ((along, across), line)) in sorted.iter().enumerate() {
+        let beside = sorted[index + 1..].iter().take_while(|other| other.0.0.0 <= along.1);
+        for (_, other) in beside.filter(|((_, o), _)| o.0 <= across.1 && o.1 >= across.0) {
+            let follows = line.end == other.start || other.end == line.start;
+            match line_intersection(*line, *other) {
                 Some(LineIntersection::SinglePoint { intersection, is_proper: true }) => {
-                    Some(point(intersection))
+                    return Contact::Crosses(point(intersection));
                 }
-                _ => None,
+                Some(LineIntersection::SinglePoint { .. }) if follows => {}
+                Some(_) => contact = Contact::Touches,
+                None => {}
             }
-        })
-    })
+        }
+    }
+    contact
 }
 
 /// A circle on the ground as an area that is true within `city`, a box in degrees.

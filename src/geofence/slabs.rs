@@ -1,11 +1,13 @@
-//! Point in area, prepared: the border's edges bucketed by latitude, so that a test looks at the
-//! few edges beside the point (40 × faster than walking a border of 500 points).
+//! A border's edges bucketed by latitude, so that a question about a point or a box looks at the
+//! few edges beside it (40 × faster than walking a border of 500 points).
 
-use geo::{BoundingRect, Coord, Line, LinesIter, MultiPolygon, Rect};
+use geo::{Coord, Line, Rect};
 
-/// Slabs per edge of the border: more cost memory, fewer cost time.
+/// Edges per slab: more cost time, fewer cost memory.
 const EDGES_PER_SLAB: usize = 2;
 const SLABS_MAX: usize = 4_096;
+/// Slabs an edge may lie in on average: a border of long edges gets fewer slabs, not more memory.
+const SLABS_PER_EDGE_MAX: f64 = 8.0;
 
 /// An area's border, bucketed.
 #[derive(Clone, Debug)]
@@ -14,31 +16,36 @@ pub(crate) struct Slabs {
     per_degree: f64,
     /// Slab i holds `edges[starts[i]..starts[i + 1]]`.
     starts: Vec<u32>,
-    edges: Vec<Line>,
+    edges: Vec<(u32, Line)>,
 }
 
 impl Slabs {
-    /// None for an area without points.
-    pub(crate) fn of(area: &MultiPolygon) -> Option<Self> {
-        let bounds = area.bounding_rect()?;
-        let lines: Vec<Line> = area.lines_iter().filter(|line| line.dy() != 0.0).collect();
-        let count = (lines.len() / EDGES_PER_SLAB).clamp(1, SLABS_MAX);
-        let per_degree = count as f64 / bounds.height().max(f64::MIN_POSITIVE);
-        let mut buckets = vec![Vec::new(); count];
-        for line in lines {
-            let (low, high) = (line.start.y.min(line.end.y), line.start.y.max(line.end.y));
-            let slab = |y: f64| (((y - bounds.min().y) * per_degree) as usize).min(count - 1);
-            for bucket in &mut buckets[slab(low)..=slab(high)] {
-                bucket.push(line);
+    /// The edges of a border, each with its number, and the box of them all.
+    pub(crate) fn of(lines: &[(u32, Line)], bounds: Rect) -> Self {
+        let height = bounds.height().max(f64::MIN_POSITIVE);
+        let heights: f64 = lines.iter().map(|(_, line)| line.dy().abs() / height).sum();
+        let bearable = SLABS_PER_EDGE_MAX * lines.len() as f64 / heights.max(1.0);
+        let count = (lines.len() / EDGES_PER_SLAB).min(bearable as usize).clamp(1, SLABS_MAX);
+        let per_degree = count as f64 / height;
+        let mut slabs = Self { bounds, per_degree, starts: vec![0; count + 1], edges: Vec::new() };
+        for (_, line) in lines {
+            let (low, high) = slabs.span(line);
+            slabs.starts[low + 1..=high + 1].iter_mut().for_each(|start| *start += 1);
+        }
+        for index in 0..count {
+            slabs.starts[index + 1] += slabs.starts[index];
+        }
+        let mut next = slabs.starts.clone();
+        let none = (0, Line::new(bounds.min(), bounds.min()));
+        slabs.edges = vec![none; slabs.starts[count] as usize];
+        for edge in lines {
+            let (low, high) = slabs.span(&edge.1);
+            for next in &mut next[low..=high] {
+                slabs.edges[*next as usize] = *edge;
+                *next += 1;
             }
         }
-        let mut starts = vec![0];
-        let mut edges = Vec::new();
-        for bucket in buckets {
-            edges.extend(bucket);
-            starts.push(edges.len() as u32);
-        }
-        Some(Self { bounds, per_degree, starts, edges })
+        slabs
     }
 
     /// The area's box.
@@ -53,12 +60,41 @@ impl Slabs {
         if at.x < low.x || at.x > high.x || at.y < low.y || at.y > high.y {
             return false;
         }
-        let slab = (((at.y - low.y) * self.per_degree) as usize).min(self.starts.len() - 2);
-        let edges = self.starts[slab] as usize..self.starts[slab + 1] as usize;
-        let crossings = self.edges[edges].iter().filter(|line| {
+        let crossings = self.slab(self.slab_at(at.y)).iter().filter(|(_, line)| {
             (line.start.y > at.y) != (line.end.y > at.y)
                 && at.x < line.start.x + (at.y - line.start.y) / line.dy() * line.dx()
         });
         crossings.count() % 2 == 1
     }
+
+    /// The edges whose own boxes meet a box, each once.
+    pub(crate) fn near(&self, bounds: Rect) -> impl Iterator<Item = &(u32, Line)> {
+        let (low, high) = (bounds.min(), bounds.max());
+        let (first, last) = (self.slab_at(low.y), self.slab_at(high.y));
+        (first..=last).flat_map(move |index| {
+            self.slab(index).iter().filter(move |(_, line)| {
+                let (west, east) = sorted(line.start.x, line.end.x);
+                let (south, north) = sorted(line.start.y, line.end.y);
+                let meets = west <= high.x && east >= low.x && south <= high.y && north >= low.y;
+                meets && self.slab_at(south).max(first) == index
+            })
+        })
+    }
+
+    fn slab(&self, index: usize) -> &[(u32, Line)] {
+        &self.edges[self.starts[index] as usize..self.starts[index + 1] as usize]
+    }
+
+    fn slab_at(&self, y: f64) -> usize {
+        (((y - self.bounds.min().y) * self.per_degree) as usize).min(self.starts.len() - 2)
+    }
+
+    fn span(&self, line: &Line) -> (usize, usize) {
+        let (south, north) = sorted(line.start.y, line.end.y);
+        (self.slab_at(south), self.slab_at(north))
+    }
+}
+
+fn sorted(a: f64, b: f64) -> (f64, f64) {
+    if a <= b { (a, b) } else { (b, a) }
 }

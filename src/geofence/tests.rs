@@ -146,7 +146,7 @@ fn a_circle_is_geodesic_and_any_radius_works() {
     }
     // Paris is 10,100 km away: the circle's border runs through the city.
     let through = matched(&city, &circle(48.85, 2.35, 10_100.0));
-    assert!(through.units.iter().any(|unit| matches!(unit.extent, Extent::Part(_))));
+    assert!(through.units.iter().any(|unit| unit.extent == Extent::Part));
     let error = city.match_target(&circle(10.8, 106.7, -1.0), &MatchSettings::default());
     assert!(error.expect_err("negative").to_string().starts_with("circles[0]: radius -1 km"));
 }
@@ -291,6 +291,87 @@ fn shares_grow_with_the_target_and_add_up() {
         }
         Ok(())
     });
+}
+
+/// A star around a point: eight arms, or a border drawn through given points of units' own.
+fn star(lat: f64, lon: f64, radius: f64, depth: f64) -> Target {
+    let points: Vec<(f64, f64)> = (0..16)
+        .map(|step| {
+            let turn = f64::from(step) / 16.0 * std::f64::consts::TAU;
+            let radius = if step % 2 == 0 { radius } else { radius * depth };
+            (lat + radius * turn.sin(), lon + radius * turn.cos())
+        })
+        .collect();
+    polygon(&points)
+}
+
+/// Shares measured from the borders are those of the geometry that is cut.
+fn agrees(city: &City, target: &Target) -> Result<(), TestCaseError> {
+    let settings = MatchSettings { sliver_share: 0.0, nearest_m: 0.0, ..MatchSettings::default() };
+    let units = city.match_target(target, &settings).expect("a good target").units;
+    let shares: BTreeMap<&UnitCode, f64> =
+        units.iter().map(|unit| (&unit.code, unit.share)).collect();
+    for unit in city.units() {
+        let cut = city.clipped(target, &unit.code).expect("a good target");
+        let km2 = shape::area_m2(&cut) / 1e6;
+        let truth = km2 / city.measured_km2(&unit.code).expect("a unit");
+        let share = shares.get(&unit.code).copied().unwrap_or(0.0);
+        prop_assert!((share - truth).abs() < 1e-6, "{}: {share}, cut {truth}", unit.code);
+    }
+    Ok(())
+}
+
+#[test]
+fn shares_are_those_of_the_cut_geometry() {
+    let city = city();
+    let strategy = (10.4f64..11.4, 106.4f64..107.2, 0.002f64..0.5, 0.2f64..0.95);
+    hold(strategy, |(lat, lon, radius, depth)| agrees(&city, &star(lat, lon, radius, depth)));
+}
+
+#[test]
+fn shares_are_right_where_borders_touch() {
+    let city = city();
+    let outline = |text: &str| {
+        let own = city.geometry(&code(text)).expect("a unit").0[0].exterior().0.clone();
+        own.iter().map(|at| (at.y, at.x)).collect::<Vec<_>>()
+    };
+    for text in ["26740", "27265", "26732"] {
+        let ring = outline(text);
+        let all = &ring[..ring.len() - 1];
+        // The unit itself, every second corner of it, and those with a place far outside.
+        let thinned: Vec<_> = all.iter().copied().step_by(2).collect();
+        let far = [&all[..all.len() / 2], &[(10.9, 107.4)][..]].concat();
+        for points in [all, &thinned, &far] {
+            agrees(&city, &polygon(points)).expect("as cut");
+        }
+    }
+    // Two lobes that meet in a point, and a hole on a bridge: no crossing, but a touch.
+    let lobes =
+        [(10.7, 106.6), (10.8, 106.7), (10.9, 106.8), (10.9, 106.6), (10.8, 106.7), (10.7, 106.8)];
+    agrees(&city, &polygon(&lobes)).expect("as cut");
+    let bridge = [
+        (10.6, 106.5),
+        (10.6, 106.9),
+        (10.9, 106.9),
+        (10.9, 106.5),
+        (10.6, 106.5),
+        (10.7, 106.6),
+        (10.8, 106.6),
+        (10.8, 106.8),
+        (10.7, 106.8),
+        (10.7, 106.6),
+    ];
+    agrees(&city, &polygon(&bridge)).expect("as cut");
+}
+
+#[test]
+fn several_shapes_count_shared_ground_once() {
+    let city = city();
+    let mut target = star(10.78, 106.70, 0.03, 0.5);
+    for (lat, lon) in [(10.79, 106.71), (10.90, 106.75), (10.78, 106.70)] {
+        target.shapes.extend(star(lat, lon, 0.02, 0.7).shapes);
+    }
+    agrees(&city, &target).expect("as cut");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! `Idempotency-Key` on every POST: a request that is repeated, because its answer was lost, is
 //! answered again and not done again.
 //!
-//! The scope of a key is who asks: the credentials (a session's cookie too), or the address of those
-//! who have none. A failure of ours (5xx) and a "slow down" (429) are not kept, since a repeat may
-//! succeed; nor is a refusal of credentials (401), or whoever has none could fill the store.
+//! The scope of a key is who asks: the credentials (a session's cookie too), or the address of
+//! those who have none. A failure of ours (5xx) and a "slow down" (429) are not kept, since a
+//! repeat may succeed; nor is a refusal of credentials (401), or whoever has none could fill the
+//! store.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::bus::{self, Record, TopicId};
@@ -160,7 +159,7 @@ fn accepting(agency: &Agency, checked: Checked, now: Timestamp) -> Accepting {
     let nanos = now.subsec_nanosecond().unsigned_abs();
     let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos);
     let id = PublicationId(Uuid::new_v7(stamp));
-    let digest = digest(&checked.content);
+    let digest = alerts::digest(&checked.content);
     let publication = Publication {
         id,
         chain: checked.chain.unwrap_or(ChainId::from(id)),
@@ -173,12 +172,6 @@ fn accepting(agency: &Agency, checked: Checked, now: Timestamp) -> Accepting {
         content: checked.content,
     };
     Accepting { publication, identity: checked.identity, digest, raw: checked.raw }
-}
-
-/// What the same identity must say again to be the same submission.
-fn digest(content: &Content) -> [u8; 32] {
-    let bytes = serde_json::to_vec(content).expect("the content's types serialise to JSON");
-    Sha256::digest(bytes).into()
 }
 
 /// Where in the request the identity stands.

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::channel::Sender;
 use crate::fanout::worker;
+use crate::ingest::Ingest;
 use crate::lifecycle::Lifecycle;
 use crate::metrics;
 use crate::node::Parts;
@@ -19,12 +20,18 @@ use crate::route::router;
 const DROP: Duration = Duration::from_secs(600);
 /// How often lag is measured.
 const MEASURE: Duration = Duration::from_secs(5);
+/// How often an api node of a cluster looks for what another one left unlogged.
+const FINISH: Duration = Duration::from_secs(10);
 /// A device that moved is remembered so long, and for as long as an older alert is live, so that a
 /// cancel finds it.
 const DEPARTED: SignedDuration = SignedDuration::from_hours(48);
 
-/// Starts both.
+/// How often the log is asked whether it could take an alert.
+const ASK: Duration = Duration::from_secs(2);
+
+/// Starts all of it.
 pub fn start(parts: Parts, senders: Vec<Arc<Sender>>, keep_days: u32, tasks: &Lifecycle) {
+    watch_log(&parts, tasks);
     let stop = tasks.token().clone();
     tasks.service("housekeeping", async move {
         let mut drop_old = tokio::time::interval(DROP);
@@ -38,6 +45,51 @@ pub fn start(parts: Parts, senders: Vec<Arc<Sender>>, keep_days: u32, tasks: &Li
                 }
                 () = stop.cancelled() => return Ok::<(), Infallible>(()),
             }
+        }
+    });
+}
+
+/// In a cluster, what a node that died had reserved and not logged is finished by another one.
+pub fn finish_for_others(ingest: Ingest, tasks: &Lifecycle) {
+    let stop = tasks.token().clone();
+    tasks.service("ingest.recover", async move {
+        let mut look = tokio::time::interval(FINISH);
+        loop {
+            tokio::select! {
+                _ = look.tick() => {}
+                () = stop.cancelled() => return Ok::<(), Infallible>(()),
+            }
+            match ingest.recover().await {
+                Ok(0) => {}
+                Ok(publications) => {
+                    tracing::info!(publications, "finished what another node left unlogged");
+                }
+                Err(problem) => {
+                    let error = problem.detail;
+                    tracing::warn!(error, "what is unlogged could not be finished yet");
+                }
+            }
+        }
+    });
+}
+
+/// A node whose log is away is not ready: others may still reach it.
+fn watch_log(parts: &Parts, tasks: &Lifecycle) {
+    let (bus, stop, ready) = (parts.bus.clone(), tasks.token().clone(), tasks.part("log"));
+    ready.set(true);
+    tasks.service("log", async move {
+        let mut was_ready = true;
+        let mut ask = tokio::time::interval(ASK);
+        loop {
+            let is_ready = tokio::select! {
+                is_ready = async { ask.tick().await; bus.is_ready().await } => is_ready,
+                () = stop.cancelled() => return Ok::<(), Infallible>(()),
+            };
+            if is_ready != was_ready {
+                tracing::warn!(is_ready, "the event log came or went; publishers wait for it");
+                was_ready = is_ready;
+            }
+            ready.set(is_ready);
         }
     });
 }

@@ -1,39 +1,103 @@
 //! The node's own keys: made at the first start, kept in the data directory for its owner only.
 //! Stream tickets, repeated registrations and citizens' pseudonyms are made with keys derived from
 //! it, so losing it means that citizens log in again, and nothing worse.
+//!
+//! Nodes of one cluster must have the same keys, so theirs are in Redis: the first node to start
+//! puts its own there (those of its data directory, if it has served alone before), and everybody
+//! uses what is there. Who can read that Redis can read every device anyway.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::channel::webpush;
 use crate::channel::webpush::vapid::Key;
+use crate::config::Config;
+use crate::store::redis::{Redis, Script};
 use crate::trail::seal::{SEED_BYTES, Seal};
 
 const BYTES: usize = 32;
 
+/// What the node's parts make their keys from.
+pub struct Secrets {
+    /// The node's key.
+    pub node: [u8; BYTES],
+    /// The VAPID key, where browsers are pushed to.
+    vapid: Option<String>,
+}
+
+impl Secrets {
+    /// The keys of the settings, of the cluster, or else of the data directory.
+    pub async fn load(config: &Config, redis: Option<&Redis>) -> anyhow::Result<Self> {
+        let (dir, webpush) = (&config.node.data_dir, config.channel.webpush.as_ref());
+        let set = webpush.map(webpush::Settings::key).transpose()?.flatten();
+        let set = set.map(|key| key.expose().to_owned());
+        let Some(redis) = redis else {
+            let vapid = match set {
+                None if webpush.is_some() => Some(kept_vapid(dir)?),
+                set => set,
+            };
+            return Ok(Self { node: of(dir).context("the node's key")?, vapid });
+        };
+        let node = agreed(redis, dir, "node.key", random).await?;
+        let vapid = match set {
+            None if webpush.is_some() => {
+                Some(String::from_utf8(agreed(redis, dir, "vapid.key", fresh_vapid).await?)?)
+            }
+            set => set,
+        };
+        let node = node.try_into().map_err(|_| anyhow!("node.key in Redis is damaged"))?;
+        Ok(Self { node, vapid })
+    }
+
+    /// The VAPID key.
+    pub fn vapid(&self) -> anyhow::Result<Option<Key>> {
+        let key = self.vapid.as_deref().map(Key::parse);
+        key.transpose().context("channel.webpush.key")
+    }
+}
+
+fn random() -> io::Result<Vec<u8>> {
+    Ok(rand::random::<[u8; BYTES]>().into())
+}
+
+fn fresh_vapid() -> io::Result<Vec<u8>> {
+    Key::generate().map(String::into_bytes).map_err(io::Error::other)
+}
+
+/// The key of all nodes: the first one to ask decides.
+async fn agreed(
+    redis: &Redis,
+    dir: &Path,
+    name: &str,
+    make: fn() -> io::Result<Vec<u8>>,
+) -> anyhow::Result<Vec<u8>> {
+    let mine = match std::fs::read(dir.join(name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make()?,
+        read => read.with_context(|| name.to_owned())?,
+    };
+    let script = Script::new(AGREE);
+    let key = redis.keys("node").key(name);
+    Ok(redis.run(&script.call().key(key).arg(&mine[..])).await?)
+}
+
+const AGREE: &str = "redis.call('SETNX', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])";
+
 /// The key of a data directory.
 pub fn of(dir: &Path) -> io::Result<[u8; BYTES]> {
-    let kept = kept(dir, "node.key", || Ok(rand::random::<[u8; BYTES]>().into()))?;
+    let kept = kept(dir, "node.key", random)?;
     kept.try_into().map_err(|_| io::Error::other("node.key is damaged"))
 }
 
-/// The VAPID key of the settings, or else of the data directory, where one is made at the first
-/// start. Every browser subscribed with it: losing it means that all of them subscribe anew.
-pub fn vapid(settings: &webpush::Settings, dir: &Path) -> anyhow::Result<Key> {
-    let text = match settings.key()? {
-        Some(key) => key.expose().to_owned(),
-        None => {
-            let make = || Key::generate().map(String::into_bytes).map_err(io::Error::other);
-            String::from_utf8(kept(dir, "vapid.key", make)?)?
-        }
-    };
-    Key::parse(&text).context("channel.webpush.key")
+/// The VAPID key of the data directory, made at the first start. Every browser subscribed with it:
+/// losing it means that all of them subscribe anew.
+fn kept_vapid(dir: &Path) -> anyhow::Result<String> {
+    Ok(String::from_utf8(kept(dir, "vapid.key", fresh_vapid)?)?)
 }
 
 /// The key that signs the audit's checkpoints.
@@ -80,19 +144,28 @@ mod tests {
         assert_ne!(super::derived(&first, "a"), super::derived(&first, "b"));
     }
 
-    #[test]
-    fn the_vapid_key_is_kept_and_one_in_the_settings_wins() {
+    #[tokio::test]
+    async fn the_vapid_key_is_kept_and_one_in_the_settings_wins() {
         let dir = tempfile::tempdir().expect("a directory");
+        let mut config = crate::config::load(None, &[]).expect("the defaults");
+        config.node.data_dir = dir.path().to_owned();
         let none = super::webpush::Settings::default();
-        let public =
-            |settings| super::vapid(settings, dir.path()).map(|key| key.public().to_owned());
-        let made = public(&none).expect("made");
-        assert_eq!(public(&none).expect("read"), made);
+        let public = async |settings| {
+            let config = crate::config::Config {
+                channel: crate::channel::Settings { webpush: settings, ..Default::default() },
+                ..config.clone()
+            };
+            let key = super::Secrets::load(&config, None).await?.vapid()?;
+            anyhow::Ok(key.map(|key| key.public().to_owned()))
+        };
+        assert_eq!(public(None).await.expect("no browsers"), None);
+        let made = public(Some(none.clone())).await.expect("made");
+        assert_eq!(public(Some(none.clone())).await.expect("read"), made);
         let text = super::Key::generate().expect("a key");
         let key = Some(crate::config::secret::Secret::new(text));
         let other = super::webpush::Settings { key, ..none.clone() };
-        assert_ne!(public(&other).expect("set"), made);
+        assert_ne!(public(Some(other)).await.expect("set"), made);
         std::fs::write(dir.path().join("vapid.key"), "short").expect("written");
-        assert!(public(&none).is_err(), "a damaged key is not replaced");
+        assert!(public(Some(none)).await.is_err(), "a damaged key is not replaced");
     }
 }

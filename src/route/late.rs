@@ -1,11 +1,19 @@
 //! Late joiners: whoever registers, or changes place, inside a live alert's audience gets it then,
 //! once. The router follows the registry's changes, so a join that was answered is never lost,
 //! whatever crashes.
+//!
+//! One router follows at a time, the one that has the registry's lease. The others stand by and
+//! take it when it is not renewed: they go on at the stored cursor, and what the other one did
+//! after it is done again under the same ids.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use uuid::Uuid;
 
 use crate::domain::audience::{AreaAudience, Audience};
 use crate::domain::channel::Channel;
@@ -16,12 +24,16 @@ use crate::lifecycle::Lifecycle;
 use crate::route::{Error, Parts, plan, router};
 use crate::store::ledger::State;
 use crate::store::reach::Reach;
-use crate::store::registry::Member;
+use crate::store::registry::{Lease, Member};
 
 /// Changes looked at in one go.
 const PAGE: usize = 1_000;
 /// Late joiners in one dispatch: a batch.
 const MEMBERS_MAX: usize = 500;
+/// How long a router that died keeps the others from following.
+const LEASE: Duration = Duration::from_secs(6);
+/// Between two renewals; also how soon one that stands by sees that the lease has ended.
+const RENEWAL: Duration = Duration::from_secs(2);
 
 /// Tells the follower that something was routed. Clones share the signal.
 #[derive(Clone, Debug)]
@@ -42,19 +54,32 @@ impl Routed {
 
 /// Starts the follower.
 pub async fn start(parts: Parts, routed: Routed, tasks: &Lifecycle) -> Result<(), Error> {
-    let mut follower = Follower { parts, known: HashMap::new(), cursor: Seq(0) };
-    follower.cursor = follower.parts.registry.late_cursor().await?;
+    let owner = Uuid::new_v4().to_string();
+    let mut follower =
+        Follower { parts, owner, lease: None, known: HashMap::new(), cursor: Seq(0) };
     let stop = tasks.token().clone();
     let mut routed = routed.0.subscribe();
     let mut changed = follower.parts.registry.watch();
+    let mut live = follower.parts.alerts.watch();
+    let mut renewal = interval(RENEWAL);
+    renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    follower.holds().await?;
     tasks.service("route.late", async move {
-        follower.republish().await?;
         loop {
-            follower.step().await?;
+            // Stores that are away come back; where it stopped is stored, so nobody is left out.
+            if let Err(error) = follower.follow().await {
+                tracing::error!(%error, "late joiners wait to be looked for");
+                follower.lease = None;
+            }
             tokio::select! {
                 _ = changed.changed() => {}
                 _ = routed.changed() => {}
-                () = stop.cancelled() => return Ok::<(), Error>(()),
+                _ = live.changed() => {}
+                _ = renewal.tick() => {}
+                () = stop.cancelled() => {
+                    follower.leave().await;
+                    return Ok::<(), Infallible>(());
+                }
             }
         }
     });
@@ -64,6 +89,10 @@ pub async fn start(parts: Parts, routed: Routed, tasks: &Lifecycle) -> Result<()
 #[derive(Debug)]
 struct Follower {
     parts: Parts,
+    /// This process, among those that would follow.
+    owner: String,
+    /// The right to follow, while this router has it.
+    lease: Option<Lease>,
     /// Live and routed publications, each with the last membership its ranges cover.
     known: HashMap<PublicationId, (Arc<Publication>, Seq)>,
     /// The last change that was looked at for every known publication.
@@ -71,6 +100,41 @@ struct Follower {
 }
 
 impl Follower {
+    /// Whether this router follows; takes over where the last one stopped if nobody does.
+    async fn holds(&mut self) -> Result<bool, Error> {
+        let lease = self.parts.registry.late_lease(&self.owner, LEASE).await?;
+        if lease.is_some() && lease != self.lease {
+            self.known.clear();
+            self.cursor = self.parts.registry.late_cursor().await?;
+            self.republish().await?;
+        }
+        self.lease = lease;
+        Ok(lease.is_some())
+    }
+
+    async fn follow(&mut self) -> Result<(), Error> {
+        if self.holds().await? { self.step().await } else { Ok(()) }
+    }
+
+    /// Another router need not wait for the end of the lease.
+    async fn leave(&self) {
+        let Some(lease) = self.lease else { return };
+        if let Err(error) = self.parts.registry.leave_late(lease).await {
+            tracing::warn!(%error, "the lease on late joiners ends by itself");
+        }
+    }
+
+    /// Remembers how far this router looked; whether it still may.
+    async fn looked(&mut self, upto: Seq) -> Result<bool, Error> {
+        let Some(lease) = self.lease else { return Ok(false) };
+        if !self.parts.registry.set_late_cursor(upto, lease).await? {
+            self.lease = None;
+            return Ok(false);
+        }
+        self.cursor = upto;
+        Ok(true)
+    }
+
     fn live(&self) -> Vec<Arc<Publication>> {
         let mut live = self.parts.alerts.live(self.parts.clock.now());
         live.retain(|publication| {
@@ -103,8 +167,10 @@ impl Follower {
         if self.known.is_empty() {
             // Nothing is live: whoever joins is not late for anything. What is routed from now on
             // is met with its own bound.
-            self.cursor = self.parts.registry.last_seq().await?;
-            self.parts.registry.set_late_cursor(self.cursor).await?;
+            let newest = self.parts.registry.last_seq().await?;
+            if newest > self.cursor {
+                self.looked(newest).await?;
+            }
             return Ok(());
         }
         loop {
@@ -113,8 +179,9 @@ impl Follower {
             for (publication, upto) in self.known.values() {
                 self.consider(publication, *upto, &changes).await?;
             }
-            self.cursor = last.seq;
-            self.parts.registry.set_late_cursor(self.cursor).await?;
+            if !self.looked(last.seq).await? || !self.holds().await? {
+                return Ok(());
+            }
         }
     }
 

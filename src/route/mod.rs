@@ -8,7 +8,10 @@
 //! - *Nothing false*: an update or cancel freezes the older dispatches before its own are made, and
 //!   goes to everyone they reached ([`supersede`]).
 //! - *Late joiners are warned*: it follows the registry's changes ([`late`]).
+//! - *Stores that lost their last moments heal*: what was routed a while before is routed again
+//!   ([`again`]).
 
+pub mod again;
 pub mod census;
 pub mod late;
 pub mod plan;
@@ -61,5 +64,6 @@ pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
     for lane in crate::domain::lane::Lane::ALL {
         router::start(parts.clone(), lane, routed.clone(), tasks).await?;
     }
+    again::start(parts.clone(), routed.clone(), tasks);
     late::start(parts, routed, tasks).await
 }

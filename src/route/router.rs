@@ -1,10 +1,11 @@
 //! The router of one lane: publications in, dispatches out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use crate::bus::{Consumer, Record, TopicId};
+use crate::bus::{Consumer, Position, Record, TopicId};
 use crate::domain::audience::{AreaAudience, Audience};
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::Dispatch;
@@ -16,13 +17,16 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics;
 use crate::route::late::Routed;
 use crate::route::supersede::{Frozen, freeze};
-use crate::route::{Error, Parts, census, plan};
+use crate::route::{Error, Parts, again, census, plan};
 use crate::store::ledger::Targeted;
 
 /// The consumer group of all routers.
 pub const GROUP: &str = "router";
 /// Dispatches in one call to the log.
 const PUBLISH_MAX: usize = 2_000;
+
+/// Pause before routing is tried again; the stores have waited before they fail.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Starts the router of a lane.
 pub async fn start(
@@ -49,7 +53,7 @@ async fn serve(parts: &Parts, mut consumer: Consumer, routed: &Routed) -> Result
         for delivery in consumer.next_batch(64).await? {
             match event::publication::decode(&delivery.headers, &delivery.payload) {
                 Ok(publication) => {
-                    route(parts, &publication).await?;
+                    persist(parts, &publication, delivery.position).await;
                     routed.announce();
                 }
                 Err(error) => {
@@ -59,6 +63,20 @@ async fn serve(parts: &Parts, mut consumer: Consumer, routed: &Routed) -> Result
             }
             consumer.commit(delivery.position.next()).await?;
         }
+    }
+}
+
+/// Routes until it is done: stores that are away come back, and nothing of the lane may be left
+/// out meanwhile.
+async fn persist(parts: &Parts, publication: &Publication, position: Position) {
+    let routed = async || {
+        route(parts, publication).await?;
+        again::routed(parts, position).await
+    };
+    while let Err(error) = routed().await {
+        let id = publication.id;
+        tracing::error!(publication.id = %id, %error, "a publication waits to be routed");
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

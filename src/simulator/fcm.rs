@@ -17,6 +17,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::faults::{Refusal, Service};
+use super::federation::Federation;
 use super::record::Delivered;
 use super::serve::{Asked, Judged, Reply};
 use crate::clock::Clock;
@@ -32,7 +33,8 @@ const TOPIC_MAX_BYTES: usize = 2048;
 pub const TOPICS: &str = "/topics/";
 const TTL_MAX_SECONDS: f64 = 2_419_200.0;
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
+/// What an access token must be for.
+pub const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 const ASSERTION_LIFE_MAX_SECONDS: i64 = 3600;
 const FCM_ERROR: &str = "type.googleapis.com/google.firebase.fcm.v1.FcmError";
 const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
@@ -46,6 +48,8 @@ pub struct Fcm {
     pub project: String,
     /// Access tokens; the metadata server gives out the same.
     pub issued: Arc<Issued>,
+    /// Who else is trusted.
+    pub federation: Federation,
 }
 
 /// Access tokens that are good for a while.
@@ -127,8 +131,11 @@ struct Notification<'a> {
 impl Fcm {
     /// Judges a request.
     pub fn judge(&self, asked: &Asked) -> Judged {
-        if asked.path == TOKEN_PATH {
-            let reply = self.grant(asked);
+        let granted = match asked.path.as_str() {
+            TOKEN_PATH => Some(self.grant(asked)),
+            _ => self.federation.judge(asked),
+        };
+        if let Some(reply) = granted {
             return Judged { service: Service::OAuth, token: "".into(), delivered: None, reply };
         }
         let (token, delivered, reply) = match self.check(asked) {

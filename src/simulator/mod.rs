@@ -7,6 +7,7 @@ pub mod citizens;
 mod credentials;
 pub mod faults;
 mod fcm;
+pub mod federation;
 mod metadata;
 pub mod providers;
 pub mod record;

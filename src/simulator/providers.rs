@@ -20,6 +20,7 @@ use super::apns::Apns;
 use super::credentials::{self, Credentials};
 use super::faults::{Faults, Limits};
 use super::fcm::{Fcm, Issued, TOKEN_PATH};
+use super::federation::Federation;
 use super::metadata;
 use super::record::{Delivered, Record};
 use super::serve::{Provider, Server, listen};
@@ -128,6 +129,8 @@ pub struct Providers {
     pub apns_certificates: Vec<Secret>,
     /// The metadata server, which gives access tokens for the simulated FCM to whoever asks well.
     pub metadata_url: Url,
+    /// Another platform, whose identities the simulated Google trusts.
+    pub federation: Federation,
     /// Faults on demand.
     pub faults: Faults,
     /// What was delivered.
@@ -160,7 +163,7 @@ impl Providers {
         let (webpush_key, webpush) = simulated_webpush(&options, &webpush_url)?;
         let token_uri = fcm_url.join(TOKEN_PATH).expect("a path").to_string();
         let apns = simulated_apns(&options, &credentials)?;
-        let fcm = simulated_fcm(&options, &credentials, &token_uri)?;
+        let fcm = simulated_fcm(&options, &credentials, (&fcm_url, &metadata_url, &token_uri))?;
         let faults = Faults::new(Limits {
             max_concurrent_streams: options.max_concurrent_streams,
             goaway_every: None,
@@ -187,6 +190,7 @@ impl Providers {
             topic: options.topic,
             apns_certificates: credentials.certificates.iter().map(Secret::new).collect(),
             metadata_url,
+            federation: fcm.federation.clone(),
             faults,
             record: Record::default(),
             issuer: credentials.issuer,
@@ -195,9 +199,9 @@ impl Providers {
             tasks: TaskTracker::new(),
         };
         let stop = providers.stop.clone();
-        let issued = Arc::clone(&fcm.issued);
+        let tokens = (Arc::clone(&fcm.issued), fcm.federation.clone());
         let faults = providers.faults.clone();
-        providers.tasks.spawn(metadata::listen(metadata_socket, issued, faults, stop));
+        providers.tasks.spawn(metadata::listen(metadata_socket, tokens, faults, stop));
         providers.serve(apns_socket, Provider::Apns(apns));
         providers.serve(fcm_socket, Provider::Fcm(fcm));
         providers.serve(webpush_socket, Provider::Webpush(webpush));
@@ -330,8 +334,13 @@ fn simulated_apns(options: &Options, credentials: &Credentials) -> Result<Apns, 
 fn simulated_fcm(
     options: &Options,
     credentials: &Credentials,
-    token_uri: &str,
+    (google, platform, token_uri): (&Url, &Url, &str),
 ) -> Result<Fcm, Error> {
+    let issued = Arc::new(Issued {
+        clock: options.clock.clone(),
+        lifetime: options.token_lifetime,
+        tokens: Mutex::new(HashMap::new()),
+    });
     let public = credentials.google.public_key_pem();
     Ok(Fcm {
         clock: options.clock.clone(),
@@ -340,11 +349,8 @@ fn simulated_fcm(
         client_email: CLIENT_EMAIL.to_owned(),
         token_uri: token_uri.to_owned(),
         project: options.project.clone(),
-        issued: Arc::new(Issued {
-            clock: options.clock.clone(),
-            lifetime: options.token_lifetime,
-            tokens: Mutex::new(HashMap::new()),
-        }),
+        federation: Federation::new(Arc::clone(&issued), google, platform).map_err(Error::Keys)?,
+        issued,
     })
 }
 

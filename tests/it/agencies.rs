@@ -7,6 +7,17 @@ use loa::domain::agency::{Agency, Jurisdiction};
 use loa::domain::ids::AgencyId;
 use loa::store::agencies::{Agencies, Error, KEYS_MAX, Settings};
 
+use crate::support::home::{Home, connect, contract};
+
+contract!(
+    agencies_are_kept_replaced_and_listed_by_id,
+    a_key_opens_its_agency_until_it_expires_or_is_revoked,
+    the_key_itself_is_stored_nowhere,
+    what_another_process_changes_holds_at_once,
+    the_last_use_of_a_key_is_remembered_to_the_minute,
+    keys_need_an_agency_a_name_of_their_own_and_a_free_place,
+);
+
 /// Patience for what must come; a test that runs into it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -29,30 +40,51 @@ fn now() -> Timestamp {
     "2026-09-01T00:00:00Z".parse().expect("an instant")
 }
 
-async fn open(dir: &tempfile::TempDir) -> Agencies {
-    Agencies::open(&Settings { dir: dir.path().to_owned() }).await.expect("it opens")
+async fn open(home: &Home) -> Agencies {
+    match home {
+        Home::Embedded(dir) => {
+            Agencies::open(&Settings { dir: dir.path().to_owned() }).await.expect("it opens")
+        }
+        Home::Redis(settings) => Agencies::shared(&connect(settings).await),
+    }
 }
 
-#[tokio::test]
-async fn agencies_are_kept_replaced_and_listed_by_id() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let agencies = open(&dir).await;
+/// Everything that is stored, as bytes.
+async fn stored(home: &Home) -> Vec<Vec<u8>> {
+    match home {
+        Home::Embedded(dir) => {
+            let files = std::fs::read_dir(dir.path()).expect("a directory");
+            files.map(|file| std::fs::read(file.expect("a file").path()).expect("read")).collect()
+        }
+        Home::Redis(settings) => {
+            let redis = connect(settings).await;
+            let keys = ::redis::cmd("KEYS").arg(format!("{}:*", settings.prefix)).to_owned();
+            let mut all = Vec::new();
+            for key in redis.ask::<Vec<String>>(&keys).await.expect("answered") {
+                let fields = ::redis::cmd("HGETALL").arg(&key).to_owned();
+                all.extend(redis.ask::<Vec<Vec<u8>>>(&fields).await.expect("all are hashes"));
+            }
+            all
+        }
+    }
+}
+
+async fn agencies_are_kept_replaced_and_listed_by_id(home: Home) {
+    let agencies = open(&home).await;
     for name in ["b", "a"] {
         agencies.put(agency(name)).await.expect("put");
     }
     let renamed = Agency { name: "Khác".to_owned(), ..agency("a") };
     agencies.put(renamed.clone()).await.expect("put");
     drop(agencies);
-    let agencies = open(&dir).await;
+    let agencies = open(&home).await;
     assert_eq!(agencies.list().await.expect("listed"), [renamed.clone(), agency("b")]);
     assert_eq!(agencies.get(&id("a")).await.expect("read"), Some(renamed));
     assert_eq!(agencies.get(&id("c")).await.expect("read"), None);
 }
 
-#[tokio::test]
-async fn a_key_opens_its_agency_until_it_expires_or_is_revoked() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let agencies = open(&dir).await;
+async fn a_key_opens_its_agency_until_it_expires_or_is_revoked(home: Home) {
+    let agencies = open(&home).await;
     agencies.put(agency("kttv")).await.expect("put");
     let tomorrow = now() + SignedDuration::from_hours(24);
     let brief = agencies.add_key(&id("kttv"), "brief", now(), Some(tomorrow)).await.expect("made");
@@ -72,24 +104,21 @@ async fn a_key_opens_its_agency_until_it_expires_or_is_revoked() {
     }
 }
 
-#[tokio::test]
-async fn the_key_itself_is_nowhere_in_the_files() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let agencies = open(&dir).await;
+async fn the_key_itself_is_stored_nowhere(home: Home) {
+    let agencies = open(&home).await;
     agencies.put(agency("kttv")).await.expect("put");
     let key = agencies.add_key(&id("kttv"), "one", now(), None).await.expect("made");
     drop(agencies);
-    for file in std::fs::read_dir(dir.path()).expect("a directory") {
-        let bytes = std::fs::read(file.expect("a file").path()).expect("readable");
+    let stored = stored(&home).await;
+    assert!(!stored.is_empty());
+    for bytes in stored {
         let secret = &key.expose().as_bytes()[4..];
         assert!(!bytes.windows(secret.len()).any(|window| window == secret));
     }
 }
 
-#[tokio::test]
-async fn what_another_process_changes_holds_at_once() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let (node, tool) = (open(&dir).await, open(&dir).await);
+async fn what_another_process_changes_holds_at_once(home: Home) {
+    let (node, tool) = (open(&home).await, open(&home).await);
     tool.put(agency("kttv")).await.expect("put");
     let key = tool.add_key(&id("kttv"), "one", now(), None).await.expect("made");
     assert!(node.authenticate(key.expose(), now()).await.expect("asked").is_some());
@@ -97,10 +126,8 @@ async fn what_another_process_changes_holds_at_once() {
     assert!(node.authenticate(key.expose(), now()).await.expect("asked").is_none());
 }
 
-#[tokio::test]
-async fn the_last_use_of_a_key_is_remembered_to_the_minute() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let agencies = open(&dir).await;
+async fn the_last_use_of_a_key_is_remembered_to_the_minute(home: Home) {
+    let agencies = open(&home).await;
     agencies.put(agency("kttv")).await.expect("put");
     let key = agencies.add_key(&id("kttv"), "one", now(), None).await.expect("made");
     let last = async || agencies.keys(&id("kttv")).await.expect("listed")[0].last_used;
@@ -115,10 +142,8 @@ async fn the_last_use_of_a_key_is_remembered_to_the_minute() {
     }
 }
 
-#[tokio::test]
-async fn keys_need_an_agency_a_name_of_their_own_and_a_free_place() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let agencies = open(&dir).await;
+async fn keys_need_an_agency_a_name_of_their_own_and_a_free_place(home: Home) {
+    let agencies = open(&home).await;
     let add = async |name: &str| agencies.add_key(&id("kttv"), name, now(), None).await;
     assert!(matches!(add("one").await, Err(Error::UnknownAgency(_))));
     agencies.put(agency("kttv")).await.expect("put");

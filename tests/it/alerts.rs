@@ -1,5 +1,7 @@
 //! What every store of accepted publications promises.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use loa::domain::alert::{Alert, CapTime, MsgType, Scope, Status};
@@ -10,6 +12,22 @@ use loa::domain::publication::{Content, Publication};
 use loa::domain::status_change::StatusChange;
 use loa::store::alerts::{Accepted, Accepting, Alerts, Error, Identity, PAGE_MAX, Settings};
 use uuid::Uuid;
+
+use crate::support::home::{Home, connect, contract};
+
+pub mod nodes;
+
+contract!(
+    what_was_accepted_is_found_unchanged_after_a_restart,
+    one_identity_has_one_publication_whoever_comes_at_once,
+    identities_of_different_kinds_and_steps_do_not_clash,
+    a_batch_is_accepted_whole_or_not_at_all_and_meets_itself,
+    what_a_crash_left_unlogged_is_found_oldest_first,
+    live_is_what_says_something_now,
+    a_chain_is_read_oldest_first,
+    listings_page_without_gap_or_repeat_and_show_nobody_elses,
+    what_is_long_over_can_be_forgotten_but_not_what_is_not_logged,
+);
 
 fn at(minutes: i64) -> Timestamp {
     let start: Timestamp = "2026-09-01T00:00:00Z".parse().expect("an instant");
@@ -80,8 +98,12 @@ fn accepting(publication: Publication) -> Accepting {
     Accepting { publication, identity, digest: [1; 32], raw: None }
 }
 
-async fn open(dir: &tempfile::TempDir) -> Alerts {
-    Alerts::open(&Settings { dir: dir.path().to_owned() }).await.expect("it opens")
+async fn open(home: &Home) -> Alerts {
+    match home {
+        Home::Embedded(dir) => Alerts::open(&Settings { dir: dir.path().to_owned() }).await,
+        Home::Redis(settings) => Alerts::shared(&connect(settings).await, Duration::ZERO).await,
+    }
+    .expect("it opens")
 }
 
 async fn accept(alerts: &Alerts, publication: Publication) {
@@ -93,10 +115,8 @@ fn live(alerts: &Alerts, minutes: i64) -> Vec<PublicationId> {
     alerts.live(at(minutes)).iter().map(|publication| publication.id).collect()
 }
 
-#[tokio::test]
-async fn what_was_accepted_is_found_unchanged_after_a_restart() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let alerts = open(&dir).await;
+async fn what_was_accepted_is_found_unchanged_after_a_restart(home: Home) {
+    let alerts = open(&home).await;
     let raw = Bytes::from_static(b"<alert>\xff</alert>");
     let given = Accepting { raw: Some(raw.clone()), ..accepting(alert(1, MsgType::Alert)) };
     alerts.accept(given).await.expect("accepted");
@@ -104,7 +124,7 @@ async fn what_was_accepted_is_found_unchanged_after_a_restart() {
     alerts.mark_logged(id(1), "elsewhere".to_owned()).await.expect("a repeat is no error");
     let before = alerts.get(id(1)).await.expect("read").expect("there");
     drop(alerts);
-    let alerts = open(&dir).await;
+    let alerts = open(&home).await;
     let stored = alerts.get(id(1)).await.expect("read").expect("there");
     assert_eq!(stored, before);
     assert_eq!(*stored.publication, alert(1, MsgType::Alert));
@@ -119,10 +139,8 @@ async fn what_was_accepted_is_found_unchanged_after_a_restart() {
     assert_eq!(alerts.get(id(2)).await.expect("read"), None);
 }
 
-#[tokio::test]
-async fn one_identity_has_one_publication_whoever_comes_at_once() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let alerts = open(&dir).await;
+async fn one_identity_has_one_publication_whoever_comes_at_once(home: Home) {
+    let alerts = open(&home).await;
     let racing = (1..=40).map(|n| {
         let mut given = accepting(alert(n, MsgType::Alert));
         given.identity = Identity::of(&alert(0, MsgType::Alert));
@@ -138,10 +156,8 @@ async fn one_identity_has_one_publication_whoever_comes_at_once() {
     assert_eq!(alerts.unlogged().await.expect("read").len(), 1);
 }
 
-#[tokio::test]
-async fn identities_of_different_kinds_and_steps_do_not_clash() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let alerts = open(&dir).await;
+async fn identities_of_different_kinds_and_steps_do_not_clash(home: Home) {
+    let alerts = open(&home).await;
     accept(&alerts, status_change(1, "s", "a", 1)).await;
     accept(&alerts, status_change(2, "s", "a", 2)).await;
     accept(&alerts, status_change(3, "s", "a\",\"b", 1)).await;
@@ -154,10 +170,8 @@ async fn identities_of_different_kinds_and_steps_do_not_clash() {
     assert!(matches!(taken, Err(Error::IdTaken(_))), "{taken:?}");
 }
 
-#[tokio::test]
-async fn a_batch_is_accepted_whole_or_not_at_all_and_meets_itself() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let alerts = open(&dir).await;
+async fn a_batch_is_accepted_whole_or_not_at_all_and_meets_itself(home: Home) {
+    let alerts = open(&home).await;
     let twice = vec![
         accepting(status_change(1, "s", "a", 1)),
         accepting(status_change(2, "s", "b", 1)),
@@ -182,16 +196,14 @@ async fn a_batch_is_accepted_whole_or_not_at_all_and_meets_itself() {
     assert!(matches!(alerts.accept_all(many).await, Err(Error::TooMany(_))));
 }
 
-#[tokio::test]
-async fn what_a_crash_left_unlogged_is_found_oldest_first() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let alerts = open(&dir).await;
+async fn what_a_crash_left_unlogged_is_found_oldest_first(home: Home) {
+    let alerts = open(&home).await;
     for n in [3, 1, 2] {
         accept(&alerts, alert(n, MsgType::Alert)).await;
     }
     alerts.mark_logged(id(2), "x".to_owned()).await.expect("marked");
     drop(alerts);
-    let alerts = open(&dir).await;
+    let alerts = open(&home).await;
     let left = alerts.unlogged().await.expect("read");
     assert_eq!(left, [alert(1, MsgType::Alert), alert(3, MsgType::Alert)]);
     let unknown = alerts.mark_all_logged(vec![(id(1), "x".into()), (id(9), "x".into())]).await;
@@ -199,10 +211,8 @@ async fn what_a_crash_left_unlogged_is_found_oldest_first() {
     assert_eq!(alerts.unlogged().await.expect("read").len(), 2, "all or nothing");
 }
 
-#[tokio::test]
-async fn live_is_what_says_something_now() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let alerts = open(&dir).await;
+async fn live_is_what_says_something_now(home: Home) {
+    let alerts = open(&home).await;
     for n in 1..=3 {
         accept(&alerts, alert(n, MsgType::Alert)).await;
     }
@@ -211,7 +221,7 @@ async fn live_is_what_says_something_now() {
     accept(&alerts, Publication { expires: at(30), ..alert(6, MsgType::Update) }).await;
     alerts.supersede(&[id(1), id(5), id(99)], id(5)).await.expect("superseded");
     alerts.supersede(&[id(1), id(2)], id(6)).await.expect("superseded");
-    for alerts in [alerts.clone(), open(&dir).await] {
+    for alerts in [alerts.clone(), open(&home).await] {
         assert_eq!(live(&alerts, 29), [id(3), id(6)]);
         assert_eq!(live(&alerts, 30), [id(3)]);
         assert_eq!(live(&alerts, 60), []);
@@ -222,10 +232,8 @@ async fn live_is_what_says_something_now() {
     }
 }
 
-#[tokio::test]
-async fn a_chain_is_read_oldest_first() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let alerts = open(&dir).await;
+async fn a_chain_is_read_oldest_first(home: Home) {
+    let alerts = open(&home).await;
     for n in [2, 1, 3] {
         accept(&alerts, Publication { chain: ChainId(id(1).0), ..alert(n, MsgType::Update) }).await;
     }
@@ -235,10 +243,8 @@ async fn a_chain_is_read_oldest_first() {
     assert_eq!(ids, [id(1), id(2), id(3)]);
 }
 
-#[tokio::test]
-async fn listings_page_without_gap_or_repeat_and_show_nobody_elses() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let alerts = open(&dir).await;
+async fn listings_page_without_gap_or_repeat_and_show_nobody_elses(home: Home) {
+    let alerts = open(&home).await;
     for n in 1..=10 {
         accept(&alerts, alert(n, MsgType::Alert)).await;
         accept(&alerts, status_change(100 + n, "mine", &n.to_string(), 1)).await;
@@ -259,10 +265,8 @@ async fn listings_page_without_gap_or_repeat_and_show_nobody_elses() {
     assert_eq!(inbox, (101..=110).rev().map(id).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn what_is_long_over_can_be_forgotten_but_not_what_is_not_logged() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let alerts = open(&dir).await;
+async fn what_is_long_over_can_be_forgotten_but_not_what_is_not_logged(home: Home) {
+    let alerts = open(&home).await;
     for n in 1..=3 {
         accept(&alerts, alert(n, MsgType::Alert)).await;
     }

@@ -3,6 +3,7 @@
 mod contract;
 mod crash;
 mod embedded;
+mod kafka;
 
 use std::time::Duration;
 
@@ -12,31 +13,47 @@ use loa::bus::{Bus, Consumer, Delivery, Reader, Record, Settings};
 use loa::clock::Clock;
 use tempfile::TempDir;
 
+use crate::support::kafka::Kafka;
+
 /// Patience for what must come; a test that runs into it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A log that can be closed and opened again, on a clock of its own.
+/// A log that can be closed and opened again.
 struct Bed {
-    dir: TempDir,
+    settings: Settings,
     clock: Clock,
+    _dir: Option<TempDir>,
 }
 
 impl Bed {
-    fn new() -> Self {
+    /// One file, on a clock of its own.
+    fn embedded() -> Self {
         let start: Timestamp = "2026-09-01T00:00:00Z".parse().expect("an instant");
-        Self { dir: tempfile::tempdir().expect("a directory"), clock: Clock::manual(start) }
+        let dir = tempfile::tempdir().expect("a directory");
+        let settings = Settings::new(dir.path());
+        Self { settings, clock: Clock::manual(start), _dir: Some(dir) }
+    }
+
+    /// Topics of its own on the broker that the tests share.
+    async fn kafka() -> Self {
+        let settings = Settings::kafka(Kafka::shared().await.topics().await);
+        Self { settings, clock: Clock::System, _dir: None }
     }
 
     fn settings(&self) -> Settings {
-        Settings::new(self.dir.path())
+        self.settings.clone()
     }
 
     async fn open(&self) -> Bus {
-        Bus::open(&self.settings(), self.clock.clone()).await.expect("the log opens")
+        Bus::open(&self.settings, self.clock.clone()).await.expect("the log opens")
     }
 
     fn pass_hours(&self, hours: i64) {
         self.clock.set(self.clock.now() + jiff::SignedDuration::from_hours(hours));
+    }
+
+    fn is_now(&self, at: Timestamp) -> bool {
+        self.clock.now().duration_since(at).abs() < jiff::SignedDuration::from_secs(20)
     }
 }
 

@@ -1,8 +1,10 @@
 //! The push channels over real TLS sockets against the simulated providers.
 
 mod apps;
+mod external;
 mod network;
 mod outcomes;
+mod reserve;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,20 +3,24 @@
 
 use std::fs;
 
+use loa::store::agencies::Agencies;
+use loa::store::redis::settings::Layout;
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
+use crate::support::home::connect;
 use crate::support::node::{AlertXml, CENTRE};
 use crate::support::process::{Done, Served, eventually, path, run};
 
 /// Every command that does something.
-const COMMANDS: [&[&str]; 29] = [
+const COMMANDS: [&[&str]; 34] = [
     &["channels", "check"],
     &["serve"],
     &["demo"],
     &["publish"],
     &["cancel"],
     &["plan"],
+    &["health"],
     &["status"],
     &["cap", "check"],
     &["geofences", "list"],
@@ -33,6 +37,10 @@ const COMMANDS: [&[&str]; 29] = [
     &["people", "off"],
     &["audit", "verify"],
     &["audit", "export"],
+    &["topics", "list"],
+    &["topics", "check"],
+    &["topics", "apply"],
+    &["topics", "asyncapi"],
     &["devices", "load"],
     &["dead-letters", "list"],
     &["dead-letters", "redrive"],
@@ -65,7 +73,7 @@ fn every_command_explains_itself_with_an_example() {
         .map_while(|line| line.split_whitespace().next().map(|word| vec![word.to_owned()]))
         .filter(|command| command[0] != "help")
         .collect();
-    assert_eq!(commands.len(), 15, "{commands:?}");
+    assert_eq!(commands.len(), 17, "{commands:?}");
     for command in &COMMANDS {
         commands.push(command.iter().map(ToString::to_string).collect());
     }
@@ -112,6 +120,8 @@ fn wrong_usage_and_bad_input_exit_2_and_failures_exit_1() {
     fails(&["devices", "load", "/no/such/file", "--data-dir", data], 2, "/no/such/file");
     fails(&["agencies", "revoke", "a", "--data-dir", data], 1, "");
     fails(&["status", "x", "--key", "k", "--server", "http://127.0.0.1:1"], 1, "cannot reach");
+    fails(&["health", "--server", "http://127.0.0.1:1"], 1, "cannot reach");
+    fails(&["health", "--server", "nope"], 2, "--server");
     assert_eq!(run(&["geofences", "locate", "0,0", "--data-dir", data]).code, 1);
 }
 
@@ -147,7 +157,30 @@ fn settings_are_printed_shown_with_secrets_hidden_and_checked_whole() {
 #[test]
 fn agencies_and_their_keys_are_kept() {
     let dir = tempfile::tempdir().expect("a directory");
-    let at = ["--data-dir", path(dir.path())];
+    agencies_are_kept(["--data-dir", path(dir.path())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agencies_of_a_cluster_and_their_keys_are_kept() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let settings = crate::support::redis::fresh();
+    let Layout::Single(url) = &settings.layout else { panic!("one server") };
+    let file = dir.path().join("loa.toml");
+    let text = format!(
+        "[node]\ndata_dir = {:?}\n[store]\nkind = \"redis\"\n[store.redis]\nurls = [\"{url}\"]\n\
+         prefix = \"{}\"\n",
+        dir.path().join("data"),
+        settings.prefix
+    );
+    fs::write(&file, text).expect("written");
+    let work = move || agencies_are_kept(["--config", path(&file)]);
+    tokio::task::spawn_blocking(work).await.expect("no panic");
+    let agencies = Agencies::shared(&connect(&settings).await);
+    assert_eq!(agencies.list().await.expect("listed").len(), 1);
+    assert!(!dir.path().join("data").exists(), "nothing is kept beside");
+}
+
+fn agencies_are_kept(at: [&str; 2]) {
     let with = |arguments: &[&str]| run(&[arguments, &at].concat());
     let put = ["agencies", "put", "pc07", "--name", "PCCC và CNCH", "--categories", "Fire,Rescue"];
     let put = [&put[..], &["--units", "26740", "--highest-severity", "Severe", "--json"]].concat();
@@ -286,6 +319,7 @@ async fn an_agency_publishes_watches_and_withdraws_from_a_shell_and_the_node_dra
     let ready = (http::Method::GET, "/readyz");
     let ready = client.ask(ready, &[], "").await.expect("answered");
     assert_eq!((ready.status.as_u16(), &ready.json()["ready"]), (200, &json!(true)));
+    assert_eq!(done(run(&["health", "--server", &served.url()])).out, "ready\n");
     let data = path(served.dir.path());
     fails(&["devices", "load", path(&load), "--data-dir", data], 1, "another node runs");
     fails(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data], 1, "another node runs");

@@ -1,6 +1,7 @@
 //! The gateway over real sockets: its streams, its routes, and clients in other languages.
 
 mod clients;
+mod conformance;
 mod face;
 mod house;
 mod limits;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use geo::{Area, BooleanOps};
+use geo::{Area, BooleanOps, GeodesicArea};
 use jiff::Timestamp;
 use loa::domain::audience::Boundaries;
 use loa::domain::geo::{Circle, LatLon, Ring};
@@ -110,6 +110,53 @@ fn every_scenario_matches_the_units_it_expects() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(compared > 300, "{compared}");
+}
+
+/// Shares are measured from the borders alone; on true boundaries they are those of the geometry
+/// that is cut, for wavy rings of every size, and for the scenarios' own shapes.
+#[test]
+fn shares_are_those_of_the_cut_geometry() {
+    let (Some(boundaries), Some(scenarios)) =
+        (shared("geofences/hcmc.geojson"), shared("scenarios.json"))
+    else {
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let city = imported(dir.path(), &boundaries);
+    let text = std::fs::read_to_string(scenarios).expect("readable");
+    let scenarios: Value = serde_json::from_str(&text).expect("JSON");
+    let alerts = scenarios["alerts"].as_array().expect("alerts").iter();
+    let mut targets: Vec<AreaTarget> = alerts.map(|alert| area_target(&alert["target"])).collect();
+    for (lat, lon, radius) in [
+        (10.965, 106.661, 0.008),
+        (10.78, 106.68, 0.013),
+        (10.80, 106.70, 0.12),
+        (10.97, 106.75, 0.47),
+        (8.69, 106.61, 0.03),
+        (10.45, 106.95, 0.2),
+    ] {
+        let point = |step: u32| {
+            let turn = f64::from(step % 500) / 500.0 * std::f64::consts::TAU;
+            let radius = radius * (1.0 + 0.1 * (turn * 12.0).sin());
+            LatLon::new(lat + radius * turn.sin(), lon + radius * turn.cos()).expect("a point")
+        };
+        let polygons = vec![Ring::new((0..=500).map(point).collect()).expect("closed")];
+        targets.push(AreaTarget { polygons, ..AreaTarget::default() });
+    }
+    let settings = MatchSettings { nearest_m: 0.0, ..MatchSettings::default() };
+    let mut compared = 0;
+    for target in targets {
+        let target = Target { codes: Vec::new(), ..Target::from(&target) };
+        let outcome = city.match_target(&target, &settings).expect("a good target");
+        for unit in outcome.units {
+            let cut = city.clipped(&target, &unit.code).expect("a good target");
+            let whole_m2 = city.measured_km2(&unit.code).expect("a unit") * 1e6;
+            let truth = cut.geodesic_area_signed().abs() / whole_m2;
+            assert!((unit.share - truth).abs() < 1e-6, "{}: {}, {truth}", unit.code, unit.share);
+            compared += 1;
+        }
+    }
+    assert!(compared > 400, "{compared}");
 }
 
 #[test]

@@ -6,18 +6,29 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use loa::clock::Clock;
 use loa::domain::audience::{AreaAudience, Audience};
 use loa::domain::device::Place;
 use loa::domain::funnel::Funnel;
-use loa::domain::ids::{PublicationId, UnitCode};
+use loa::domain::ids::{PublicationId, Seq, UnitCode};
 use loa::simulator::citizens::Mix;
 use loa::simulator::faults::{Rule, Service, Then, When};
 use loa::simulator::record::Seen;
+use loa::store::redis::Redis;
+use loa::store::registry::Registry;
 use serde_json::{Value, json};
 
 use crate::support::http::ask;
 use crate::support::node::{AlertXml, CENTRE, PATIENCE, TestNode};
 use crate::support::people::{audience, everywhere, received, repeats, tokens};
+use crate::support::shape::{Shape, in_every_shape};
+
+in_every_shape!(
+    whoever_joins_a_live_alert_gets_it_then_once_and_nobody_outside_does,
+    who_joined_before_or_during_a_restart_gets_a_live_alert_once,
+    who_moves_while_their_push_is_refused_gets_it_at_the_new_place,
+    who_moves_during_a_broadcast_gets_it_once_whichever_way_they_go,
+);
 
 /// An app: its number gives it a push address.
 struct App {
@@ -111,9 +122,34 @@ async fn everyone_before_is_done(test: &TestNode, number: u32, at: &UnitCode, id
     test.funnel_where(id, routed_and_over).await;
 }
 
+/// A router that was killed has the lease when the node starts, and never renews it.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_joins_a_live_alert_gets_it_then_once_and_nobody_outside_does() {
-    let test = TestNode::start().await;
+async fn a_router_that_stands_by_follows_once_the_last_one_is_gone() {
+    let settings = crate::support::redis::fresh();
+    let redis = Redis::open(&settings).await.expect("open");
+    let registry = Registry::shared(redis, 4, Clock::System).await.expect("it opens");
+    let ttl = Duration::from_secs(5);
+    let killed = registry.late_lease("killed", ttl).await.expect("asked").expect("free");
+    let test =
+        TestNode::with(|config| config.store = loa::store::Settings::Redis(Box::new(settings)))
+            .await;
+    let probe = test.publish(AlertXml::hot("probe", CENTRE).render()).await;
+    let (inside, _) = units(&test, &area_of(&test, probe).await);
+    let (id, _) = live_alert(&test, "standby").await;
+    let newcomer = register(&test, 1, &[&inside[0]]).await;
+    if registry.late_lease("killed", Duration::from_millis(1)).await.expect("asked").is_some() {
+        assert_eq!(of(&test, &newcomer.token, id), 0, "nobody follows");
+    }
+    got(&test, &newcomer.token, id).await;
+    everyone_before_is_done(&test, 2, &inside[1], id).await;
+    assert_eq!(of(&test, &newcomer.token, id), 1);
+    let moved = registry.set_late_cursor(Seq(1_000), killed).await.expect("asked");
+    assert!(!moved, "who was away may not move the cursor of who follows");
+    test.stop().await;
+}
+
+async fn whoever_joins_a_live_alert_gets_it_then_once_and_nobody_outside_does(shape: Shape) {
+    let test = TestNode::shaped(&shape, |_| {}).await;
     // Known before there is an alert: the first two are outside of it.
     let probe = test.publish(AlertXml::hot("probe", CENTRE).render()).await;
     let (inside, outside) = units(&test, &area_of(&test, probe).await);
@@ -149,9 +185,8 @@ async fn whoever_joins_a_live_alert_gets_it_then_once_and_nobody_outside_does() 
     test.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_joined_before_or_during_a_restart_gets_a_live_alert_once() {
-    let test = TestNode::start().await;
+async fn who_joined_before_or_during_a_restart_gets_a_live_alert_once(shape: Shape) {
+    let test = TestNode::shaped(&shape, |_| {}).await;
     let (id, area) = live_alert(&test, "restart").await;
     let (inside, outside) = units(&test, &area);
     let early = register(&test, 1, &[&inside[0]]).await;
@@ -176,7 +211,7 @@ async fn who_joined_before_or_during_a_restart_gets_a_live_alert_once() {
     registry.register(new).await.expect("registered");
     drop(registry);
 
-    let test = TestNode::over(dir, providers, |_| {}).await;
+    let test = TestNode::over(dir, providers, |config| shape.apply(config)).await;
     for token in [&hasty.token, &mover.token, &token] {
         got(&test, token, id).await;
     }
@@ -187,9 +222,8 @@ async fn who_joined_before_or_during_a_restart_gets_a_live_alert_once() {
     test.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_moves_while_their_push_is_refused_gets_it_at_the_new_place() {
-    let test = TestNode::start().await;
+async fn who_moves_while_their_push_is_refused_gets_it_at_the_new_place(shape: Shape) {
+    let test = TestNode::shaped(&shape, |_| {}).await;
     let probe = test.publish(AlertXml::hot("probe", CENTRE).render()).await;
     let (inside, _) = units(&test, &area_of(&test, probe).await);
     let app = register(&test, 1, &[&inside[0]]).await;
@@ -207,9 +241,8 @@ async fn who_moves_while_their_push_is_refused_gets_it_at_the_new_place() {
     test.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_moves_during_a_broadcast_gets_it_once_whichever_way_they_go() {
-    let test = TestNode::with(|config| {
+async fn who_moves_during_a_broadcast_gets_it_once_whichever_way_they_go(shape: Shape) {
+    let test = TestNode::shaped(&shape, |config| {
         config.fanout.dispatches_emergency = 4;
         config.fanout.batch = 20;
         // One dispatch a unit, so that a unit is passed as a whole, or not yet.

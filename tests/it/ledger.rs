@@ -1,5 +1,4 @@
-//! The ledger's contract, held by every implementation: whoever adds one adds a `Home` for it and
-//! a line to `contract!`.
+//! The ledger's contract, held by every implementation.
 
 use jiff::{SignedDuration, Timestamp};
 use loa::clock::Clock;
@@ -15,18 +14,9 @@ use loa::store::ledger::{
 };
 use uuid::Uuid;
 
-pub mod crash;
+use crate::support::home::{Home, connect, contract};
 
-macro_rules! contract {
-    ($($promise:ident),+ $(,)?) => {
-        mod embedded {
-            $(#[tokio::test]
-            async fn $promise() {
-                super::$promise(super::Home::embedded()).await;
-            })+
-        }
-    };
-}
+pub mod crash;
 
 contract!(
     a_progress_comes_back_as_it_was_also_after_a_restart,
@@ -41,6 +31,7 @@ contract!(
     a_device_is_counted_once_whatever_is_repeated,
     counts_never_go_back,
     a_device_that_moves_is_counted_once,
+    a_crowd_of_neighbours_is_counted_once_each,
     a_delivery_counts_once_as_sent_and_accepted,
     only_the_first_receipt_is_timed,
     the_funnel_adds_up_by_unit_and_channel,
@@ -49,22 +40,14 @@ contract!(
     many_saves_at_once_are_all_kept,
 );
 
-struct Home {
-    settings: Settings,
-    clock: Clock,
-    _dir: tempfile::TempDir,
-}
-
-impl Home {
-    fn embedded() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let settings = Settings { dir: dir.path().into() };
-        Self { settings, clock: Clock::manual(at(0)), _dir: dir }
+async fn open(home: &Home) -> Ledger {
+    // Midnight, whenever it is opened.
+    let clock = Clock::manual(at(0));
+    match home {
+        Home::Embedded(dir) => Ledger::start(&Settings { dir: dir.path().into() }, clock).await,
+        Home::Redis(settings) => Ledger::shared(&connect(settings).await, clock).await,
     }
-
-    async fn open(&self) -> Ledger {
-        Ledger::start(&self.settings, self.clock.clone()).await.expect("it opens")
-    }
+    .expect("it opens")
 }
 
 /// Seconds after the tests' midnight.
@@ -118,7 +101,7 @@ async fn total(ledger: &Ledger, id: PublicationId) -> Counts {
 }
 
 async fn a_progress_comes_back_as_it_was_also_after_a_restart(home: Home) {
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     let mut progress = ledger.open(&dispatch(publication(0), "1", 0)).await.expect("opened");
     assert_eq!(progress, Progress::new(progress.dispatch.clone()));
     sent(&mut progress, 500);
@@ -137,7 +120,7 @@ async fn a_progress_comes_back_as_it_was_also_after_a_restart(home: Home) {
     }
     assert_eq!(ledger.save(&progress).await.expect("an answer"), Saved::Saved);
     drop(ledger);
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     let id = progress.dispatch.id;
     assert_eq!(ledger.get(&id).await.expect("a look").as_ref(), Some(&progress));
     assert_eq!(ledger.open(&progress.dispatch).await.expect("opened"), progress);
@@ -147,7 +130,7 @@ async fn a_progress_comes_back_as_it_was_also_after_a_restart(home: Home) {
 }
 
 async fn routed_again_the_first_dispatch_holds(home: Home) {
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     let first = dispatch(publication(0), "1", 0);
     ledger.open(&first).await.expect("opened");
     let scope = Scope::Range { unit: unit("1"), shard: 0, upto: Seq(2_000_000) };
@@ -156,7 +139,7 @@ async fn routed_again_the_first_dispatch_holds(home: Home) {
 }
 
 async fn dispatches_opened_together_are_as_those_opened_alone(home: Home) {
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     let all: Vec<_> = (0..1_100).map(|shard| dispatch(publication(0), "1", shard)).collect();
     let mut begun = ledger.open(&all[3]).await.expect("opened");
     sent(&mut begun, 5);
@@ -179,7 +162,7 @@ async fn dispatches_opened_together_are_as_those_opened_alone(home: Home) {
 }
 
 async fn a_frozen_dispatch_takes_outcomes_and_nothing_new(home: Home) {
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     let mut progress = ledger.open(&dispatch(publication(0), "1", 0)).await.expect("opened");
     sent(&mut progress, 100);
     progress.unreached.insert(5);
@@ -206,12 +189,12 @@ async fn a_frozen_dispatch_takes_outcomes_and_nothing_new(home: Home) {
 }
 
 async fn a_dispatch_frozen_before_it_began_never_begins(home: Home) {
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     let dispatch = dispatch(publication(0), "1", 0);
     assert_eq!(ledger.freeze(&dispatch.id).await.expect("an answer"), None);
     assert_eq!(ledger.freeze(&dispatch.id).await.expect("repeated"), None);
     drop(ledger);
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     let mut progress = ledger.open(&dispatch).await.expect("opened");
     assert!(progress.frozen);
     sent(&mut progress, 1);
@@ -220,7 +203,7 @@ async fn a_dispatch_frozen_before_it_began_never_begins(home: Home) {
 }
 
 async fn nothing_is_sent_after_a_freeze_has_answered(home: Home) {
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     for round in 0..20 {
         let mut progress = ledger.open(&dispatch(publication(0), "1", round)).await.expect("new");
         let (worker, id) = (ledger.clone(), progress.dispatch.id);
@@ -243,7 +226,7 @@ async fn nothing_is_sent_after_a_freeze_has_answered(home: Home) {
 }
 
 async fn a_replaced_worker_is_stopped_and_forgets_nobody(home: Home) {
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     let mut progress = ledger.open(&dispatch(publication(0), "1", 0)).await.expect("opened");
     sent(&mut progress, 100);
     progress.cursor = Seq(50);
@@ -258,7 +241,7 @@ async fn a_replaced_worker_is_stopped_and_forgets_nobody(home: Home) {
 }
 
 async fn a_dispatch_must_be_opened_first(home: Home) {
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     let progress = Progress::new(dispatch(publication(0), "1", 0));
     let id = progress.dispatch.id;
     assert!(
@@ -268,7 +251,7 @@ async fn a_dispatch_must_be_opened_first(home: Home) {
 }
 
 async fn targets_are_counted_once_however_often_they_are_said(home: Home) {
-    let (ledger, id) = (home.open().await, publication(0));
+    let (ledger, id) = (open(&home).await, publication(0));
     let first = vec![(Some(unit("1")), Channel::Apns, 10), (Some(unit("2")), Channel::Fcm, 5)];
     ledger.set_targeted(id, first.clone()).await.expect("said");
     ledger.set_targeted(id, first).await.expect("said again");
@@ -284,7 +267,7 @@ async fn targets_are_counted_once_however_often_they_are_said(home: Home) {
 }
 
 async fn a_device_is_counted_once_whatever_is_repeated(home: Home) {
-    let (ledger, id, none) = (home.open().await, publication(0), AcceptedAt::new());
+    let (ledger, id, none) = (open(&home).await, publication(0), AcceptedAt::new());
     // Numbers on both sides of the bitmaps' borders.
     let devices = [0, 1, 65_535, 65_536, 10_000_000, 1 << 40];
     for stage in [Stage::Shown, Stage::Received, Stage::Shown] {
@@ -297,7 +280,7 @@ async fn a_device_is_counted_once_whatever_is_repeated(home: Home) {
         assert!(new == 6 || new == 0, "{new}");
     }
     drop(ledger);
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     let acknowledged = vec![receipt(id, 65_536, Stage::Acknowledged)];
     assert_eq!(ledger.record_receipts(acknowledged, &none).await.expect("counted"), 1);
     let after = total(&ledger, id).await;
@@ -308,7 +291,7 @@ async fn a_device_is_counted_once_whatever_is_repeated(home: Home) {
 }
 
 async fn counts_never_go_back(home: Home) {
-    let (ledger, id) = (home.open().await, publication(0));
+    let (ledger, id) = (open(&home).await, publication(0));
     let mut watch = ledger.watch();
     let mut before = Counts::default();
     // Every order of the three stages for many devices, each step in a batch of its own.
@@ -330,7 +313,7 @@ async fn counts_never_go_back(home: Home) {
 }
 
 async fn a_device_that_moves_is_counted_once(home: Home) {
-    let (ledger, id, none) = (home.open().await, publication(0), AcceptedAt::new());
+    let (ledger, id, none) = (open(&home).await, publication(0), AcceptedAt::new());
     let received = receipt(id, 1, Stage::Received);
     let moved = Receipt { unit: Some(unit("2")), channel: Channel::Fcm, ..received.clone() };
     let shown = Receipt { stage: Stage::Shown, ..moved.clone() };
@@ -339,8 +322,19 @@ async fn a_device_that_moves_is_counted_once(home: Home) {
     assert_eq!((after.received, after.shown), (1, 1));
 }
 
+async fn a_crowd_of_neighbours_is_counted_once_each(home: Home) {
+    let (ledger, id, none) = (open(&home).await, publication(0), AcceptedAt::new());
+    for (some, news) in [(0..300, 300), (200..1_500, 1_200), (0..1_500, 0), (1_499..1_501, 1)] {
+        let batch = some.map(|device| receipt(id, device * 7, Stage::Received)).collect();
+        assert_eq!(ledger.record_receipts(batch, &none).await.expect("counted"), news);
+    }
+    assert_eq!(total(&ledger, id).await.received, 1_501);
+    let stage = async |device| ledger.stage_of(id, DeviceNum(device)).await.expect("a look");
+    assert_eq!((stage(7 * 1_500).await, stage(8).await), (Some(Stage::Received), None));
+}
+
 async fn a_delivery_counts_once_as_sent_and_accepted(home: Home) {
-    let (ledger, id) = (home.open().await, publication(0));
+    let (ledger, id) = (open(&home).await, publication(0));
     let accepted_at = AcceptedAt::from([(id, at(0))]);
     let delivered = |device| Delivered {
         publication: id,
@@ -367,7 +361,7 @@ async fn a_delivery_counts_once_as_sent_and_accepted(home: Home) {
 }
 
 async fn only_the_first_receipt_is_timed(home: Home) {
-    let (ledger, id) = (home.open().await, publication(0));
+    let (ledger, id) = (open(&home).await, publication(0));
     let accepted_at = AcceptedAt::from([(id, at(0))]);
     for (seconds, stage) in [(3, Stage::Received), (60, Stage::Received), (90, Stage::Shown)] {
         let late = Receipt { at: at(seconds), ..receipt(id, 1, stage) };
@@ -385,7 +379,7 @@ async fn only_the_first_receipt_is_timed(home: Home) {
 }
 
 async fn the_funnel_adds_up_by_unit_and_channel(home: Home) {
-    let (ledger, id) = (home.open().await, publication(0));
+    let (ledger, id) = (open(&home).await, publication(0));
     let nothing = ledger.funnel(id).await.expect("a funnel");
     assert_eq!((nothing.total, nothing.cells.len()), (Counts::default(), 0));
     for (shard, code) in [(0, "1"), (1, "1"), (0, "2")] {
@@ -423,7 +417,7 @@ async fn the_funnel_adds_up_by_unit_and_channel(home: Home) {
 }
 
 async fn a_batch_is_bounded(home: Home) {
-    let (ledger, id) = (home.open().await, publication(0));
+    let (ledger, id) = (open(&home).await, publication(0));
     let batch = |count: usize| vec![receipt(id, 1, Stage::Received); count];
     let refused = ledger.record_receipts(batch(BATCH_MAX + 1), &AcceptedAt::new()).await;
     assert!(matches!(refused, Err(Error::TooMany(given)) if given == BATCH_MAX + 1));
@@ -433,7 +427,7 @@ async fn a_batch_is_bounded(home: Home) {
 }
 
 async fn what_is_old_is_forgotten(home: Home) {
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     for seconds in [0, 100] {
         let id = publication(seconds);
         ledger.open(&dispatch(id, "1", 0)).await.expect("opened");
@@ -454,7 +448,7 @@ async fn what_is_old_is_forgotten(home: Home) {
 }
 
 async fn many_saves_at_once_are_all_kept(home: Home) {
-    let ledger = home.open().await;
+    let ledger = open(&home).await;
     let workers = (0..100).map(|shard| {
         let ledger = ledger.clone();
         tokio::spawn(async move {
@@ -471,5 +465,5 @@ async fn many_saves_at_once_are_all_kept(home: Home) {
     }
     assert_eq!(total(&ledger, publication(0)).await.sent, 2000);
     drop(ledger);
-    assert_eq!(total(&home.open().await, publication(0)).await.sent, 2000);
+    assert_eq!(total(&open(&home).await, publication(0)).await.sent, 2000);
 }

@@ -3,10 +3,12 @@
 use loa::simulator::citizens::Mix;
 
 use crate::support::node::{AlertXml, CENTRE, TestNode};
+use crate::support::shape::{Shape, in_every_shape};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_accepted_alert_reaches_every_phone_in_its_area_once() {
-    let test = TestNode::start().await;
+in_every_shape!(an_accepted_alert_reaches_every_phone_in_its_area_once,);
+
+async fn an_accepted_alert_reaches_every_phone_in_its_area_once(shape: Shape) {
+    let test = TestNode::shaped(&shape, |_| {}).await;
     let mix = Mix { apns: 500, fcm: 500, ..Mix::default() };
     let population = test.populate(2_000, mix).await;
     let id = test.publish(AlertXml::hot("path-1", CENTRE).render()).await;

@@ -18,6 +18,17 @@ use tokio::sync::mpsc;
 
 use crate::support::node::{AlertXml, CENTRE, PATIENCE, TestNode};
 use crate::support::people::{audience, everywhere, received, repeats, tokens};
+use crate::support::shape::{Shape, in_every_shape};
+
+in_every_shape!(
+    a_cancel_stops_a_broadcast_within_a_second_and_goes_to_exactly_those_it_reached,
+    a_push_whose_answer_was_lost_may_have_arrived_so_its_device_gets_the_cancel,
+    an_update_goes_once_to_everyone_reached_and_everyone_newly_targeted,
+    a_cancel_goes_to_everyone_whom_any_publication_of_the_chain_reached,
+    a_cancel_finds_those_who_moved_or_muted_since_and_nobody_who_was_left_out,
+    a_cancel_follows_a_device_to_its_new_channel,
+    what_could_not_be_sent_before_its_expiry_is_counted_expired_and_never_sent,
+);
 
 const PUSH: [Service; 2] = [Service::Apns, Service::Fcm];
 const MIX: Mix = Mix { apns: 500, fcm: 500, second_place: 120, cell: 150, english: 60 };
@@ -40,8 +51,8 @@ struct Scene {
 type Received = BTreeMap<u32, Vec<Seen>>;
 
 impl Scene {
-    async fn with(size: u32) -> Self {
-        let test = TestNode::start().await;
+    async fn with(shape: Shape, size: u32) -> Self {
+        let test = TestNode::shaped(&shape, |_| {}).await;
         let population = test.populate(size, MIX).await;
         let tokens = tokens(&population);
         let pushes = test.providers.deliveries(ALL);
@@ -140,9 +151,10 @@ pub(crate) fn update_of(original: &str, identifier: &str, area: &str) -> String 
         )
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_stops_a_broadcast_within_a_second_and_goes_to_exactly_those_it_reached() {
-    let mut scene = Scene::with(20_000).await;
+async fn a_cancel_stops_a_broadcast_within_a_second_and_goes_to_exactly_those_it_reached(
+    shape: Shape,
+) {
+    let mut scene = Scene::with(shape, 20_000).await;
     scene.slow_down();
     let area = everywhere(&scene.test.node.parts.city);
     let id = scene.test.publish(AlertXml::hot("recall", &area).render()).await;
@@ -168,9 +180,8 @@ async fn a_cancel_stops_a_broadcast_within_a_second_and_goes_to_exactly_those_it
     scene.test.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_push_whose_answer_was_lost_may_have_arrived_so_its_device_gets_the_cancel() {
-    let mut scene = Scene::with(300).await;
+async fn a_push_whose_answer_was_lost_may_have_arrived_so_its_device_gets_the_cancel(shape: Shape) {
+    let mut scene = Scene::with(shape, 300).await;
     // Delivered; then the stream is reset, so that the node never learns of it.
     scene.faults(|| Rule::new(When::Always, Then::ResetAfter(8)));
     let area = everywhere(&scene.test.node.parts.city);
@@ -189,9 +200,8 @@ async fn a_push_whose_answer_was_lost_may_have_arrived_so_its_device_gets_the_ca
     scene.test.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_update_goes_once_to_everyone_reached_and_everyone_newly_targeted() {
-    let mut scene = Scene::with(8_000).await;
+async fn an_update_goes_once_to_everyone_reached_and_everyone_newly_targeted(shape: Shape) {
+    let mut scene = Scene::with(shape, 8_000).await;
     scene.slow_down();
     let first = AlertXml::hot("before", CENTRE).render();
     let id = scene.test.publish(first.clone()).await;
@@ -216,9 +226,8 @@ async fn an_update_goes_once_to_everyone_reached_and_everyone_newly_targeted() {
     scene.test.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_goes_to_everyone_whom_any_publication_of_the_chain_reached() {
-    let mut scene = Scene::with(4_000).await;
+async fn a_cancel_goes_to_everyone_whom_any_publication_of_the_chain_reached(shape: Shape) {
+    let mut scene = Scene::with(shape, 4_000).await;
     let first = AlertXml::hot("chain-1", CENTRE).render();
     let id = scene.test.publish(first.clone()).await;
     scene.over(id).await;
@@ -238,9 +247,8 @@ async fn a_cancel_goes_to_everyone_whom_any_publication_of_the_chain_reached() {
     scene.test.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_finds_those_who_moved_or_muted_since_and_nobody_who_was_left_out() {
-    let scene = Scene::with(1_000).await;
+async fn a_cancel_finds_those_who_moved_or_muted_since_and_nobody_who_was_left_out(shape: Shape) {
+    let scene = Scene::with(shape, 1_000).await;
     let registry = &scene.test.node.parts.registry;
     let change = async |index: u32, change: &dyn Fn(&mut Profile)| {
         let id = scene.population.id(index);
@@ -288,9 +296,8 @@ async fn a_cancel_finds_those_who_moved_or_muted_since_and_nobody_who_was_left_o
     scene.test.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_follows_a_device_to_its_new_channel() {
-    let scene = Scene::with(1_000).await;
+async fn a_cancel_follows_a_device_to_its_new_channel(shape: Shape) {
+    let scene = Scene::with(shape, 1_000).await;
     let registry = &scene.test.node.parts.registry;
     let id = scene.test.publish(AlertXml::hot("new-channel", CENTRE).render()).await;
     scene.over(id).await;
@@ -316,9 +323,8 @@ async fn a_cancel_follows_a_device_to_its_new_channel() {
     scene.test.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_could_not_be_sent_before_its_expiry_is_counted_expired_and_never_sent() {
-    let scene = Scene::with(400).await;
+async fn what_could_not_be_sent_before_its_expiry_is_counted_expired_and_never_sent(shape: Shape) {
+    let scene = Scene::with(shape, 400).await;
     scene.faults(|| Rule::new(When::Always, Then::Refuse(Refusal::new(503, "ServiceUnavailable"))));
     let area = everywhere(&scene.test.node.parts.city);
     let life = SignedDuration::from_secs(5);

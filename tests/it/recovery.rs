@@ -94,7 +94,7 @@ async fn killed_at_eleven_moments_of_a_broadcast_a_node_reaches_everyone_within_
         id: None,
         site,
     };
-    let phones = crashes.answer(&city);
+    let (uplink, phones) = crashes.answer(&city);
     let mut node = crashes.site.start().await;
     for moment in MOMENTS {
         let began = Instant::now();
@@ -108,19 +108,20 @@ async fn killed_at_eleven_moments_of_a_broadcast_a_node_reaches_everyone_within_
             killed.elapsed().as_millis()
         );
     }
-    crashes.everyone_is_reached().await;
+    crashes.everyone_is_reached(&uplink).await;
     phones.abort();
     node.kill().await;
 }
 
 impl Crashes {
     /// The phones tell back what they show, over every restart.
-    fn answer(&self, city: &City) -> JoinHandle<()> {
+    fn answer(&self, city: &City) -> (Uplink, JoinHandle<()>) {
         // The same seed gives the same people: these are the first of them.
         let answering = Population::new(city, ANSWERING, (1, MIX));
         let uplink = Uplink::open(self.site.address, &answering);
         let deliveries = self.site.providers.deliveries(ALL);
-        tokio::spawn(answer_pushes(deliveries, answering, (Tally::default(), uplink)))
+        let phones = answer_pushes(deliveries, answering, (Tally::default(), uplink.clone()));
+        (uplink, tokio::spawn(phones))
     }
 
     /// Brings the broadcast to a moment and says what was seen there.
@@ -192,12 +193,32 @@ impl Crashes {
         format!("{} pushes seen", self.seen)
     }
 
-    async fn everyone_is_reached(&self) {
+    /// Waits until every phone's receipt was answered, and says so if one was not: what is missing
+    /// in the funnel after that, the node has lost.
+    async fn all_is_told(&self, uplink: &Uplink) -> u64 {
+        let all = u64::from(ANSWERING);
+        let began = Instant::now();
+        let answered = uplink.told_when(|told| told.answered == all);
+        // Where time runs out, what was told till then says whose side it is.
+        let told = tokio::time::timeout(PATIENCE, answered).await.unwrap_or_else(|_| uplink.told());
+        eprintln!(
+            "{} of {all} receipts answered {:.1} s after the last start, {} tries repeated, \
+             the last because of {:?}",
+            told.answered,
+            began.elapsed().as_secs_f64(),
+            told.repeated,
+            told.last_failure
+        );
+        assert_eq!(told.answered, all, "the phones' side: {told:?}\n{}", self.site.log());
+        told.answered
+    }
+
+    async fn everyone_is_reached(&self, uplink: &Uplink) {
         let id = self.id.expect("answered");
         let publication = self.site.publication(id).await;
         let expected = audience(&publication, &self.site.population);
         assert_eq!(expected.len(), DEVICES as usize, "the alert is for the whole city");
-        let told = u64::from(ANSWERING);
+        let told = self.all_is_told(uplink).await;
         let over = |total: u64, shown| total == 0 && shown >= told;
         let funnel =
             self.site.funnel_where(id, |now| over(now.open_dispatches, now.total.shown)).await;
@@ -209,7 +230,7 @@ impl Crashes {
         let most = received.values().map(Vec::len).max().unwrap_or_default();
         eprintln!(
             "{} of {} reached, {repeats} repeats (bound {} x {BOUND}), one device at most {most} \
-             times, {} of {ANSWERING} receipts counted",
+             times, {} of {told} answered receipts counted",
             received.len(),
             expected.len(),
             kills,

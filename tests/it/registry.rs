@@ -3,18 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use loa::clock::Clock;
 use loa::domain::audience::{AreaAudience, Audience, AudienceUnit, Boundaries, Coverage};
 use loa::domain::channel::{ApnsEnvironment, Channel, FcmAddressKind, PushAddress};
 use loa::domain::device::{LocationConsent, Place, Profile};
 use loa::domain::ids::{DeviceId, Seq, SubjectId, UnitCode};
-use loa::store::registry::{Error, Member, NewDevice, Range, Registry, Settings};
+use loa::store::registry::{Error, Member, NewDevice, Range, Registry};
 use uuid::Uuid;
 
 mod crash;
+mod home;
 mod model;
+mod shared;
+
+use home::Home;
 
 macro_rules! contract {
     ($($promise:ident),+ $(,)?) => {
@@ -22,6 +26,13 @@ macro_rules! contract {
             $(#[tokio::test]
             async fn $promise() {
                 super::$promise(super::Home::embedded()).await;
+            })+
+        }
+
+        mod on_redis {
+            $(#[tokio::test]
+            async fn $promise() {
+                super::$promise(super::Home::redis()).await;
             })+
         }
     };
@@ -45,31 +56,8 @@ contract!(
     seqs_rise_by_one_under_many_writers,
     tombstones_are_forgotten_and_their_numbers_never_used_again,
     the_late_cursor_never_goes_back,
+    the_lease_on_late_joiners_is_given_back_and_renewed,
 );
-
-/// Where a registry under test lives; opened again, it is the same registry.
-pub struct Home {
-    settings: Settings,
-    clock: Clock,
-    _dir: tempfile::TempDir,
-}
-
-impl Home {
-    pub fn embedded() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let clock = Clock::manual("2026-08-01T00:00:00Z".parse().expect("an instant"));
-        Self { settings: Settings::at(dir.path()), clock, _dir: dir }
-    }
-
-    pub async fn open(&self) -> Registry {
-        Registry::open(&self.settings, self.clock.clone()).await.expect("it opens")
-    }
-
-    fn tick(&self) -> Timestamp {
-        self.clock.set(self.clock.now() + SignedDuration::from_secs(1));
-        self.clock.now()
-    }
-}
 
 pub fn unit(code: &str) -> UnitCode {
     code.parse().expect("a unit code")
@@ -401,11 +389,9 @@ async fn a_citizen_has_a_bounded_number_of_devices(home: Home) {
 
 async fn shards_are_fixed_when_the_registry_is_created(home: Home) {
     drop(home.open().await);
-    let other = Settings { shards: 8, ..home.settings.clone() };
-    let refused = Registry::open(&other, home.clock.clone()).await.expect_err("other shards");
+    let refused = home.open_with(8).await.expect_err("other shards");
     assert!(refused.to_string().contains("4 shards"), "{refused}");
-    let none = Settings { shards: 0, ..home.settings.clone() };
-    assert!(matches!(Registry::open(&none, home.clock.clone()).await, Err(Error::Settings(_))));
+    assert!(matches!(home.open_with(0).await, Err(Error::Settings(_))));
 }
 
 async fn a_bulk_load_is_all_or_nothing(home: Home) {
@@ -470,8 +456,20 @@ async fn tombstones_are_forgotten_and_their_numbers_never_used_again(home: Home)
 async fn the_late_cursor_never_goes_back(home: Home) {
     let registry = home.open().await;
     assert_eq!(registry.late_cursor().await.expect("the cursor"), Seq(0));
-    registry.set_late_cursor(Seq(7)).await.expect("set");
-    registry.set_late_cursor(Seq(3)).await.expect("set");
+    let lease = registry.late_lease("one", Duration::from_secs(9)).await.expect("asked");
+    let lease = lease.expect("nobody has it");
+    assert!(registry.set_late_cursor(Seq(7), lease).await.expect("set"));
+    assert!(registry.set_late_cursor(Seq(3), lease).await.expect("set"));
     drop(registry);
     assert_eq!(home.open().await.late_cursor().await.expect("the cursor"), Seq(7));
+}
+
+async fn the_lease_on_late_joiners_is_given_back_and_renewed(home: Home) {
+    let registry = home.open().await;
+    let take = async |owner| registry.late_lease(owner, Duration::from_secs(9)).await;
+    let first = take("one").await.expect("asked").expect("nobody has it");
+    assert_eq!(take("one").await.expect("asked"), Some(first), "renewed");
+    registry.leave_late(first).await.expect("given back");
+    let next = take("two").await.expect("asked").expect("it was given back");
+    assert!(registry.set_late_cursor(Seq(5), next).await.expect("set"));
 }

@@ -8,14 +8,15 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::fetch::{self, Piece};
-use super::writer::{Command, OVERTAKEN};
-use crate::bus::{Delivery, Error, Position, Result, TopicId};
+use super::writer::Command;
+use crate::bus::{Delivery, Error, OVERTAKEN, Position, Result, TopicId};
 
 /// Reads topics for a group. Dropping it frees the group for another.
 #[derive(Debug)]
 pub struct Consumer {
     committer: Committer,
     changed: Vec<watch::Receiver<u64>>,
+    held: watch::Receiver<Places>,
     /// Where it goes on in each partition, the one to be visited first in front.
     next: Vec<Position>,
     _membership: Membership,
@@ -26,7 +27,11 @@ pub struct Consumer {
 pub struct Committer {
     log: Arc<Shared>,
     group: Arc<str>,
+    held: Arc<watch::Sender<Places>>,
 }
+
+/// Partitions that are held back.
+type Places = BTreeSet<(TopicId, u32)>;
 
 /// The group's hold on its topics.
 #[derive(Debug)]
@@ -53,8 +58,9 @@ impl Consumer {
         });
         let next = next.await?;
         let changed = topics().map(|topic| log.layout.topics[&topic].changed.subscribe()).collect();
-        let committer = Committer { log, group };
-        Ok(Self { committer, changed, next, _membership: membership })
+        let (hold, held) = watch::channel(Places::new());
+        let committer = Committer { log, group, held: Arc::new(hold) };
+        Ok(Self { committer, changed, held, next, _membership: membership })
     }
 
     /// The next records of any partition.
@@ -64,6 +70,7 @@ impl Consumer {
             for changed in &mut self.changed {
                 changed.borrow_and_update();
             }
+            self.held.borrow_and_update();
             if self.committer.log.closed.is_cancelled() {
                 return Err(Error::Closed);
             }
@@ -76,6 +83,7 @@ impl Consumer {
             tokio::select! {
                 () = self.committer.log.closed.cancelled() => return Err(Error::Closed),
                 (changed, ..) = any => changed.map_err(|_| Error::Closed)?,
+                changed = self.held.changed() => changed.map_err(|_| Error::Closed)?,
             }
         }
     }
@@ -88,7 +96,9 @@ impl Consumer {
     async fn fetch(&mut self, max: usize) -> Result<Vec<Delivery>> {
         let log = self.committer.log.clone();
         let mut pieces = Vec::new();
-        for next in &mut self.next {
+        let held = self.held.borrow().clone();
+        let free = |next: &&mut Position| !held.contains(&(next.topic, next.partition));
+        for next in self.next.iter_mut().filter(free) {
             let place = log.layout.partition(next.topic, next.partition)?;
             let bounds = place.bounds();
             if next.offset < bounds.start {
@@ -145,6 +155,16 @@ impl Committer {
         }
         let group = self.group.clone();
         self.log.ask(|reply| Command::Commit { group, next, reply }).await
+    }
+
+    /// Holds a partition back, or lets it go.
+    pub fn hold(&self, topic: TopicId, partition: u32, held: bool) {
+        let place = (topic, partition);
+        self.held.send_if_modified(
+            |places| {
+                if held { places.insert(place) } else { places.remove(&place) }
+            },
+        );
     }
 }
 

@@ -26,8 +26,7 @@ pub use consumer::{Committer, Consumer};
 pub use reader::Reader;
 
 use crate::bus::{
-    CALL_BYTES_MAX, CALL_RECORDS_MAX, Error, Lag, Position, RECORD_BYTES_MAX, Record, Result,
-    Settings, Stats, TopicId, partition,
+    Error, Lag, Position, Record, Result, Settings, Stats, TopicId, limits, partition,
 };
 use crate::clock::Clock;
 use fetch::Pool;
@@ -36,8 +35,6 @@ use writer::{Command, Row};
 
 /// Calls that may wait for the writer; their bytes are bounded by [`Settings::queue_mib`].
 const QUEUE_CALLS_MAX: usize = 4096;
-/// What a group's name may be at most.
-const GROUP_CHARS_MAX: usize = 64;
 
 /// The embedded log. A cheap handle; clones share it.
 #[derive(Clone, Debug)]
@@ -87,7 +84,7 @@ impl Log {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let bytes = check_limits(topic, &records)?;
+        let bytes = limits::check_records(topic, &records)?;
         let rows = records.into_iter().map(|record| Row::new(record, count)).collect();
         let permits = u32::try_from(bytes.div_ceil(1024).max(1)).expect("bounded by the limits");
         let room = self.0.room.clone().acquire_many_owned(permits);
@@ -97,7 +94,7 @@ impl Log {
 
     /// Joins a group.
     pub async fn consumer(&self, group: &str, topics: &[TopicId]) -> Result<Consumer> {
-        check_group(group)?;
+        limits::check_group(group)?;
         let topics: BTreeSet<TopicId> = topics.iter().copied().collect();
         if let Some(&topic) = topics.iter().find(|topic| self.partitions(**topic) == 0) {
             return Err(Error::UnknownPartition { topic, partition: 0 });
@@ -132,7 +129,7 @@ impl Log {
 
     /// How far a group is behind.
     pub async fn lag(&self, group: &str) -> Result<Vec<Lag>> {
-        check_group(group)?;
+        limits::check_group(group)?;
         let group = group.to_owned();
         let offsets = self.0.pool.read(move |connection| schema::offsets(connection, &group));
         let mut lags = Vec::new();
@@ -175,35 +172,6 @@ impl Shared {
         self.queue.send(command(reply)).await.map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
     }
-}
-
-/// Checks one call's records, and answers their bytes.
-fn check_limits(topic: TopicId, records: &[Record]) -> Result<usize> {
-    if records.len() > CALL_RECORDS_MAX {
-        let (given, limit) = (records.len(), CALL_RECORDS_MAX);
-        return Err(Error::CallTooLarge { topic, what: "records", given, limit });
-    }
-    let mut total = 0;
-    for record in records {
-        let bytes = record.size();
-        if bytes > RECORD_BYTES_MAX {
-            return Err(Error::RecordTooLarge { topic, bytes, limit: RECORD_BYTES_MAX });
-        }
-        total += bytes;
-    }
-    if total > CALL_BYTES_MAX {
-        let limit = CALL_BYTES_MAX;
-        return Err(Error::CallTooLarge { topic, what: "bytes", given: total, limit });
-    }
-    Ok(total)
-}
-
-fn check_group(group: &str) -> Result<()> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-    if group.is_empty() || group.len() > GROUP_CHARS_MAX || !group.chars().all(fits) {
-        return Err(Error::GroupName(group.chars().take(GROUP_CHARS_MAX).collect()));
-    }
-    Ok(())
 }
 
 impl Row {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::layout::Layout;
 use super::offset::Offset;
 use super::schema;
-use crate::bus::{Error, Position, Result, Settings, TopicId};
+use crate::bus::{Error, OVERTAKEN, Position, Result, Settings, TopicId};
 use crate::clock::Clock;
 
 /// Calls that share one commit at most: enough to fill the disk's time, little enough that none
@@ -26,10 +26,6 @@ const GROUP_BYTES: u64 = 8 * 1024 * 1024;
 const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 /// How often retention looks, while the log is written to.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
-
-/// What a group is told that retention went past.
-pub(super) const OVERTAKEN: &str =
-    "a group stayed away longer than the log keeps records for it; it missed some";
 
 type Reply<T> = oneshot::Sender<Result<T>>;
 /// Answers one call when its group's fate is known.

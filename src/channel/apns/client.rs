@@ -9,8 +9,10 @@ use futures_util::future::join_all;
 use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::fmt::Hyphenated;
 
 use super::apps::{self, App};
 use super::outcome::{Reply, outcome};
@@ -36,6 +38,10 @@ const APNS_COLLAPSE_ID: HeaderName = HeaderName::from_static("apns-collapse-id")
 /// A push whose answer was lost is tried again after this.
 const LOST_WAIT: Duration = Duration::from_secs(1);
 
+/// Before a device's token.
+const DEVICE: &[u8] = b"/3/device/";
+/// Longest token sent to; Apple's have 64 to 200 digits and may grow.
+const TOKEN_CHARS_MAX: usize = 1_000;
 /// A device token that Apple never issued.
 const NOBODYS_PATH: &str =
     "/3/device/ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
@@ -86,7 +92,7 @@ impl Client {
                  which stay silent on muted phones"
             );
         }
-        Payload::render(content, &self.0.styles)
+        Payload::render(content, &self.0.styles, self.0.apps.len())
     }
 
     /// Sends a push to one device.
@@ -94,25 +100,30 @@ impl Client {
         let Some(left) = time_left(delivery) else { return Outcome::Expired };
         let deadline = Instant::now() + left.min(self.0.settings.request_timeout());
         let way = (delivery.lane, deadline);
-        let Some(path) = path(to.token) else {
+        if !is_token(to.token) {
             return Outcome::Rejected { reason: "malformed_address" };
-        };
-        let Some(app) = self.0.apps.iter().find(|app| app.is(to.topic, to.environment)) else {
+        }
+        let serves = |app: &App| app.is(to.topic, to.environment);
+        let Some(index) = self.0.apps.iter().position(serves) else {
             return Outcome::Rejected { reason: "unknown_app" };
         };
+        let app = &self.0.apps[index];
         // Where several apps share the channel it does not pause for one: this one stays silent.
-        let now = self.0.clock.now();
+        let now = delivery.now;
         if let Some(reason) = app.road.refused(now).filter(|_| !self.one_account()) {
             return Outcome::Misconfigured { reason };
         }
         let form = &payload.forms[app.style];
         let host = app.road.host(to.environment);
         let head = |token: Option<&Token>| {
-            let mut request = host.post(path.clone());
-            fill(request.headers_mut(), (app, payload, form), token, delivery);
+            let mut request = host.post(path(to.token));
+            let key = (token.map(|token| token.generation), delivery.expires.as_second());
+            let shared = || shared((app, payload, form), token, delivery);
+            *request.headers_mut() = payload.heads.get(index, key, shared);
+            request.headers_mut().insert(APNS_ID, id(delivery));
             request
         };
-        let answer = self.ask(app, host, (&payload.recall, &form.body, way), head).await;
+        let answer = self.ask(app, host, (&payload.recall, &form.body, (way, now)), &head).await;
         match answer {
             Ok(answer) => {
                 let reply = self.read(&answer);
@@ -134,15 +145,15 @@ impl Client {
         &self,
         app: &App,
         host: &http2::Client,
-        (recall, body, way): (&Recall, &Bytes, (Lane, Instant)),
-        head: impl Fn(Option<&Token>) -> Request<()>,
+        (recall, body, (way, now)): (&Recall, &Bytes, ((Lane, Instant), Timestamp)),
+        head: &impl Fn(Option<&Token>) -> Request<()>,
     ) -> Result<Answer, http2::Error> {
         let send = async |token: Option<&Token>| {
             let head = || recall.unless(|| head(token));
             host.send(head, Body::whole(body.clone()), way).await
         };
         let Some(signer) = &app.road.signer else { return send(None).await };
-        let token = signer.token(self.0.clock.now());
+        let token = signer.token(now);
         let answer = send(Some(&token)).await?;
         if !self.read(&answer).wants_new_token() {
             return Ok(answer);
@@ -198,8 +209,8 @@ impl Client {
             request
         };
         let body = Bytes::from_static(br#"{"aps":{"content-available":1}}"#);
-        let answer =
-            self.ask(app, host, (&Recall::default(), &body, (Lane::Routine, deadline)), head).await;
+        let way = ((Lane::Routine, deadline), self.0.clock.now());
+        let answer = self.ask(app, host, (&Recall::default(), &body, way), &head).await;
         match answer.map(|answer| self.read(&answer)) {
             Ok(Reply { status: 200, .. }) => None,
             Ok(Reply { reason: Some(reason), .. }) if reason == "BadDeviceToken" => None,
@@ -219,31 +230,57 @@ impl Client {
     }
 }
 
-/// The path of a device; `None` for what cannot be a token, which never goes out.
-fn path(token: &str) -> Option<PathAndQuery> {
-    let hexadecimal = token.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if token.is_empty() || !hexadecimal {
-        return None;
-    }
-    PathAndQuery::try_from(format!("/3/device/{token}")).ok()
+/// Whether it can be a device token; what cannot never goes out. Without an early end, which lets
+/// the compiler look at many bytes at once.
+fn is_token(text: &str) -> bool {
+    let length = (1..=TOKEN_CHARS_MAX).contains(&text.len());
+    length && text.bytes().fold(true, |so_far, byte| so_far & byte.is_ascii_hexdigit())
 }
 
-fn fill(
-    headers: &mut HeaderMap,
+/// The path of a device.
+fn path(token: &str) -> PathAndQuery {
+    let mut path = Vec::with_capacity(DEVICE.len() + token.len());
+    path.extend_from_slice(DEVICE);
+    path.extend_from_slice(token.as_bytes());
+    PathAndQuery::from_maybe_shared(Bytes::from(path)).expect("digits and letters make a path")
+}
+
+/// The headers all recipients get, and a place for the one that differs.
+fn shared(
     (app, payload, form): (&App, &Payload, &Form),
     token: Option<&Token>,
     delivery: &Delivery,
-) {
-    let mut id =
-        HeaderValue::try_from(delivery.id.hyphenated().to_string()).expect("a UUID is plain ASCII");
-    // Differs each time: kept out of HPACK's table, where it would push out what repeats.
-    id.set_sensitive(true);
-    headers.reserve(7);
+) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(7);
     headers.extend(token.map(|token| (AUTHORIZATION, token.bearer.clone())));
     headers.insert(APNS_TOPIC, app.topic.clone());
     headers.insert(APNS_PUSH_TYPE, form.push_type.clone());
     headers.insert(APNS_PRIORITY, form.priority.clone());
     headers.insert(APNS_EXPIRATION, delivery.expires.as_second().into());
     headers.insert(APNS_COLLAPSE_ID, payload.collapse_id.clone());
-    headers.insert(APNS_ID, id);
+    headers.insert(APNS_ID, HeaderValue::from_static(""));
+    headers
+}
+
+fn id(delivery: &Delivery) -> HeaderValue {
+    let mut text = [0; Hyphenated::LENGTH];
+    let text = delivery.id.hyphenated().encode_lower(&mut text);
+    let mut id = HeaderValue::from_str(text).expect("a UUID is plain ASCII");
+    // Differs each time: kept out of HPACK's table, where it would push out what repeats.
+    id.set_sensitive(true);
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hexadecimal_digits_make_a_token() {
+        assert!(is_token("00ff7A") && is_token(&"a".repeat(200)));
+        for bad in ["", "0g", "a/b", "a?b", "ệ", &"a".repeat(TOKEN_CHARS_MAX + 1)] {
+            assert!(!is_token(bad), "{bad}");
+        }
+        assert_eq!(path("00ff7A"), "/3/device/00ff7A");
+    }
 }

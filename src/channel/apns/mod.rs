@@ -1,10 +1,11 @@
 //! Apple Push Notification service (FACTS 2): one request a push over HTTP/2, with a provider token
 //! or a certificate, for one app or several, bytes shared per push. `apps` opens, `payload`
-//! renders, `client` sends, `outcome` judges the answer.
+//! renders, `heads` keeps what all recipients share, `client` sends, `outcome` judges the answer.
 
 mod apps;
 mod certificate;
 mod client;
+mod heads;
 pub mod outcome;
 pub(super) mod payload;
 pub mod settings;

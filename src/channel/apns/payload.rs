@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::heads::Heads;
 use super::settings::App;
 use crate::channel::payload::{Error, PAYLOAD_MAX_BYTES, fit};
 use crate::channel::recall::Recall;
@@ -25,6 +26,8 @@ pub struct Payload {
     pub(super) collapse_id: HeaderValue,
     /// Calls back what waits for a stream.
     pub(super) recall: Recall,
+    /// The headers that all recipients share, by app.
+    pub(super) heads: Heads,
 }
 
 impl Payload {
@@ -39,7 +42,7 @@ impl Payload {
     }
 
     /// Renders a push in every style.
-    pub fn render(content: &PushContent, styles: &[Style]) -> Result<Self, Error> {
+    pub fn render(content: &PushContent, styles: &[Style], apps: usize) -> Result<Self, Error> {
         let forms: Result<Vec<Form>, Error> =
             styles.iter().map(|style| render(content, style)).collect();
         let collapse_id = content.chain.0.hyphenated().to_string();
@@ -47,6 +50,7 @@ impl Payload {
             forms: forms?,
             collapse_id: HeaderValue::try_from(collapse_id).expect("a UUID is plain ASCII"),
             recall: Recall::default(),
+            heads: Heads::new(apps),
         })
     }
 }
@@ -291,7 +295,7 @@ mod tests {
             },
         });
         assert_eq!(value(&content, &app), expected);
-        let payload = Payload::render(&content, &[PLAIN, app]).unwrap();
+        let payload = Payload::render(&content, &[PLAIN, app], 2).unwrap();
         assert_eq!(payload.forms[1].push_type, "alert");
         assert_eq!(payload.forms[1].priority, "10");
         assert_eq!(payload.collapse_id, chain.as_str());

@@ -37,7 +37,8 @@ pub struct Token {
     /// `bearer <token>`.
     pub bearer: HeaderValue,
     issued: Timestamp,
-    generation: u64,
+    /// Counts the tokens of a signer.
+    pub generation: u64,
 }
 
 #[derive(Serialize)]

@@ -10,14 +10,19 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
-use super::oauth::{Failure, Granted, judge, unavailable};
+use super::oauth::{Failure, Granted, SCOPE, judge, unavailable};
 use crate::channel::http2::{self, Body};
 use crate::domain::lane::Lane;
 
-const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// How long an assertion is good for; Google takes at most an hour.
 const ASSERTION_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
+
+/// A URL's path and query.
+pub fn path_of(url: &Url) -> PathAndQuery {
+    PathAndQuery::try_from(&url[url::Position::BeforePath..url::Position::AfterQuery])
+        .expect("a URL's path and query")
+}
 
 /// A service account's key file, as far as it is needed.
 #[derive(Deserialize)]
@@ -57,11 +62,7 @@ impl Account {
         now: Timestamp,
     ) -> Result<Self, jsonwebtoken::errors::Error> {
         let key = EncodingKey::from_rsa_pem(file.private_key.as_bytes())?;
-        let path = match file.token_uri.query() {
-            Some(query) => format!("{}?{query}", file.token_uri.path()),
-            None => file.token_uri.path().to_owned(),
-        };
-        let path = PathAndQuery::try_from(path).expect("a URL's path and query");
+        let path = path_of(&file.token_uri);
         let account = Self { http, path, file, key };
         account.assertion(now)?;
         Ok(account)

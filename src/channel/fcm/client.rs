@@ -10,11 +10,10 @@ use http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::account::{Account, KeyFile};
-use super::metadata::Metadata;
-use super::oauth::{Failure, Source, Token, Tokens};
+use super::oauth::{Failure, Token, Tokens};
 use super::outcome::{Reply, outcome};
 use super::payload::{Kind, Payload, Style};
+use super::source::source;
 use super::{Settings, Topics};
 use crate::channel::http2::{self, Answer, Body, WarmUp};
 use crate::channel::open::{Checked, Opening};
@@ -196,40 +195,6 @@ impl Client {
         let wish = retry_after::parse(&answer.headers, self.0.clock.now());
         Reply::read(answer.status, &answer.body, wish)
     }
-}
-
-/// Where access tokens come from, and the project that the credentials name themselves.
-fn source(
-    settings: &Settings,
-    opening: &Opening<'_>,
-    clock: &Clock,
-) -> Result<(Source, Option<String>), Error> {
-    let (inline, file) = (&settings.service_account, &settings.service_account_file);
-    if let Some(url) = &settings.metadata_server {
-        if inline.is_some() || file.is_some() {
-            return Err(opening.setting("metadata_server", "stands in place of a service account"));
-        }
-        let metadata = Metadata::new(url)
-            .ok_or_else(|| opening.setting("metadata_server", "must be an http URL"))?;
-        return Ok((Source::Metadata(metadata), None));
-    }
-    let json = opening.secret("service_account", inline.as_ref(), file.as_deref())?;
-    let mut file: KeyFile = serde_json::from_str(json.expose()).map_err(|error| {
-        // The text of a JSON error may quote the key file; its place does not.
-        let why = format!("not a key file: line {}, column {}", error.line(), error.column());
-        opening.setting("service_account", why)
-    })?;
-    if let Some(token_uri) = &settings.token_uri {
-        file.token_uri = token_uri.clone();
-    }
-    // One token at a time is fetched: one connection is enough.
-    let one = http2::Settings { connections: 1, streams: 4, ..settings.http2.clone() };
-    let tls = opening.tls(None)?;
-    let http = opening.with(&one).connect(("token_uri", &file.token_uri), &tls, WarmUp::None)?;
-    let project = file.project_id.clone();
-    let account = Account::new(file, http, clock.now())
-        .map_err(|error| opening.setting("service_account", format!("private_key: {error}")))?;
-    Ok((Source::Account(Box::new(account)), Some(project)))
 }
 
 fn no_token(failure: Failure) -> Outcome {

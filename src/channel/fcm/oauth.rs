@@ -1,6 +1,6 @@
-//! Access tokens, from a service account's key (`account`) or from the machine's own identity
-//! (`metadata`). One token serves everybody; one caller renews it before it ends, while the others
-//! go on with the old one.
+//! Access tokens, from a service account's key (`account`), from the machine's own identity
+//! (`metadata`) or from another platform's (`external`). One token serves everybody; one caller
+//! renews it before it ends, while the others go on with the old one.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,13 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::account::Account;
+use super::external::External;
 use super::metadata::Metadata;
 use crate::channel::retry_after;
 use crate::clock::Clock;
 
+/// What an access token must be for.
+pub const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 /// So long before its end a token is renewed, or at four fifths of a shorter life.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(5);
 /// While the present token is still good, the one who renews it waits no longer than this.
@@ -56,6 +59,8 @@ pub enum Source {
     Account(Box<Account>),
     /// The machine's own identity: no key anywhere.
     Metadata(Metadata),
+    /// An identity of another platform: no key anywhere either.
+    External(Box<External>),
 }
 
 /// Fetches, keeps and renews the token.
@@ -95,8 +100,10 @@ impl Tokens {
 
     /// Waits until nobody asks the source any more.
     pub async fn drain(&self) {
-        if let Source::Account(account) = &self.source {
-            account.drain().await;
+        match &self.source {
+            Source::Account(account) => account.drain().await,
+            Source::External(external) => external.drain().await,
+            Source::Metadata(_) => {}
         }
     }
 
@@ -182,6 +189,7 @@ impl Tokens {
         match &self.source {
             Source::Account(account) => account.fetch(now, deadline).await,
             Source::Metadata(metadata) => metadata.fetch(now, deadline).await,
+            Source::External(external) => external.fetch(now, deadline).await,
         }
     }
 
@@ -190,11 +198,24 @@ impl Tokens {
     }
 }
 
+impl Granted {
+    /// A token that is good for so many seconds.
+    pub fn new(access_token: String, expires_in: u32) -> Self {
+        Self { access_token, expires_in }
+    }
+
+    /// As the `authorization` header carries it.
+    pub fn bearer(&self) -> Result<HeaderValue, Failure> {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", self.access_token))
+            .map_err(|_| Failure::Refused("oauth_malformed_token"))?;
+        // Kept out of logs.
+        bearer.set_sensitive(true);
+        Ok(bearer)
+    }
+}
+
 fn keep(granted: &Granted, now: Timestamp, generation: u64) -> Result<Token, Failure> {
-    let mut bearer = HeaderValue::try_from(format!("Bearer {}", granted.access_token))
-        .map_err(|_| Failure::Refused("oauth_malformed_token"))?;
-    // Kept out of logs.
-    bearer.set_sensitive(true);
+    let bearer = granted.bearer()?;
     let life = SignedDuration::from_secs(i64::from(granted.expires_in));
     let renew_at = now + (life - RENEW_BEFORE).max(life / 5 * 4);
     Ok(Token { bearer, renew_at, expires_at: now + life, generation })
@@ -225,7 +246,8 @@ pub fn judge(
     }
 }
 
-fn later(headers: &HeaderMap, now: Timestamp) -> Failure {
+/// A server that asks for patience.
+pub fn later(headers: &HeaderMap, now: Timestamp) -> Failure {
     let after = retry_after::parse(headers, now).unwrap_or_default().max(FAILURE_WAIT);
     Failure::Unavailable { reason: "oauth_unavailable", after }
 }

@@ -27,6 +27,13 @@ pub struct Settings {
     /// on (workload identity), `http://metadata.google.internal` everywhere at Google.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata_server: Option<Url>,
+    /// In place of a service account: the file that describes an identity of another platform which
+    /// Google trusts (`external_account`, as gcloud writes it), inline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_account: Option<Secret>,
+    /// The path of that file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_account_file: Option<PathBuf>,
     /// The Firebase project; absent means the service account's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
@@ -71,6 +78,8 @@ impl Default for Settings {
             service_account: None,
             service_account_file: None,
             metadata_server: None,
+            external_account: None,
+            external_account_file: None,
             project: None,
             token_uri: None,
             notification_channels: NotificationChannels::default(),

@@ -1,41 +1,62 @@
 //! A request's body in shared pieces: one DATA frame, without copying a push's payload per device.
 
+use std::sync::Arc;
+
 use bytes::{Buf, Bytes};
 
-/// Up to three pieces, sent one after the other. Clones share the bytes.
-#[derive(Clone, Debug, Default)]
-pub struct Body {
-    pieces: [Bytes; 3],
+/// One piece, or three sent one after the other. Clones share the bytes. Small, since `h2` moves it
+/// several times on its way.
+#[derive(Clone, Debug)]
+pub struct Body(Pieces);
+
+#[derive(Clone, Debug)]
+enum Pieces {
+    One(Bytes),
+    Three { pieces: Arc<[Bytes; 3]>, sent: usize },
 }
 
 impl Body {
     /// A body that is the same for all.
     pub fn whole(bytes: Bytes) -> Self {
-        Self { pieces: [bytes, Bytes::new(), Bytes::new()] }
+        Self(Pieces::One(bytes))
     }
 
     /// A body of which only the middle differs.
     pub fn spliced(prefix: Bytes, middle: Bytes, suffix: Bytes) -> Self {
-        Self { pieces: [prefix, middle, suffix] }
+        Self(Pieces::Three { pieces: Arc::new([prefix, middle, suffix]), sent: 0 })
     }
 }
 
 impl Buf for Body {
     fn remaining(&self) -> usize {
-        self.pieces.iter().map(Bytes::len).sum()
+        match &self.0 {
+            Pieces::One(bytes) => bytes.len(),
+            Pieces::Three { pieces, sent } => pieces.iter().map(Bytes::len).sum::<usize>() - sent,
+        }
     }
 
     fn chunk(&self) -> &[u8] {
-        self.pieces.iter().find(|piece| !piece.is_empty()).map_or(&[], |piece| piece)
+        match &self.0 {
+            Pieces::One(bytes) => bytes,
+            Pieces::Three { pieces, sent } => {
+                let mut sent = *sent;
+                for piece in pieces.iter() {
+                    match piece.get(sent..) {
+                        Some(rest) if !rest.is_empty() => return rest,
+                        _ => sent -= piece.len(),
+                    }
+                }
+                &[]
+            }
+        }
     }
 
-    fn advance(&mut self, mut count: usize) {
-        for piece in &mut self.pieces {
-            let step = count.min(piece.len());
-            piece.advance(step);
-            count -= step;
+    fn advance(&mut self, count: usize) {
+        assert!(count <= self.remaining(), "advanced past the end of the body");
+        match &mut self.0 {
+            Pieces::One(bytes) => bytes.advance(count),
+            Pieces::Three { sent, .. } => *sent += count,
         }
-        assert_eq!(count, 0, "advanced past the end of the body");
     }
 }
 
@@ -54,6 +75,8 @@ mod tests {
         assert_eq!(again.chunk(), b"bc");
         assert_eq!(body.clone().copy_to_bytes(15), "{\"token\":\"abc\"}");
         assert_eq!(again.copy_to_bytes(4), "bc\"}");
+        again.advance(0);
+        assert_eq!((again.remaining(), again.chunk()), (0, &b""[..]));
         assert!(!Body::whole(Bytes::new()).has_remaining());
     }
 }

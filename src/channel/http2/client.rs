@@ -57,6 +57,8 @@ struct Shared {
     /// Woken for each stream that may have become free: who may not use the reserved connections,
     /// who may.
     freed: [Notify; 2],
+    /// How many wait for that, so that nobody is woken for nothing.
+    waiting: AtomicUsize,
 }
 
 impl Client {
@@ -79,6 +81,7 @@ impl Client {
             callers: AtomicUsize::new(0),
             alone: Notify::new(),
             freed: Default::default(),
+            waiting: AtomicUsize::new(0),
         })))
     }
 
@@ -172,9 +175,12 @@ impl Client {
         self.0.callers.load(Ordering::SeqCst) > 0
     }
 
-    /// A stream may have become free.
+    /// A stream may have become free. Who waits counts himself before he looks for one, and looks
+    /// under the pool's lock: so he finds the stream, or is counted here.
     fn freed(&self) {
-        self.0.freed.iter().for_each(Notify::notify_one);
+        if self.0.waiting.load(Ordering::SeqCst) > 0 {
+            self.0.freed.iter().for_each(Notify::notify_one);
+        }
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
@@ -185,6 +191,7 @@ impl Client {
         if let Some(lease) = self.try_lease(hot)? {
             return Ok(lease);
         }
+        let _waiting = Count::new(&self.0.waiting);
         loop {
             let freed = self.0.freed[usize::from(hot)].notified();
             tokio::pin!(freed);
@@ -265,6 +272,22 @@ impl Drop for Caller<'_> {
         if self.0.callers.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.0.alone.notify_waiters();
         }
+    }
+}
+
+/// Counts one more for as long as it lives.
+struct Count<'a>(&'a AtomicUsize);
+
+impl<'a> Count<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

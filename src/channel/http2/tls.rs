@@ -1,12 +1,16 @@
 //! Whom a sender trusts: the system's roots, or given ones beside them; and as whom it presents
 //! itself, where a provider knows us by a certificate.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::Settings;
 
@@ -92,6 +96,15 @@ pub fn config(settings: &Settings, identity: Option<Identity>) -> Result<Arc<Cli
     };
     config.alpn_protocols = vec![ALPN_H2.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Shakes hands as a client, for a protocol that the configuration names.
+pub async fn connect(
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    tcp: TcpStream,
+) -> io::Result<impl AsyncRead + AsyncWrite + Unpin> {
+    TlsConnector::from(config).connect(name, tcp).await
 }
 
 fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), String> {

@@ -4,7 +4,7 @@
 use tokio::time::Instant;
 
 use super::Settings;
-use super::rate::Rate;
+use super::rate::{Rate, Shared};
 
 /// What a channel begins with, as a share of the most: high, since an alert must not wait for the
 /// limit to grow.
@@ -84,6 +84,11 @@ impl Core {
             ordinary: 0,
             rate: per_minute.map(|quota| Rate::new(quota, settings, now)),
         }
+    }
+
+    /// Shares the quota with other nodes, if there is one.
+    pub fn share(&mut self) -> Option<Shared> {
+        self.rate.as_mut().map(Rate::share)
     }
 
     /// Lets a push in, or says what it must wait for.

@@ -18,6 +18,7 @@ use crate::domain::lane::Lane;
 use self::core::{Class, Core, Ticket, Wait};
 
 pub use self::core::Load;
+pub use self::rate::Shared;
 
 /// How fast a channel may go. See `config/default.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +164,11 @@ impl Throttle {
     pub fn close(&self) {
         self.state().closed = true;
         self.turn_back();
+    }
+
+    /// Shares the quota with other nodes from now on; nothing where there is none.
+    pub fn share(&self) -> Option<Shared> {
+        self.state().core.share()
     }
 
     /// What operators see.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::core::Class;
+use crate::domain::allowance::Allowance;
 
 /// A minute and the second that is begun, so that any 60 seconds in a row are covered.
 const SECONDS: usize = 61;
@@ -17,6 +18,8 @@ const BURST: Duration = Duration::from_millis(50);
 const FLOOR: f64 = 0.01;
 /// Who waits for tokens asks again sooner than this, or went away.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Who found no share of a quota that nodes share asks again after this.
+const NO_SHARE: Duration = Duration::from_millis(10);
 /// Nobody is woken sooner.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -30,6 +33,19 @@ pub struct Rate {
     second: u64,
     total: u32,
     pace: Pace,
+    /// What other nodes leave of the quota, where nodes share it.
+    allowance: Option<Allowance>,
+}
+
+/// A quota that nodes share, as one of them sees it.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// What is granted of it to this node.
+    pub allowance: Allowance,
+    /// All of it: messages a minute.
+    pub per_minute: u32,
+    /// What ordinary lanes may use of it.
+    pub ordinary: u32,
 }
 
 /// A bucket of tokens that fills at `full` × `level` a second.
@@ -61,7 +77,7 @@ impl Rate {
             at: now,
             short: false,
         };
-        Self { quota, start: now, sent: [0; SECONDS], second: 0, total: 0, pace }
+        Self { quota, start: now, sent: [0; SECONDS], second: 0, total: 0, pace, allowance: None }
     }
 
     /// Counts a message, or says when to ask again.
@@ -74,9 +90,20 @@ impl Rate {
         if class == Class::Ordinary {
             self.pace.take(now)?;
         }
+        let allowance = self.allowance.as_ref();
+        if allowance.is_some_and(|allowance| !allowance.take(class == Class::Hot)) {
+            self.pace.give_back(class);
+            return Err(now + NO_SHARE);
+        }
         self.sent[self.second as usize % SECONDS] += 1;
         self.total += 1;
         Ok(())
+    }
+
+    /// From now on only what is granted of the quota goes out.
+    pub fn share(&mut self) -> Shared {
+        let allowance = self.allowance.get_or_insert_default().clone();
+        Shared { allowance, per_minute: self.quota, ordinary: self.pace.share }
     }
 
     /// Forgets what is older than a minute.
@@ -99,6 +126,12 @@ impl Rate {
 }
 
 impl Pace {
+    fn give_back(&mut self, class: Class) {
+        if class == Class::Ordinary {
+            self.tokens += 1.0;
+        }
+    }
+
     fn take(&mut self, now: Instant) -> Result<(), Instant> {
         let passed = now.saturating_duration_since(self.at);
         self.at = now;
@@ -124,6 +157,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::allowance::Demand;
 
     fn rate(quota: u32, ramp_seconds: u32, now: Instant) -> Rate {
         let settings = Settings { reserve_percent: 20, ramp_seconds, ..Settings::default() };
@@ -157,6 +191,20 @@ mod tests {
             assert!(minute.iter().sum::<u32>() <= 6000);
         }
         assert!(sent.iter().sum::<u32>() >= 18_000, "and little of it is wasted");
+    }
+
+    #[test]
+    fn of_a_shared_quota_only_what_was_granted_goes_out() {
+        let now = Instant::now();
+        let mut rate = rate(6000, 0, now);
+        let shared = rate.share();
+        assert_eq!((shared.per_minute, shared.ordinary), (6000, 4800));
+        assert_eq!(rate.take(Class::Hot, now), Err(now + NO_SHARE));
+        shared.allowance.grant(Demand { hot: 1, ordinary: 1 });
+        assert_eq!(rate.take(Class::Ordinary, now), Ok(()));
+        assert!(rate.take(Class::Ordinary, now).is_err(), "the emergency lane's is left");
+        assert_eq!(rate.take(Class::Hot, now), Ok(()));
+        assert_eq!(shared.allowance.demand(), Demand { hot: 2, ordinary: 1 });
     }
 
     #[test]

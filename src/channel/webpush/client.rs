@@ -191,8 +191,9 @@ impl Client {
             token.was_accepted();
             return Outcome::Accepted;
         }
-        let wish = retry_after::parse(&answer.headers, self.0.clock.now());
-        let reply = Reply::read(answer.status, &answer.body, wish, token.is_proven());
+        let now = self.0.clock.now();
+        let wish = retry_after::parse(&answer.headers, now);
+        let reply = Reply::read(answer.status, &answer.body, wish, token.is_proven(now));
         if reply.refuses_token() && !reply.proven && token.was_refused() {
             tracing::error!(
                 service = service.origin,

@@ -109,9 +109,15 @@ impl Token {
         }
     }
 
-    /// Whether the service took any push with it: what it refuses then is a subscription, not us.
-    pub fn is_proven(&self) -> bool {
-        self.fate.accepted.load(Ordering::Relaxed)
+    /// Whether the service took any push with it, and it is not old: what is refused then is a
+    /// subscription, not us. One that grew old on its way may have been refused for that.
+    pub fn is_proven(&self, now: Timestamp) -> bool {
+        self.fate.accepted.load(Ordering::Relaxed) && !self.is_old(now)
+    }
+
+    fn is_old(&self, now: Timestamp) -> bool {
+        let age = now.duration_since(self.issued);
+        age >= RENEW_AFTER || age < -FUTURE_MAX
     }
 
     /// The service refused it before it took any; true for the first time.
@@ -144,8 +150,7 @@ impl Signer {
     /// The present token.
     pub fn token(&self, now: Timestamp) -> Token {
         let mut token = self.present();
-        let age = now.duration_since(token.issued);
-        if (age >= RENEW_AFTER || age < -FUTURE_MAX)
+        if token.is_old(now)
             // The key signed before, so it signs again; if not, the service's answer will tell.
             && let Ok(fresh) = sign(&self.key, &self.contact, &self.audience, now)
         {
@@ -233,10 +238,12 @@ mod tests {
     fn what_is_known_of_a_token_does_not_pass_to_the_next() {
         let signer = signer();
         let token = signer.token(now());
-        assert!(!token.is_proven() && token.was_refused() && !token.was_refused());
+        assert!(!token.is_proven(now()) && token.was_refused() && !token.was_refused());
         token.was_accepted();
-        assert!(signer.token(now()).is_proven());
-        assert!(!signer.token(now() + RENEW_AFTER).is_proven());
+        assert!(signer.token(now()).is_proven(now()));
+        let later = now() + RENEW_AFTER;
+        assert!(!token.is_proven(later), "it may have been refused for its age");
+        assert!(!signer.token(later).is_proven(later));
     }
 
     #[test]

@@ -31,6 +31,9 @@ use crate::gateway::settings::Settings;
 use crate::gateway::viewer::{Stay, Viewer};
 use crate::gateway::wire::ToClient;
 
+/// Offers before other work of the same thread has its turn.
+const OFFERS_MAX: usize = 128;
+
 /// Every stream of this gateway. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Hub {
@@ -226,7 +229,7 @@ impl Hub {
     /// Takes a connection out.
     pub fn leave(&self, conn: &Conn) {
         self.inner.index.remove(conn);
-        if matches!(conn.outbox().try_next(), Some(Err(Close::Slow))) {
+        if conn.outbox().why() == Some(Close::Slow) {
             self.inner.counters.slow.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -245,10 +248,13 @@ impl Hub {
     async fn offer(&self, entry: &Arc<Entry>, now: Timestamp) {
         let mut queued = 0;
         for shard in 0..Index::SHARDS {
-            for conn in self.inner.index.concerned(shard, entry) {
+            for (number, conn) in self.inner.index.concerned(shard, entry).iter().enumerate() {
                 queued += u64::from(conn.offer(entry, now));
+                if number % OFFERS_MAX == OFFERS_MAX - 1 {
+                    tokio::task::yield_now().await; // an offer writes to a socket
+                }
             }
-            tokio::task::yield_now().await; // thousands of streams must not starve their sockets
+            tokio::task::yield_now().await;
         }
         self.inner.counters.queued.fetch_add(queued, Ordering::Relaxed);
     }

@@ -34,6 +34,9 @@ pub enum Error {
     /// The store of publications failed.
     #[error("reading what is live: {0}")]
     Alerts(#[from] alerts::Error),
+    /// The kernel gave nothing to watch sockets with.
+    #[error("watching sockets: {0}")]
+    Sockets(#[from] std::io::Error),
 }
 
 /// The feed of one hub, opened and not yet running.

@@ -10,5 +10,5 @@ mod websockets;
 pub use phones::answer_pushes;
 pub use population::{Citizen, Mix, Population};
 pub use tally::{Summary, Tally};
-pub use uplink::Uplink;
+pub use uplink::{Told, Uplink};
 pub use websockets::hold_sockets;

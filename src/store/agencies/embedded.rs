@@ -2,20 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use subtle::ConstantTimeEq;
 
-use super::{ApiKey, Error, KEY_NAME_CHARS_MAX, KEYS_MAX, KeyInfo, Result, Settings, key};
+use super::{ApiKey, Error, KEYS_MAX, KeyInfo, LAST_USED_EVERY, Result, Settings, key};
 use crate::domain::agency::Agency;
 use crate::domain::ids::AgencyId;
 use crate::domain::person::Right;
 use crate::store::Failure;
 use crate::store::sqlite::{Database, from_ms, to_ms};
 
-/// How old a key's `last_used` may be before it is written again: a write a request would cost
-/// more than the request.
-const LAST_USED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 /// Bytes of a key's digest that it is found by; the rest is compared in constant time.
 const PREFIX_BYTES: usize = 8;
 
@@ -95,7 +92,7 @@ impl Store {
             .await?)
     }
 
-    /// Makes a key.
+    /// Makes a key; its name has been looked at.
     pub async fn add_key(
         &self,
         id: &AgencyId,
@@ -103,10 +100,6 @@ impl Store {
         now: Timestamp,
         expires: Option<Timestamp>,
     ) -> Result<ApiKey> {
-        let count = name.chars().count();
-        if count == 0 || count > KEY_NAME_CHARS_MAX || name.chars().any(char::is_control) {
-            return Err(Error::BadName);
-        }
         let (id, name, key) = (id.clone(), name.to_owned(), ApiKey::generate());
         let digest = key::digest(key.expose()).expect("a generated key has the form of a key");
         let work = move |connection: &Connection| {

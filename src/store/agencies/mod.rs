@@ -2,15 +2,16 @@
 //!
 //! A key is shown once, when it is made; only its SHA-256 is stored. Agencies and keys may be
 //! changed by another process while a node runs (`loa agency ...`): every question is answered
-//! from the file, so a revoked key stops at once.
+//! from the store, so a revoked key stops at once.
 
 mod embedded;
 mod key;
+mod redis;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use key::ApiKey;
 
@@ -18,11 +19,16 @@ use crate::domain::agency::Agency;
 use crate::domain::ids::AgencyId;
 use crate::domain::person::Right;
 use crate::store::Failure;
+use crate::store::redis::Redis;
 
 /// The most keys of one agency, revoked ones included.
 pub const KEYS_MAX: usize = 64;
 /// The most characters of a key's name.
 pub const KEY_NAME_CHARS_MAX: usize = 64;
+
+/// How old a key's `last_used` may be before it is written again: a write a request would cost
+/// more than the request.
+const LAST_USED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// A shorthand for results of this store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -79,6 +85,8 @@ pub struct KeyInfo {
 pub enum Agencies {
     /// One file, which other processes of this machine may open too.
     Embedded(embedded::Store),
+    /// Redis, shared by the nodes of a cluster.
+    Redis(redis::Store),
 }
 
 impl Agencies {
@@ -87,10 +95,16 @@ impl Agencies {
         Ok(Agencies::Embedded(embedded::Store::open(settings).await?))
     }
 
+    /// The store of a cluster.
+    pub fn shared(redis: &Redis) -> Agencies {
+        Agencies::Redis(redis::Store::open(redis))
+    }
+
     /// Adds an agency, or replaces what is known of it. Its keys stay.
     pub async fn put(&self, agency: Agency) -> Result<()> {
         match self {
             Agencies::Embedded(store) => store.put(agency).await,
+            Agencies::Redis(store) => store.put(agency).await,
         }
     }
 
@@ -98,6 +112,7 @@ impl Agencies {
     pub async fn list(&self) -> Result<Vec<Agency>> {
         match self {
             Agencies::Embedded(store) => store.list().await,
+            Agencies::Redis(store) => store.list().await,
         }
     }
 
@@ -105,6 +120,7 @@ impl Agencies {
     pub async fn get(&self, id: &AgencyId) -> Result<Option<Agency>> {
         match self {
             Agencies::Embedded(store) => store.get(id).await,
+            Agencies::Redis(store) => store.get(id).await,
         }
     }
 
@@ -116,8 +132,13 @@ impl Agencies {
         now: Timestamp,
         expires: Option<Timestamp>,
     ) -> Result<ApiKey> {
+        let count = name.chars().count();
+        if count == 0 || count > KEY_NAME_CHARS_MAX || name.chars().any(char::is_control) {
+            return Err(Error::BadName);
+        }
         match self {
             Agencies::Embedded(store) => store.add_key(agency, name, now, expires).await,
+            Agencies::Redis(store) => store.add_key(agency, name, now, expires).await,
         }
     }
 
@@ -125,6 +146,7 @@ impl Agencies {
     pub async fn keys(&self, agency: &AgencyId) -> Result<Vec<KeyInfo>> {
         match self {
             Agencies::Embedded(store) => store.keys(agency).await,
+            Agencies::Redis(store) => store.keys(agency).await,
         }
     }
 
@@ -132,6 +154,7 @@ impl Agencies {
     pub async fn key_rights(&self, agency: &AgencyId, name: &str) -> Result<BTreeSet<Right>> {
         match self {
             Agencies::Embedded(store) => store.key_rights(agency, name).await,
+            Agencies::Redis(store) => store.key_rights(agency, name).await,
         }
     }
 
@@ -144,6 +167,7 @@ impl Agencies {
     ) -> Result<bool> {
         match self {
             Agencies::Embedded(store) => store.set_key_rights(agency, name, rights).await,
+            Agencies::Redis(store) => store.set_key_rights(agency, name, rights).await,
         }
     }
 
@@ -156,6 +180,7 @@ impl Agencies {
     ) -> Result<Option<(Agency, String)>> {
         match self {
             Agencies::Embedded(store) => store.authenticate(key, now).await,
+            Agencies::Redis(store) => store.authenticate(key, now).await,
         }
     }
 
@@ -163,6 +188,7 @@ impl Agencies {
     pub async fn revoke(&self, agency: &AgencyId, name: &str, now: Timestamp) -> Result<bool> {
         match self {
             Agencies::Embedded(store) => store.revoke(agency, name, now).await,
+            Agencies::Redis(store) => store.revoke(agency, name, now).await,
         }
     }
 }

@@ -3,20 +3,20 @@
 //! Publications are rows of JSON beside the columns they are looked up by; an identity is a unique
 //! index, so a reservation is one insert. What is live is kept in memory as well.
 
-mod live;
 mod rows;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::watch;
 
+use super::live::{LIVE_MAX, Live};
 use super::{Accepted, Accepting, Error, Identity, PAGE_MAX, Result, Settings, Stored};
 use crate::domain::ids::{ChainId, PublicationId, SubjectId};
 use crate::domain::publication::Publication;
 use crate::store::Failure;
 use crate::store::sqlite::{Database, to_ms};
-use live::Live;
 
 const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE publications (
@@ -55,7 +55,7 @@ impl Store {
         let dir = settings.dir.clone();
         let open = move || {
             std::fs::create_dir_all(&dir).map_err(Failure::new)?;
-            let (database, live) = Database::open(&dir.join("alerts.db"), &MIGRATIONS, Live::load)?;
+            let (database, live) = Database::open(&dir.join("alerts.db"), &MIGRATIONS, load)?;
             Ok(Store { database, live: Arc::new(live) })
         };
         tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
@@ -78,7 +78,7 @@ impl Store {
         let after = move |accepted: &Vec<Accepted>| {
             for (accepting, accepted) in accepting.iter().zip(accepted) {
                 if matches!(accepted, Accepted::New) {
-                    live.insert(Arc::new(rows::as_accepted(accepting)));
+                    live.insert(Arc::new(accepting.stored()));
                 }
             }
         };
@@ -172,6 +172,11 @@ impl Store {
         self.live.list(now)
     }
 
+    /// Rises when that changes.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.live.watch()
+    }
+
     /// Area publications, newest first.
     pub async fn recent(
         &self,
@@ -218,6 +223,22 @@ impl Store {
             move |connection: &Connection| Ok(rows::select(connection, filter, values, limit)?);
         self.database.read(work).await
     }
+}
+
+/// What a file holds. Whatever had expired when its newest publication was accepted is passed
+/// over, so that a long history costs nothing.
+fn load(connection: &Connection) -> Result<Live, Failure> {
+    let live = Live::default();
+    let newest = rows::select(connection, "true ORDER BY id DESC", Vec::new(), 1)?;
+    let Some(newest) = newest.first().map(|stored| stored.publication.accepted_at) else {
+        return Ok(live);
+    };
+    let filter = "subject IS NULL AND superseded_by IS NULL AND expires_ms > ? ORDER BY id";
+    let values = vec![to_ms(newest).into()];
+    for stored in rows::select(connection, filter, values, LIVE_MAX)? {
+        live.insert(stored);
+    }
+    Ok(live)
 }
 
 /// One reservation, within the writer's transaction.

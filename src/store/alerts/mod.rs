@@ -9,18 +9,24 @@
 
 mod embedded;
 mod identity;
+mod live;
+mod redis;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 pub use identity::Identity;
 
 use crate::domain::ids::{ChainId, PublicationId, SubjectId};
-use crate::domain::publication::Publication;
+use crate::domain::publication::{Content, Publication};
 use crate::store::Failure;
+use crate::store::redis::Redis;
 
 /// The most publications a listing answers at once, and [`Alerts::accept_all`] takes.
 pub const PAGE_MAX: usize = 1000;
@@ -73,6 +79,20 @@ pub struct Accepting {
     pub raw: Option<Bytes>,
 }
 
+impl Accepting {
+    /// The publication as it is right after it was accepted.
+    fn stored(&self) -> Stored {
+        let publication = Arc::new(self.publication.clone());
+        Stored { publication, superseded_by: None, logged: None, raw: self.raw.clone() }
+    }
+}
+
+/// What the same identity must say again to be the same submission.
+pub fn digest(content: &Content) -> [u8; 32] {
+    let bytes = serde_json::to_vec(content).expect("the content's types serialise to JSON");
+    Sha256::digest(bytes).into()
+}
+
 /// What came of accepting.
 #[derive(Clone, Debug)]
 pub enum Accepted {
@@ -102,12 +122,20 @@ pub struct Stored {
 pub enum Alerts {
     /// One file of this process.
     Embedded(embedded::Store),
+    /// Redis, shared by the nodes of a cluster.
+    Redis(redis::Store),
 }
 
 impl Alerts {
     /// Opens the store, and makes it where there is none.
     pub async fn open(settings: &Settings) -> Result<Alerts> {
         Ok(Alerts::Embedded(embedded::Store::open(settings).await?))
+    }
+
+    /// Opens the store of a cluster. What a node reserved and did not log within the lease is any
+    /// node's to finish.
+    pub async fn shared(redis: &Redis, lease: Duration) -> Result<Alerts> {
+        Ok(Alerts::Redis(redis::Store::open(redis, lease).await?))
     }
 
     /// Reserves a publication's identity and stores it, durably. Safe to repeat.
@@ -124,6 +152,7 @@ impl Alerts {
     pub async fn accept_all(&self, accepting: Vec<Accepting>) -> Result<Vec<Accepted>> {
         match self {
             Alerts::Embedded(store) => store.accept_all(accepting).await,
+            Alerts::Redis(store) => store.accept_all(accepting).await,
         }
     }
 
@@ -132,18 +161,36 @@ impl Alerts {
         self.mark_all_logged(vec![(id, position)]).await
     }
 
+    /// Stores a publication again that is on the log and that the storage lost with its last
+    /// moments; answers whether it had. Its XML is gone: what is given out is written anew.
+    pub async fn restore(&self, publication: &Publication, position: String) -> Result<bool> {
+        if self.get(publication.id).await?.is_some() {
+            return Ok(false);
+        }
+        let (identity, digest) = (Identity::of(publication), digest(&publication.content));
+        let publication = publication.clone();
+        let id = publication.id;
+        let lost = Accepting { publication, identity, digest, raw: None };
+        self.accept_all(vec![lost]).await?;
+        self.mark_logged(id, position).await?;
+        Ok(true)
+    }
+
     /// As [`Alerts::mark_logged`] for several in one commit; unknown ones are an error.
     pub async fn mark_all_logged(&self, logged: Vec<(PublicationId, String)>) -> Result<()> {
         match self {
             Alerts::Embedded(store) => store.mark_all_logged(logged).await,
+            Alerts::Redis(store) => store.mark_all_logged(logged).await,
         }
     }
 
     /// What was accepted and is not known to be on the log, oldest first: at start, what a crash
-    /// left. At most [`PAGE_MAX`]; ask again after logging those.
+    /// left. At most [`PAGE_MAX`]; ask again after logging those. In a cluster: what no node has
+    /// logged within the lease; whoever is told has the lease now.
     pub async fn unlogged(&self) -> Result<Vec<Publication>> {
         match self {
             Alerts::Embedded(store) => store.unlogged().await,
+            Alerts::Redis(store) => store.unlogged().await,
         }
     }
 
@@ -151,6 +198,7 @@ impl Alerts {
     pub async fn get(&self, id: PublicationId) -> Result<Option<Arc<Stored>>> {
         match self {
             Alerts::Embedded(store) => store.get(id).await,
+            Alerts::Redis(store) => store.get(id).await,
         }
     }
 
@@ -163,6 +211,7 @@ impl Alerts {
     ) -> Result<Option<Arc<Stored>>> {
         match self {
             Alerts::Embedded(store) => store.by_identity(sender, identifier, sent).await,
+            Alerts::Redis(store) => store.by_identity(sender, identifier, sent).await,
         }
     }
 
@@ -170,6 +219,7 @@ impl Alerts {
     pub async fn by_identifier(&self, sender: &str, identifier: &str) -> Result<Vec<Arc<Stored>>> {
         match self {
             Alerts::Embedded(store) => store.by_identifier(sender, identifier).await,
+            Alerts::Redis(store) => store.by_identifier(sender, identifier).await,
         }
     }
 
@@ -177,6 +227,7 @@ impl Alerts {
     pub async fn chain(&self, chain: ChainId) -> Result<Vec<Arc<Stored>>> {
         match self {
             Alerts::Embedded(store) => store.chain(chain).await,
+            Alerts::Redis(store) => store.chain(chain).await,
         }
     }
 
@@ -185,14 +236,26 @@ impl Alerts {
     pub async fn supersede(&self, ids: &[PublicationId], by: PublicationId) -> Result<()> {
         match self {
             Alerts::Embedded(store) => store.supersede(ids, by).await,
+            Alerts::Redis(store) => store.supersede(ids, by).await,
         }
     }
 
     /// Area publications that say something now: not expired, not superseded, and no cancels
-    /// (which are for those who were warned, and warn nobody). Oldest first, from memory.
+    /// (which are for those who were warned, and warn nobody). Oldest first, from memory. What
+    /// another node changed is in it within a second: whoever must not miss it follows
+    /// [`Alerts::watch`] and looks again.
     pub fn live(&self, now: Timestamp) -> Vec<Arc<Publication>> {
         match self {
             Alerts::Embedded(store) => store.live(now),
+            Alerts::Redis(store) => store.live(now),
+        }
+    }
+
+    /// Rises when what is live may have changed.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        match self {
+            Alerts::Embedded(store) => store.watch(),
+            Alerts::Redis(store) => store.watch(),
         }
     }
 
@@ -204,6 +267,7 @@ impl Alerts {
     ) -> Result<Vec<Arc<Stored>>> {
         match self {
             Alerts::Embedded(store) => store.recent(before, limit).await,
+            Alerts::Redis(store) => store.recent(before, limit).await,
         }
     }
 
@@ -216,6 +280,7 @@ impl Alerts {
     ) -> Result<Vec<Arc<Stored>>> {
         match self {
             Alerts::Embedded(store) => store.for_subject(subject, before, limit).await,
+            Alerts::Redis(store) => store.for_subject(subject, before, limit).await,
         }
     }
 
@@ -225,6 +290,7 @@ impl Alerts {
     pub async fn forget(&self, expired_before: Timestamp) -> Result<u64> {
         match self {
             Alerts::Embedded(store) => store.forget(expired_before).await,
+            Alerts::Redis(store) => store.forget(expired_before).await,
         }
     }
 }

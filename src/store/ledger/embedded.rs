@@ -7,7 +7,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::domain::dispatch::{Dispatch, DispatchId};
@@ -15,19 +14,19 @@ use crate::domain::funnel::Funnel;
 use crate::domain::ids::{DeviceNum, PublicationId};
 use crate::domain::receipt::{Receipt, Stage};
 use crate::store::Failure;
+use crate::store::ledger::codec::first_id_of;
+use crate::store::ledger::mark::Mark;
 use crate::store::ledger::{
     AcceptedAt, BATCH_MAX, Delivered, Error, Progress, Saved, Settings, Targeted,
 };
 use crate::store::sqlite::{self, Database};
 
-mod codec;
 mod dispatches;
 mod funnel;
 mod receipts;
 mod schema;
 
 use dispatches::{Encoded, Fresh};
-use receipts::Mark;
 
 /// Dispatches begun in one go: some ten milliseconds in which no worker's save is written.
 const OPEN_MAX: usize = 500;
@@ -174,11 +173,6 @@ fn consistent<T>(
     let answer = read(&transaction)?;
     transaction.commit()?;
     Ok(answer)
-}
-
-/// The least UUID version 7 of a millisecond: its first 48 bits are the time.
-fn first_id_of(ms: i64) -> PublicationId {
-    PublicationId(Uuid::from_u128((ms.max(0) as u128) << 80))
 }
 
 impl From<rusqlite::Error> for Error {

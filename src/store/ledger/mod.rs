@@ -19,7 +19,10 @@
 //!
 //! **Atomic and durable.** Each call that changes something happens as a whole or not at all, and
 //! survives a kill and a power cut once it has returned; calls made at once share one flush. All
-//! futures are cancel-safe in that sense: a dropped one leaves the change done or not done.
+//! futures are cancel-safe in that sense: a dropped one leaves the change done or not done. On
+//! Redis a batch of receipts is such a whole for each publication and chunk of devices (repeating
+//! it counts the rest), and durable is what the servers are set to: [`Ledger::restarted`] tells
+//! when they may have lost something.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -37,8 +40,13 @@ use crate::domain::ids::{DeviceNum, PublicationId, Seq, UnitCode};
 use crate::domain::outcome::Arrival;
 use crate::domain::receipt::{Receipt, Stage};
 use crate::store::Failure;
+use crate::store::redis::Redis;
 
+mod codec;
 mod embedded;
+mod mark;
+mod redis;
+mod sums;
 
 /// Receipts or deliveries one call may bring: bounds how long one call holds up the others.
 pub const BATCH_MAX: usize = 10_000;
@@ -169,11 +177,25 @@ pub struct Delivered {
 /// devices are counted and latencies are not.
 pub type AcceptedAt = BTreeMap<PublicationId, Timestamp>;
 
+/// How far a reader of the log has counted: the offset to go on at, by part of the log.
+pub type Counted = BTreeMap<String, u64>;
+
+/// The storage was started anew, and may have lost its last writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restart {
+    /// Which servers answer now.
+    servers: String,
+    /// Where to count again from; a part that is absent, from its beginning.
+    pub from: Counted,
+}
+
 /// A handle to the ledger; clones share it.
 #[derive(Clone, Debug)]
 pub enum Ledger {
     /// A file in the data directory.
     Embedded(embedded::Embedded),
+    /// On Redis, for nodes in any number.
+    Redis(redis::Store),
 }
 
 impl Ledger {
@@ -182,42 +204,59 @@ impl Ledger {
         embedded::Embedded::start(settings, clock).await.map(Self::Embedded)
     }
 
+    /// The ledger of a cluster.
+    pub async fn shared(redis: &Redis, clock: Clock) -> Result<Self, Error> {
+        redis::Store::open(redis, clock).await.map(Self::Redis)
+    }
+
     /// The progress of a dispatch, begun now if it is new.
     pub async fn open(&self, dispatch: &Dispatch) -> Result<Progress, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.open(dispatch.clone()).await
+        match self {
+            Self::Embedded(store) => store.open(dispatch.clone()).await,
+            Self::Redis(store) => store.begin(dispatch).await,
+        }
     }
 
     /// Begins those of many dispatches that are new, a few hundred at a time: each is begun or
     /// not, and all are when it returns.
     pub async fn open_all(&self, dispatches: &[Dispatch]) -> Result<(), Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.open_all(dispatches).await
+        match self {
+            Self::Embedded(store) => store.open_all(dispatches).await,
+            Self::Redis(store) => store.open_all(dispatches).await,
+        }
     }
 
     /// Saves a worker's progress; durable when it returns. See the module's rule of fencing.
     pub async fn save(&self, progress: &Progress) -> Result<Saved, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.save(progress).await
+        match self {
+            Self::Embedded(store) => store.save(progress).await,
+            Self::Redis(store) => store.save(progress).await,
+        }
     }
 
     /// Stops a dispatch for good and answers how far it got; `None` if nobody had begun it, and
     /// then nobody will.
     pub async fn freeze(&self, id: &DispatchId) -> Result<Option<Progress>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.freeze(*id).await
+        match self {
+            Self::Embedded(store) => store.freeze(*id).await,
+            Self::Redis(store) => store.freeze(*id).await,
+        }
     }
 
     /// The progress of a dispatch, if it was opened.
     pub async fn get(&self, id: &DispatchId) -> Result<Option<Progress>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.get(*id).await
+        match self {
+            Self::Embedded(store) => store.get(*id).await,
+            Self::Redis(store) => store.get(*id).await,
+        }
     }
 
     /// The progress of every opened dispatch of a publication.
     pub async fn of_publication(&self, id: PublicationId) -> Result<Vec<Progress>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.of_publication(id).await
+        match self {
+            Self::Embedded(store) => store.of_publication(id).await,
+            Self::Redis(store) => store.of_publication(id).await,
+        }
     }
 
     /// How many the router targeted. Repeating it replaces what was said before.
@@ -226,8 +265,10 @@ impl Ledger {
         id: PublicationId,
         targeted: Vec<Targeted>,
     ) -> Result<(), Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.put_targeted(id, "routed".into(), targeted).await
+        match self {
+            Self::Embedded(store) => store.put_targeted(id, "routed".into(), targeted).await,
+            Self::Redis(store) => store.put_targeted(id, "routed".into(), targeted).await,
+        }
     }
 
     /// How many more are targeted since: late joiners. The key names the addition; repeating it
@@ -238,8 +279,10 @@ impl Ledger {
         key: &str,
         targeted: Vec<Targeted>,
     ) -> Result<(), Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.put_targeted(id, format!("late/{key}"), targeted).await
+        match self {
+            Self::Embedded(store) => store.put_targeted(id, format!("late/{key}"), targeted).await,
+            Self::Redis(store) => store.put_targeted(id, format!("late/{key}"), targeted).await,
+        }
     }
 
     /// Counts receipts, at most [`BATCH_MAX`], and answers how many said something new. A
@@ -249,8 +292,10 @@ impl Ledger {
         receipts: Vec<Receipt>,
         accepted_at: &AcceptedAt,
     ) -> Result<u64, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.record_receipts(receipts, accepted_at).await
+        match self {
+            Self::Embedded(store) => store.record_receipts(receipts, accepted_at).await,
+            Self::Redis(store) => store.record_receipts(receipts, accepted_at).await,
+        }
     }
 
     /// Counts websocket deliveries, at most [`BATCH_MAX`], each device once as sent and accepted,
@@ -260,14 +305,18 @@ impl Ledger {
         delivered: Vec<Delivered>,
         accepted_at: &AcceptedAt,
     ) -> Result<u64, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.record_deliveries(delivered, accepted_at).await
+        match self {
+            Self::Embedded(store) => store.record_deliveries(delivered, accepted_at).await,
+            Self::Redis(store) => store.record_deliveries(delivered, accepted_at).await,
+        }
     }
 
     /// The funnel as it is now; empty for a publication the ledger knows nothing of.
     pub async fn funnel(&self, id: PublicationId) -> Result<Funnel, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.funnel(id).await
+        match self {
+            Self::Embedded(store) => store.funnel(id).await,
+            Self::Redis(store) => store.funnel(id).await,
+        }
     }
 
     /// How far a publication got on a device, as far as the app told us.
@@ -276,21 +325,53 @@ impl Ledger {
         id: PublicationId,
         device: DeviceNum,
     ) -> Result<Option<Stage>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.stage_of(id, device).await
+        match self {
+            Self::Embedded(store) => store.stage_of(id, device).await,
+            Self::Redis(store) => store.stage_of(id, device).await,
+        }
     }
 
     /// A number that rises with every durable change.
     pub fn watch(&self) -> watch::Receiver<u64> {
-        let Self::Embedded(embedded) = self;
-        embedded.watch()
+        match self {
+            Self::Embedded(store) => store.watch(),
+            Self::Redis(store) => store.watch(),
+        }
+    }
+
+    /// Remembers how far a reader of the log has counted here. (A file forgets nothing that it
+    /// answered, and has no use for it.)
+    pub async fn counted(&self, reader: &str, counted: &Counted) -> Result<(), Error> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Redis(store) => store.counted(reader, counted).await,
+        }
+    }
+
+    /// Whether the storage was started anew since a reader last called [`Ledger::settled`], so
+    /// that what it counted last may be lost. Counting it again counts nothing twice.
+    pub async fn restarted(&self, reader: &str) -> Result<Option<Restart>, Error> {
+        match self {
+            Self::Embedded(_) => Ok(None),
+            Self::Redis(store) => store.restarted(reader).await,
+        }
+    }
+
+    /// A reader has counted again what a restart may have lost.
+    pub async fn settled(&self, reader: &str, restart: &Restart) -> Result<(), Error> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Redis(store) => store.settled(reader, restart).await,
+        }
     }
 
     /// Drops everything of publications accepted before an instant (by their ids, UUID version 7),
     /// and answers how many that were. It goes publication by publication: cut short, it has
     /// forgotten some of them wholly.
     pub async fn forget(&self, before: Timestamp) -> Result<u64, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.forget(before).await
+        match self {
+            Self::Embedded(store) => store.forget(before).await,
+            Self::Redis(store) => store.forget(before).await,
+        }
     }
 }

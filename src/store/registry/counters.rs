@@ -31,10 +31,12 @@ pub struct Counters {
 
 #[derive(Debug)]
 struct Unit {
+    /// Every place.
+    all: Tally,
     /// Places that are the whole unit.
     whole: Tally,
-    /// Places that are a cell.
-    cells: HashMap<Cell, Tally>,
+    /// Places that are a cell, sorted.
+    cells: Vec<(Cell, Tally)>,
 }
 
 /// Counts by channel, then shard.
@@ -53,17 +55,33 @@ impl Counters {
         let mut units = self.units.write().unwrap_or_else(PoisonError::into_inner);
         for (spot, change) in changes {
             if !units.contains_key(&spot.place.unit) {
-                let unit = Unit { whole: zero.clone(), cells: HashMap::new() };
+                let (all, whole) = (zero.clone(), zero.clone());
+                let unit = Unit { all, whole, cells: Vec::new() };
                 units.insert(spot.place.unit.clone(), unit);
             }
             let unit = units.get_mut(&spot.place.unit).expect("it was just put there");
             let tally = match spot.place.cell {
                 None => &mut unit.whole,
-                Some(cell) => unit.cells.entry(cell).or_insert_with(|| zero.clone()),
+                Some(cell) => {
+                    let found = unit.cells.binary_search_by_key(&cell, |(cell, _)| *cell);
+                    let index = found.unwrap_or_else(|index| {
+                        unit.cells.insert(index, (cell, zero.clone()));
+                        index
+                    });
+                    &mut unit.cells[index].1
+                }
             };
             let index = first(spot.channel, self.shards) + usize::from(spot.shard);
-            tally.0[index] = tally.0[index].saturating_add_signed(change);
+            for tally in [tally, &mut unit.all] {
+                tally.0[index] = tally.0[index].saturating_add_signed(change);
+            }
         }
+    }
+
+    /// Counts a unit anew.
+    pub fn replace<'a>(&self, unit: &UnitCode, counts: impl IntoIterator<Item = (&'a Spot, i64)>) {
+        self.units.write().unwrap_or_else(PoisonError::into_inner).remove(unit);
+        self.apply(counts);
     }
 
     /// How many an area is.
@@ -72,18 +90,21 @@ impl Counters {
         let mut estimate = Estimate::default();
         for wanted in &audience.units {
             let Some(unit) = units.get(&wanted.code) else { continue };
+            let count = |counts: &[u64], channel| -> u64 {
+                counts[first(channel, self.shards)..][..self.shards].iter().sum()
+            };
+            let counts = self.sum(unit, wanted);
             let mut channels = BTreeMap::new();
             for channel in Channel::ALL {
-                let count = |tally: &Tally| self.of(tally, channel).iter().sum::<u64>();
-                let total: u64 = unit.inside(wanted).map(count).sum();
+                let total = count(&counts, channel);
                 if total > 0 {
                     channels.insert(channel, total);
                     *estimate.channels.entry(channel).or_default() += total;
                     estimate.total += total;
                 }
-                if matches!(wanted.coverage, Coverage::Part { .. }) {
-                    estimate.coarse += count(&unit.whole);
-                }
+            }
+            if matches!(wanted.coverage, Coverage::Part { .. }) {
+                estimate.coarse += unit.whole.0.iter().sum::<u64>();
             }
             if !channels.is_empty() {
                 estimate.units.insert(wanted.code.clone(), channels);
@@ -98,14 +119,16 @@ impl Counters {
         let mut ranges = Vec::new();
         for wanted in &audience.units {
             let Some(unit) = units.get(&wanted.code) else { continue };
-            let mut counts = vec![0; self.shards];
+            let mut missing: Vec<u16> = (0..self.shards as u16).collect();
             for tally in unit.inside(wanted) {
-                for (sum, count) in counts.iter_mut().zip(self.of(tally, channel)) {
-                    *sum += count;
+                let counts = &tally.0[first(channel, self.shards)..][..self.shards];
+                missing.retain(|shard| counts[usize::from(*shard)] == 0);
+                if missing.is_empty() {
+                    break;
                 }
             }
-            let shards = (0..).zip(counts).filter(|(_, count)| *count > 0);
-            ranges.extend(shards.map(|(shard, _)| (wanted.code.clone(), shard)));
+            let shards = (0..self.shards as u16).filter(|shard| !missing.contains(shard));
+            ranges.extend(shards.map(|shard| (wanted.code.clone(), shard)));
         }
         ranges
     }
@@ -114,8 +137,13 @@ impl Counters {
         self.units.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn of<'a>(&self, tally: &'a Tally, channel: Channel) -> &'a [u64] {
-        &tally.0[first(channel, self.shards)..][..self.shards]
+    /// The counts of a unit's places that are in an audience.
+    fn sum(&self, unit: &Unit, wanted: &AudienceUnit) -> Vec<u64> {
+        let mut sum = vec![0; self.shards * Channel::ALL.len()];
+        for tally in unit.inside(wanted) {
+            sum.iter_mut().zip(&tally.0).for_each(|(sum, count)| *sum += count);
+        }
+        sum
     }
 }
 
@@ -126,15 +154,17 @@ fn first(channel: Channel, shards: usize) -> usize {
 }
 
 impl Unit {
-    /// The counts of the unit's places that are in an audience.
+    /// What is counted of the unit's places that are in an audience.
     fn inside<'a>(&'a self, wanted: &'a AudienceUnit) -> impl Iterator<Item = &'a Tally> {
-        let (whole, listed, all) = match &wanted.coverage {
-            Coverage::Whole => (true, &[][..], true),
-            Coverage::Part { cells } => (true, &cells[..], false),
-            Coverage::Cells { cells } => (false, &cells[..], false),
+        let (all, whole, listed) = match &wanted.coverage {
+            Coverage::Whole => (Some(&self.all), None, &[][..]),
+            Coverage::Part { cells } => (None, Some(&self.whole), &cells[..]),
+            Coverage::Cells { cells } => (None, None, &cells[..]),
         };
-        let listed = listed.iter().filter_map(|cell| self.cells.get(cell));
-        let every = self.cells.values().filter(move |_| all);
-        whole.then_some(&self.whole).into_iter().chain(listed).chain(every)
+        let listed = listed.iter().filter_map(|cell| {
+            let found = self.cells.binary_search_by_key(cell, |(cell, _)| *cell);
+            found.ok().map(|index| &self.cells[index].1)
+        });
+        all.into_iter().chain(whole).chain(listed)
     }
 }

@@ -10,16 +10,15 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::domain::audience::{AreaAudience, Audience};
 use crate::domain::channel::{Channel, PushAddress};
-use crate::domain::device::{Device, Profile, validate};
+use crate::domain::device::{Device, Profile};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId, UnitCode};
 use crate::store::Failure;
 use crate::store::registry::counters::Counters;
 use crate::store::registry::{
-    Error, Estimate, Member, Membership, NewDevice, Range, Settings, Stored,
+    Error, Estimate, Member, Membership, NewDevice, Range, Settings, Stored, check,
 };
 use crate::store::sqlite::{self, Database};
 
-mod codec;
 mod load;
 mod read;
 mod schema;
@@ -213,11 +212,6 @@ impl Embedded {
             }
         }
     }
-}
-
-fn check(id: DeviceId, profile: &Profile) -> Result<(), Error> {
-    let violations = validate(profile);
-    if violations.is_empty() { Ok(()) } else { Err(Error::Invalid { id, violations }) }
 }
 
 impl From<rusqlite::Error> for Error {

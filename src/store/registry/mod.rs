@@ -17,12 +17,14 @@
 //!   move's new membership lies above `n`.
 //!
 //! **Atomic and durable.** Each call that changes something happens as a whole or not at all, and
-//! survives a kill and a power cut once it has returned. All futures are cancel-safe in that
+//! survives a kill and a power cut once it has returned (embedded), or what the servers are set to
+//! survive ([`crate::store::redis`]). All futures are cancel-safe in that
 //! sense: a dropped future leaves the change done or not done.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -30,12 +32,15 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::domain::audience::{AreaAudience, Audience};
 use crate::domain::channel::{Channel, PushAddress};
-use crate::domain::device::{Device, Place, Profile, Violation};
+use crate::domain::device::{Device, Place, Profile, Violation, validate};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId, UnitCode};
 use crate::store::Failure;
+use crate::store::redis::Redis;
 
+mod codec;
 mod counters;
 mod embedded;
+mod redis;
 
 /// Devices one citizen may have; a subject dispatch reads them all at once.
 pub const SUBJECT_DEVICES_MAX: usize = 64;
@@ -180,11 +185,18 @@ pub struct Estimate {
     pub coarse: u64,
 }
 
+/// The right to follow the late joiners: one router has it at a time. Each new holder's number is
+/// higher, so that one that was away cannot move the cursor of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease(u64);
+
 /// A handle to the registry; clones share it.
 #[derive(Clone, Debug)]
 pub enum Registry {
     /// A file in the data directory.
     Embedded(embedded::Embedded),
+    /// Redis, shared by the nodes of a cluster.
+    Redis(redis::Shared),
 }
 
 impl Registry {
@@ -194,23 +206,35 @@ impl Registry {
         embedded::Embedded::open(settings, clock).await.map(Self::Embedded)
     }
 
+    /// Opens the registry that the nodes of a cluster share, or creates it. Refuses another number
+    /// of shards than it was created with.
+    pub async fn shared(redis: Redis, shards: u16, clock: Clock) -> Result<Self, Error> {
+        redis::Shared::open(redis, shards, clock).await.map(Self::Redis)
+    }
+
     /// Parts each (unit, channel) is cut into.
     pub fn shards(&self) -> u16 {
-        let Self::Embedded(embedded) = self;
-        embedded.shards()
+        match self {
+            Self::Embedded(embedded) => embedded.shards(),
+            Self::Redis(shared) => shared.shards(),
+        }
     }
 
     /// Registers a device. Safe to repeat: the same id with the same secret takes the profile as
     /// an update, and the subject if one is given. Another secret is refused.
     pub async fn register(&self, new: NewDevice) -> Result<Arc<Device>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.register(new).await
+        match self {
+            Self::Embedded(embedded) => embedded.register(new).await,
+            Self::Redis(shared) => shared.register(new).await,
+        }
     }
 
     /// Replaces what a device says of itself.
     pub async fn update(&self, id: &DeviceId, profile: Profile) -> Result<Arc<Device>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.update(*id, profile).await
+        match self {
+            Self::Embedded(embedded) => embedded.update(*id, profile).await,
+            Self::Redis(shared) => shared.update(*id, profile).await,
+        }
     }
 
     /// Gives a device to a citizen, or takes it from one.
@@ -219,27 +243,35 @@ impl Registry {
         id: &DeviceId,
         subject: Option<SubjectId>,
     ) -> Result<Arc<Device>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.claim(*id, subject).await
+        match self {
+            Self::Embedded(embedded) => embedded.claim(*id, subject).await,
+            Self::Redis(shared) => shared.claim(*id, subject).await,
+        }
     }
 
     /// Removes a device and everything it said of itself; only tombstones with its number stay.
     /// Whether there was one.
     pub async fn remove(&self, id: &DeviceId) -> Result<bool, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.remove(*id).await
+        match self {
+            Self::Embedded(embedded) => embedded.remove(*id).await,
+            Self::Redis(shared) => shared.remove(*id).await,
+        }
     }
 
     /// A device by its id.
     pub async fn get(&self, id: &DeviceId) -> Result<Option<Stored>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.get(*id).await
+        match self {
+            Self::Embedded(embedded) => embedded.get(*id).await,
+            Self::Redis(shared) => shared.get(*id).await,
+        }
     }
 
     /// A citizen's devices, at most [`SUBJECT_DEVICES_MAX`], in the order of their numbers.
     pub async fn of_subject(&self, subject: &SubjectId) -> Result<Vec<Arc<Device>>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.of_subject(subject.clone()).await
+        match self {
+            Self::Embedded(embedded) => embedded.of_subject(subject.clone()).await,
+            Self::Redis(shared) => shared.of_subject(subject.clone()).await,
+        }
     }
 
     /// Takes a dead push address from a device, which is then reached by websocket. Does nothing,
@@ -251,52 +283,70 @@ impl Registry {
         address: &PushAddress,
         not_after: Option<Timestamp>,
     ) -> Result<bool, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.deactivate_address(num, address.clone(), not_after).await
+        match self {
+            Self::Embedded(embedded) => {
+                embedded.deactivate_address(num, address.clone(), not_after).await
+            }
+            Self::Redis(shared) => shared.deactivate_address(num, address.clone(), not_after).await,
+        }
     }
 
     /// The next members of a range in Seq order, tombstones included; at most `limit`, itself held
     /// within 1..=[`PAGE_MAX`]. An empty page is the end; a short one is not.
     pub async fn scan(&self, range: &Range, limit: usize) -> Result<Vec<Member>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.scan(range.clone(), limit).await
+        match self {
+            Self::Embedded(embedded) => embedded.scan(range.clone(), limit).await,
+            Self::Redis(shared) => shared.scan(range.clone(), limit).await,
+        }
     }
 
     /// The members with these numbers that exist, in Seq order; reads the first [`PAGE_MAX`].
     pub async fn members(&self, seqs: &[Seq]) -> Result<Vec<Member>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.members(seqs.to_vec()).await
+        match self {
+            Self::Embedded(embedded) => embedded.members(seqs.to_vec()).await,
+            Self::Redis(shared) => shared.members(seqs.to_vec()).await,
+        }
     }
 
     /// Every membership of a device, tombstones included, in Seq order.
     pub async fn memberships_of(&self, num: DeviceNum) -> Result<Vec<Membership>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.memberships_of(num).await
+        match self {
+            Self::Embedded(embedded) => embedded.memberships_of(num).await,
+            Self::Redis(shared) => shared.memberships_of(num).await,
+        }
     }
 
     /// The newest membership; see the module's rule of consistent scans. Ask it before
     /// [`Registry::ranges`], so that a range that is empty has nobody up to it.
     pub async fn last_seq(&self) -> Result<Seq, Error> {
-        let Self::Embedded(embedded) = self;
-        Ok(embedded.last_seq())
+        match self {
+            Self::Embedded(embedded) => Ok(embedded.last_seq()),
+            Self::Redis(shared) => shared.last_seq().await,
+        }
     }
 
     /// New memberships of every unit and channel in Seq order, for the late joiners.
     pub async fn changes(&self, after: Seq, limit: usize) -> Result<Vec<Member>, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.changes(after, limit).await
+        match self {
+            Self::Embedded(embedded) => embedded.changes(after, limit).await,
+            Self::Redis(shared) => shared.changes(after, limit).await,
+        }
     }
 
     /// Follows the newest membership.
     pub fn watch(&self) -> watch::Receiver<Seq> {
-        let Self::Embedded(embedded) = self;
-        embedded.watch()
+        match self {
+            Self::Embedded(embedded) => embedded.watch(),
+            Self::Redis(shared) => shared.watch(),
+        }
     }
 
     /// How many an audience is, without reading a device (but for a subject's).
     pub async fn estimate(&self, audience: &Audience) -> Result<Estimate, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.estimate(audience).await
+        match self {
+            Self::Embedded(embedded) => embedded.estimate(audience).await,
+            Self::Redis(shared) => shared.estimate(audience).await,
+        }
     }
 
     /// The units and shards of an audience in which a channel has somebody, sorted.
@@ -305,36 +355,81 @@ impl Registry {
         audience: &AreaAudience,
         channel: Channel,
     ) -> Result<Vec<(UnitCode, u16)>, Error> {
-        let Self::Embedded(embedded) = self;
-        Ok(embedded.ranges(audience, channel))
+        match self {
+            Self::Embedded(embedded) => Ok(embedded.ranges(audience, channel)),
+            Self::Redis(shared) => shared.ranges(audience, channel).await,
+        }
     }
 
-    /// Loads many new devices in one transaction and answers how many. All or nothing; other
-    /// changes wait for it. An id that is already here, or comes twice, refuses the load.
+    /// Loads many new devices and answers how many. An id that is already here, or comes twice,
+    /// refuses the whole load, as does a broken profile. Embedded, it is one transaction and other
+    /// changes wait for it. On Redis it is checked as a whole first and then written in small
+    /// parts, each of them whole: a load that Redis fails in the middle leaves those before.
     pub async fn bulk_load<I>(&self, devices: I) -> Result<u64, Error>
     where
         I: IntoIterator<Item = NewDevice> + Send + 'static,
     {
-        let Self::Embedded(embedded) = self;
-        embedded.bulk_load(devices).await
+        match self {
+            Self::Embedded(embedded) => embedded.bulk_load(devices).await,
+            Self::Redis(shared) => shared.bulk_load(devices).await,
+        }
     }
 
     /// Drops the tombstones of those who left before an instant, and answers how many. The caller
     /// knows that nothing live is older.
     pub async fn forget_departed(&self, before: Timestamp) -> Result<u64, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.forget_departed(before).await
+        match self {
+            Self::Embedded(embedded) => embedded.forget_departed(before).await,
+            Self::Redis(shared) => shared.forget_departed(before).await,
+        }
     }
 
     /// How far the router has followed the late joiners; zero at first.
     pub async fn late_cursor(&self) -> Result<Seq, Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.late_cursor().await
+        match self {
+            Self::Embedded(embedded) => embedded.late_cursor().await,
+            Self::Redis(shared) => shared.late_cursor().await,
+        }
     }
 
-    /// Remembers how far the router has followed the late joiners; it never goes back.
-    pub async fn set_late_cursor(&self, seq: Seq) -> Result<(), Error> {
-        let Self::Embedded(embedded) = self;
-        embedded.set_late_cursor(seq).await
+    /// Takes or renews the lease on the late joiners for a time; nothing while another router has
+    /// it. `owner` is a name that no other process has. In the embedded shape there is one router,
+    /// which always has it.
+    pub async fn late_lease(&self, owner: &str, ttl: Duration) -> Result<Option<Lease>, Error> {
+        match self {
+            Self::Embedded(_) => Ok(Some(Lease(1))),
+            Self::Redis(shared) => shared.late_lease(owner, ttl).await,
+        }
     }
+
+    /// Gives the lease back, so that another router need not wait for its end.
+    pub async fn leave_late(&self, lease: Lease) -> Result<(), Error> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Redis(shared) => shared.leave_late(lease).await,
+        }
+    }
+
+    /// Remembers how far the router has followed the late joiners; it never goes back. Does
+    /// nothing, and answers false, once another router has taken the lease.
+    pub async fn set_late_cursor(&self, seq: Seq, lease: Lease) -> Result<bool, Error> {
+        match self {
+            Self::Embedded(embedded) => embedded.set_late_cursor(seq).await.map(|()| true),
+            Self::Redis(shared) => shared.set_late_cursor(seq, lease).await,
+        }
+    }
+}
+
+fn check(id: DeviceId, profile: &Profile) -> Result<(), Error> {
+    let violations = validate(profile);
+    if violations.is_empty() { Ok(()) } else { Err(Error::Invalid { id, violations }) }
+}
+
+/// A device's shard: its number, well mixed (the finisher of splitmix64), so that devices that
+/// registered together are spread.
+fn shard_of(num: DeviceNum, shards: u16) -> u16 {
+    let mut mixed = num.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((mixed ^ mixed >> 31) % u64::from(shards)) as u16
 }

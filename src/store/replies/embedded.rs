@@ -5,9 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{
-    BODY_BYTES_MAX, Begun, Error, HEADERS_MAX, KEY_BYTES_MAX, Lease, Reply, Result, Settings,
-};
+use super::{Begun, Lease, Reply, Result, Settings, Times};
 use crate::clock::Clock;
 use crate::store::Failure;
 use crate::store::sqlite::{Database, to_ms};
@@ -47,7 +45,7 @@ struct Known {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings, clock: Clock) -> Result<Store> {
-        let Settings { dir, lease, retention } = settings.clone();
+        let Settings { dir, times: Times { lease, retention } } = settings.clone();
         let open = move || {
             std::fs::create_dir_all(&dir).map_err(Failure::new)?;
             // The writer's connection: see the module for what this gives up.
@@ -60,16 +58,11 @@ impl Store {
         tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
     }
 
-    /// Begins a request.
-    pub async fn begin(&self, scope: &str, key: &str, digest: [u8; 32]) -> Result<Begun> {
-        if key.is_empty() || key.len() > KEY_BYTES_MAX {
-            return Err(Error::BadKey);
-        }
+    /// Begins a request; its key has been looked at.
+    pub async fn begin(&self, lease: Lease, digest: [u8; 32]) -> Result<Begun> {
         let now_ms = to_ms(self.clock.now());
         let lease_ms = millis(self.lease);
         let forgotten_ms = now_ms.saturating_sub(millis(self.retention));
-        let token: i64 = rand::random();
-        let lease = Lease { scope: scope.to_owned(), key: key.to_owned(), token };
         let work = move |connection: &Connection| -> Result<Begun, Failure> {
             let known = known(connection, &lease)?.filter(|known| known.begun_ms > forgotten_ms);
             match known {
@@ -82,19 +75,15 @@ impl Store {
             }
             let replace = "INSERT OR REPLACE INTO replies (scope, key, digest, begun_ms, token)
                 VALUES (?, ?, ?, ?, ?)";
-            let values = params![lease.scope, lease.key, digest, now_ms, token];
+            let values = params![lease.scope, lease.key, digest, now_ms, lease.token];
             connection.prepare_cached(replace)?.execute(values)?;
             Ok(Begun::New(lease))
         };
         Ok(self.database.write(work, |_| ()).await?)
     }
 
-    /// Keeps a reply.
+    /// Keeps a reply; its size has been looked at.
     pub async fn finish(&self, lease: Lease, reply: Reply) -> Result<()> {
-        let (bytes, headers) = (reply.body.len(), reply.headers.len());
-        if bytes > BODY_BYTES_MAX || headers > HEADERS_MAX {
-            return Err(Error::ReplyTooLarge { bytes, headers });
-        }
         let work = move |connection: &Connection| -> Result<(), Failure> {
             let headers = serde_json::to_string(&reply.headers).map_err(Failure::new)?;
             let update = "UPDATE replies SET status = ?, headers = ?, body = ?

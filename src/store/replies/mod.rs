@@ -10,6 +10,7 @@
 //! synchronisations more): then a repeat meets the identity that the alerts store keeps durably.
 
 mod embedded;
+mod redis;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 
 use crate::clock::Clock;
 use crate::store::Failure;
+use crate::store::redis::Redis;
 
 /// The most bytes of a reply's body that is kept; every answer of ours is far below.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -53,17 +55,30 @@ pub enum Error {
 pub struct Settings {
     /// The data directory; the store is `replies.db` in it.
     pub dir: PathBuf,
+    /// How long what holds.
+    pub times: Times,
+}
+
+/// How long what holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
     /// How long a request may take before a repeat may be done in its place.
     pub lease: Duration,
     /// How long a reply is kept.
     pub retention: Duration,
 }
 
-impl Settings {
+impl Default for Times {
     /// A lease of a minute (longer than any request may take) and a day's retention.
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(60), retention: Duration::from_secs(24 * 3600) }
+    }
+}
+
+impl Settings {
+    /// The default times in a directory.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        let (lease, retention) = (Duration::from_secs(60), Duration::from_secs(24 * 3600));
-        Self { dir: dir.into(), lease, retention }
+        Self { dir: dir.into(), times: Times::default() }
     }
 }
 
@@ -105,6 +120,8 @@ pub enum Begun {
 pub enum Replies {
     /// One file of this process.
     Embedded(embedded::Store),
+    /// Redis, shared by the nodes of a cluster.
+    Redis(redis::Store),
 }
 
 impl Replies {
@@ -113,19 +130,35 @@ impl Replies {
         Ok(Replies::Embedded(embedded::Store::open(settings, clock).await?))
     }
 
+    /// The store of a cluster.
+    pub fn shared(redis: &Redis, times: Times, clock: Clock) -> Replies {
+        Replies::Redis(redis::Store::open(redis, times, clock))
+    }
+
     /// Begins a request. `scope` is who asks (and keeps one agency's keys apart from another's);
     /// `digest` covers method, path and body.
     pub async fn begin(&self, scope: &str, key: &str, digest: [u8; 32]) -> Result<Begun> {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Err(Error::BadKey);
+        }
+        let token = rand::random();
+        let lease = Lease { scope: scope.to_owned(), key: key.to_owned(), token };
         match self {
-            Replies::Embedded(store) => store.begin(scope, key, digest).await,
+            Replies::Embedded(store) => store.begin(lease, digest).await,
+            Replies::Redis(store) => store.begin(lease, digest).await,
         }
     }
 
     /// Keeps the reply for repeats. Does nothing if the lease had run out and another request took
     /// its place.
     pub async fn finish(&self, lease: Lease, reply: Reply) -> Result<()> {
+        let (bytes, headers) = (reply.body.len(), reply.headers.len());
+        if bytes > BODY_BYTES_MAX || headers > HEADERS_MAX {
+            return Err(Error::ReplyTooLarge { bytes, headers });
+        }
         match self {
             Replies::Embedded(store) => store.finish(lease, reply).await,
+            Replies::Redis(store) => store.finish(lease, reply).await,
         }
     }
 
@@ -133,14 +166,18 @@ impl Replies {
     pub async fn abandon(&self, lease: Lease) -> Result<()> {
         match self {
             Replies::Embedded(store) => store.abandon(lease).await,
+            Replies::Redis(store) => store.abandon(lease).await,
         }
     }
 
-    /// Deletes what is older than the retention, and answers how many. Such replies are never
+    /// Deletes what is older than the retention, and answers how many (of none, where the server
+    /// does so by itself). Such replies are never
     /// given, whether deleted or not.
     pub async fn forget(&self) -> Result<u64> {
         match self {
             Replies::Embedded(store) => store.forget().await,
+            // The server drops them by itself.
+            Replies::Redis(_) => Ok(0),
         }
     }
 }

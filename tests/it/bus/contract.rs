@@ -13,9 +13,55 @@ use super::{Bed, PATIENCE, number, record, records, tail, take};
 const URGENT: TopicId = TopicId::Publications(Lane::Emergency);
 const NEWS: TopicId = TopicId::Publications(Lane::Routine);
 
-#[tokio::test]
-async fn what_was_published_is_read_as_it_was_given() {
-    let bed = Bed::new();
+macro_rules! promises {
+    ($bed:expr; $($promise:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                super::$promise($bed).await;
+            }
+        )*
+    };
+}
+
+/// What holds whatever stands behind the log.
+macro_rules! both {
+    ($($promise:ident)*) => {
+        mod on_the_embedded_log {
+            promises! { super::Bed::embedded(); $($promise)* }
+        }
+        mod on_kafka {
+            promises! { super::Bed::kafka().await; $($promise)* }
+        }
+    };
+}
+
+both! {
+    what_was_published_is_read_as_it_was_given
+    equal_keys_keep_their_order_in_one_partition_and_offsets_rise_by_one
+    a_group_goes_on_from_its_commit_and_sees_again_what_it_did_not_commit
+    commits_never_go_back_and_never_beyond_the_end
+    work_done_out_of_order_commits_only_its_contiguous_beginning
+    a_waiting_consumer_is_woken_by_each_of_its_topics
+    a_dropped_wait_loses_nothing
+    a_slow_consumer_blocks_no_other_topic_and_no_other_group
+    a_busy_partition_starves_no_other
+    a_reader_outside_the_log_is_told_what_there_is
+    what_is_too_large_is_refused_by_name_and_nothing_of_the_call_is_kept
+    closing_ends_those_who_wait_and_refuses_those_who_come
+    a_partition_held_back_gives_nothing_and_the_others_go_on
+}
+
+/// What the embedded log promises beyond: it waits for its groups. Kafka waits for none.
+mod on_the_embedded_log_alone {
+    promises! { super::Bed::embedded();
+        retention_deletes_what_is_old_and_read_by_every_group_and_nothing_else
+        a_forgotten_group_cannot_hold_the_log_for_ever
+        a_waiting_reader_is_told_when_retention_overtakes_it
+    }
+}
+
+async fn what_was_published_is_read_as_it_was_given(bed: Bed) {
     let bus = bed.open().await;
     let poison: Vec<u8> = (0..=255).cycle().take(4096).collect();
     let given = [
@@ -34,15 +80,14 @@ async fn what_was_published_is_read_as_it_was_given() {
         let at = bus.publish(URGENT, vec![given.clone()]).await.expect("published")[0];
         let mut reader = bus.reader(URGENT, at.partition, at.offset).await.expect("in range");
         let read = tail(&mut reader, 1).await.remove(0);
-        assert_eq!((read.position, read.at), (at, bed.clock.now()));
+        assert_eq!(read.position, at);
+        assert!(bed.is_now(read.at), "{}", read.at);
         let read = Record { key: read.key, headers: read.headers, payload: read.payload };
         assert_eq!(read, given);
     }
 }
 
-#[tokio::test]
-async fn equal_keys_keep_their_order_in_one_partition_and_offsets_rise_by_one() {
-    let bed = Bed::new();
+async fn equal_keys_keep_their_order_in_one_partition_and_offsets_rise_by_one(bed: Bed) {
     let bus = bed.open().await;
     let writers = (0..8).map(|writer| {
         let bus = bus.clone();
@@ -79,9 +124,7 @@ async fn equal_keys_keep_their_order_in_one_partition_and_offsets_rise_by_one() 
     assert!(seen.values().all(|numbers| *numbers == (0..80).collect::<Vec<_>>()));
 }
 
-#[tokio::test]
-async fn a_group_goes_on_from_its_commit_and_sees_again_what_it_did_not_commit() {
-    let bed = Bed::new();
+async fn a_group_goes_on_from_its_commit_and_sees_again_what_it_did_not_commit(bed: Bed) {
     let bus = bed.open().await;
     bus.publish(URGENT, records("a", 0..10)).await.expect("published");
     let mut consumer = bus.consumer("route", &[URGENT]).await.expect("joined");
@@ -107,9 +150,7 @@ async fn lag(bus: &loa::bus::Bus, group: &str) -> u64 {
     lags.iter().map(|lag| lag.end - lag.next.offset).sum()
 }
 
-#[tokio::test]
-async fn commits_never_go_back_and_never_beyond_the_end() {
-    let bed = Bed::new();
+async fn commits_never_go_back_and_never_beyond_the_end(bed: Bed) {
     let bus = bed.open().await;
     let positions = bus.publish(URGENT, records("a", 0..5)).await.expect("published");
     let consumer = bus.consumer("route", &[URGENT]).await.expect("joined");
@@ -120,9 +161,7 @@ async fn commits_never_go_back_and_never_beyond_the_end() {
     assert!(matches!(beyond, Err(Error::OutOfRange { end: 5, .. })), "{beyond:?}");
 }
 
-#[tokio::test]
-async fn work_done_out_of_order_commits_only_its_contiguous_beginning() {
-    let bed = Bed::new();
+async fn work_done_out_of_order_commits_only_its_contiguous_beginning(bed: Bed) {
     let bus = bed.open().await;
     bus.publish(URGENT, records("a", 0..6)).await.expect("published");
     let mut consumer = bus.consumer("fanout", &[URGENT]).await.expect("joined");
@@ -140,9 +179,7 @@ async fn work_done_out_of_order_commits_only_its_contiguous_beginning() {
     assert_eq!(again.iter().map(number).collect::<Vec<_>>(), [2, 3, 4, 5]);
 }
 
-#[tokio::test]
-async fn a_waiting_consumer_is_woken_by_each_of_its_topics() {
-    let bed = Bed::new();
+async fn a_waiting_consumer_is_woken_by_each_of_its_topics(bed: Bed) {
     let bus = bed.open().await;
     let mut consumer = bus.consumer("route", &[URGENT, NEWS]).await.expect("joined");
     for (topic, n) in [(NEWS, 0), (URGENT, 1), (NEWS, 2)] {
@@ -153,9 +190,7 @@ async fn a_waiting_consumer_is_woken_by_each_of_its_topics() {
     }
 }
 
-#[tokio::test]
-async fn a_dropped_wait_loses_nothing() {
-    let bed = Bed::new();
+async fn a_dropped_wait_loses_nothing(bed: Bed) {
     let bus = bed.open().await;
     let mut consumer = bus.consumer("route", &[URGENT]).await.expect("joined");
     let mut taken = Vec::new();
@@ -171,9 +206,7 @@ async fn a_dropped_wait_loses_nothing() {
     assert_eq!(taken.iter().map(number).collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn a_slow_consumer_blocks_no_other_topic_and_no_other_group() {
-    let bed = Bed::new();
+async fn a_slow_consumer_blocks_no_other_topic_and_no_other_group(bed: Bed) {
     let bus = bed.open().await;
     let mut slow = bus.consumer("slow", &[NEWS]).await.expect("joined");
     let mut news = bus.consumer("news", &[NEWS]).await.expect("joined");
@@ -186,27 +219,47 @@ async fn a_slow_consumer_blocks_no_other_topic_and_no_other_group() {
     slow.commit(stuck[0].position.next()).await.expect("committed");
 }
 
-#[tokio::test]
-async fn a_busy_partition_starves_no_other() {
-    let bed = Bed::new();
+async fn a_busy_partition_starves_no_other(bed: Bed) {
     let bus = bed.open().await;
-    let busy = bus.publish(URGENT, records("a", 0..1000)).await.expect("published")[0].partition;
+    let busy = bus.publish(URGENT, records("a", 0..10_000)).await.expect("published");
+    let busy = busy[0].partition;
+    bus.publish(URGENT, records("a", 0..10_000)).await.expect("published");
     let quiet = (0..100).map(|n| n.to_string());
     for key in quiet {
         bus.publish(URGENT, vec![record(&key, "7")]).await.expect("published");
     }
     let mut consumer = bus.consumer("route", &[URGENT]).await.expect("joined");
-    let mut visited = BTreeSet::new();
-    for _ in 0..bus.partitions(URGENT) {
-        let batch = consumer.next_batch(10).await.expect("read");
-        visited.extend(batch.iter().map(|delivery| delivery.position.partition));
+    let (mut visited, mut of_busy) = (BTreeSet::new(), 0);
+    while visited.len() < bus.partitions(URGENT) as usize {
+        for delivery in take(&mut consumer, 1).await {
+            of_busy += usize::from(delivery.position.partition == busy);
+            visited.insert(delivery.position.partition);
+        }
     }
-    assert_eq!(visited.len(), bus.partitions(URGENT) as usize, "busy was {busy}");
+    assert!(of_busy < 20_000, "the busy one was read to its end first");
 }
 
-#[tokio::test]
-async fn a_reader_outside_the_log_is_told_what_there_is() {
-    let bed = Bed::new();
+async fn a_partition_held_back_gives_nothing_and_the_others_go_on(bed: Bed) {
+    let bus = bed.open().await;
+    let slow = bus.publish(URGENT, records("a", 0..3)).await.expect("published")[0].partition;
+    let mut consumer = bus.consumer("fanout", &[URGENT]).await.expect("joined");
+    let committer = consumer.committer();
+    let first = take(&mut consumer, 1).await;
+    assert_eq!(number(&first[0]), 0);
+    committer.hold(URGENT, slow, true);
+    let mut others = 0;
+    for key in (0..200).map(|n| n.to_string()) {
+        let at = bus.publish(URGENT, vec![record(&key, "7")]).await.expect("published")[0];
+        others += usize::from(at.partition != slow);
+    }
+    let taken = take(&mut consumer, others).await;
+    assert!(taken.iter().all(|delivery| delivery.position.partition != slow));
+    committer.hold(URGENT, slow, false);
+    let rest = take(&mut consumer, 2).await;
+    assert_eq!(rest.iter().map(number).collect::<Vec<_>>(), [1, 2]);
+}
+
+async fn a_reader_outside_the_log_is_told_what_there_is(bed: Bed) {
     let bus = bed.open().await;
     let at = bus.publish(URGENT, records("a", 0..3)).await.expect("published")[0];
     let beyond = bus.reader(URGENT, at.partition, 4).await;
@@ -220,9 +273,7 @@ async fn a_reader_outside_the_log_is_told_what_there_is() {
     assert_eq!(bus.partitions(websocket), 0);
 }
 
-#[tokio::test]
-async fn what_is_too_large_is_refused_by_name_and_nothing_of_the_call_is_kept() {
-    let bed = Bed::new();
+async fn what_is_too_large_is_refused_by_name_and_nothing_of_the_call_is_kept(bed: Bed) {
     let bus = bed.open().await;
     let large = vec![record("a", "1"), record("a", vec![0; RECORD_BYTES_MAX])];
     let refused = bus.publish(URGENT, large).await;
@@ -238,9 +289,7 @@ async fn what_is_too_large_is_refused_by_name_and_nothing_of_the_call_is_kept() 
     assert_eq!(fits.expect("published")[0].offset, 0, "nothing was kept before");
 }
 
-#[tokio::test]
-async fn retention_deletes_what_is_old_and_read_by_every_group_and_nothing_else() {
-    let bed = Bed::new();
+async fn retention_deletes_what_is_old_and_read_by_every_group_and_nothing_else(bed: Bed) {
     let bus = bed.open().await;
     let old = bus.publish(URGENT, records("a", 0..10)).await.expect("published");
     let partition = old[0].partition;
@@ -270,9 +319,7 @@ async fn retention_deletes_what_is_old_and_read_by_every_group_and_nothing_else(
     assert_eq!(next[0].offset, 12, "offsets are never used again");
 }
 
-#[tokio::test]
-async fn a_forgotten_group_cannot_hold_the_log_for_ever() {
-    let bed = Bed::new();
+async fn a_forgotten_group_cannot_hold_the_log_for_ever(bed: Bed) {
     let bus = bed.open().await;
     let at = bus.publish(URGENT, records("a", 0..10)).await.expect("published")[0];
     drop(bus.consumer("forgotten", &[URGENT]).await.expect("joined"));
@@ -289,9 +336,7 @@ async fn a_forgotten_group_cannot_hold_the_log_for_ever() {
     assert_eq!(taken[0].position, Position { offset: 10, ..at }, "it goes on with the oldest");
 }
 
-#[tokio::test]
-async fn a_waiting_reader_is_told_when_retention_overtakes_it() {
-    let bed = Bed::new();
+async fn a_waiting_reader_is_told_when_retention_overtakes_it(bed: Bed) {
     let bus = bed.open().await;
     let at = bus.publish(URGENT, records("a", 0..10)).await.expect("published")[0];
     let mut reader = bus.reader(URGENT, at.partition, 0).await.expect("in range");
@@ -302,9 +347,7 @@ async fn a_waiting_reader_is_told_when_retention_overtakes_it() {
     assert!(matches!(told, Err(Error::OutOfRange { offset: 1, start: 10, .. })), "{told:?}");
 }
 
-#[tokio::test]
-async fn closing_ends_those_who_wait_and_refuses_those_who_come() {
-    let bed = Bed::new();
+async fn closing_ends_those_who_wait_and_refuses_those_who_come(bed: Bed) {
     let bus = bed.open().await;
     let mut consumer = bus.consumer("route", &[URGENT]).await.expect("joined");
     let mut reader = bus.reader(NEWS, 0, 0).await.expect("in range");

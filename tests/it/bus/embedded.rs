@@ -11,7 +11,7 @@ const NEWS: TopicId = TopicId::Publications(Lane::Routine);
 
 #[tokio::test]
 async fn two_hundred_publishers_share_commits() {
-    let bed = Bed::new();
+    let bed = Bed::embedded();
     let bus = bed.open().await;
     let before = bus.stats();
     let publishers = (0..200).map(|publisher| {
@@ -36,7 +36,7 @@ async fn two_hundred_publishers_share_commits() {
 
 #[tokio::test]
 async fn a_group_has_one_live_consumer_a_topic() {
-    let bed = Bed::new();
+    let bed = Bed::embedded();
     let bus = bed.open().await;
     let first = bus.consumer("route", &[NEWS, TopicId::Audit]).await.expect("joined");
     let second = bus.consumer("route", &[TopicId::Receipts, NEWS]).await;
@@ -51,7 +51,7 @@ async fn a_group_has_one_live_consumer_a_topic() {
 
 #[tokio::test]
 async fn a_directory_has_one_open_log() {
-    let bed = Bed::new();
+    let bed = Bed::embedded();
     let bus = bed.open().await;
     let second = Bus::open(&bed.settings(), bed.clock.clone()).await;
     assert!(matches!(second, Err(Error::InUse { .. })), "{second:?}");
@@ -61,15 +61,17 @@ async fn a_directory_has_one_open_log() {
 
 #[tokio::test]
 async fn logs_have_different_epochs() {
-    let epochs: BTreeSet<String> =
-        [Bed::new().open().await.epoch().to_owned(), Bed::new().open().await.epoch().to_owned()]
-            .into();
+    let epochs: BTreeSet<String> = [
+        Bed::embedded().open().await.epoch().to_owned(),
+        Bed::embedded().open().await.epoch().to_owned(),
+    ]
+    .into();
     assert_eq!(epochs.len(), 2);
 }
 
 #[tokio::test]
 async fn retention_runs_by_itself_while_the_log_is_written_to() {
-    let bed = Bed::new();
+    let bed = Bed::embedded();
     let bus = bed.open().await;
     bus.publish(NEWS, records("a", 0..5000)).await.expect("published");
     bed.pass_hours(24 * 4);
@@ -83,7 +85,7 @@ async fn retention_runs_by_itself_while_the_log_is_written_to() {
 
 #[tokio::test]
 async fn a_full_queue_makes_publishers_wait_and_drops_nothing() {
-    let bed = Bed::new();
+    let bed = Bed::embedded();
     let bus = bed.open().await;
     // Three times what may wait for the writer, all at once.
     let publishers = (0..200).map(|n| {
@@ -102,8 +104,8 @@ async fn a_full_queue_makes_publishers_wait_and_drops_nothing() {
 
 #[tokio::test]
 async fn a_file_that_is_no_log_is_refused() {
-    let bed = Bed::new();
-    std::fs::write(bed.dir.path().join("log.db"), [7; 4096]).expect("written");
+    let bed = Bed::embedded();
+    std::fs::write(bed.settings.dir.join("log.db"), [7; 4096]).expect("written");
     let opened = Bus::open(&bed.settings(), bed.clock.clone()).await;
     assert!(matches!(opened, Err(Error::Damaged(_))), "{opened:?}");
 }

@@ -247,3 +247,21 @@ async fn a_slow_phone_slows_the_provider_and_misses_nothing() {
     }
     assert_all_once(&bench, &sending.await.expect("no panic"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_connections_are_opened_when_streams_run_out_and_no_more_than_the_setting() {
+    let options = Options { max_concurrent_streams: 10, ..Options::default() };
+    let adjust = |settings: &mut http2::Settings| {
+        (settings.connections, settings.reserved_connections) = (4, 0);
+    };
+    let bench = Bench::start_with(Channel::Fcm, options, adjust).await;
+    assert_eq!(bench.send(0).await, Outcome::Accepted);
+    let faults = &bench.providers.faults;
+    assert_eq!(faults.connections(), 2, "one to FCM and one for the access token");
+    let slow = Rule::new(When::Always, Then::Slow(Duration::from_millis(50)));
+    faults.set(Service::Fcm, vec![slow]);
+    bench.providers.record.clear();
+    assert_all_once(&bench, &bench.send_all(400, 200).await);
+    assert_eq!(faults.connections(), 5, "four to FCM");
+    assert!(faults.take_peak_streams() <= 10, "and never more streams than the peer allows");
+}

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
+use loa::channel::webpush::vapid::Key;
 use loa::channel::{Delivery, Prepared, Sender, apns, fcm};
 use loa::clock::Clock;
 use loa::domain::alert::Severity;
@@ -24,9 +25,12 @@ const AT_ONCE: usize = 2_000;
 /// So often a device is tried; who needs more is lost.
 const ROUNDS: u32 = 60;
 
-/// Devices of one scenario.
-pub fn devices() -> u64 {
-    if std::env::var_os("LOA_FULL").is_some_and(|value| value == "1") { 100_000 } else { 2_000 }
+/// Devices of one scenario. Encryption makes a browser's push the dearest: fewer in the short form.
+pub fn devices(channel: Channel) -> u64 {
+    if std::env::var_os("LOA_FULL").is_some_and(|value| value == "1") {
+        return 100_000;
+    }
+    if channel == Channel::Webpush { 600 } else { 2_000 }
 }
 
 /// What became of one device.
@@ -75,7 +79,29 @@ impl Stage {
 
     /// The service of the channel, for faults.
     pub fn service(&self) -> Service {
-        if self.channel == Channel::Apns { Service::Apns } else { Service::Fcm }
+        match self.channel {
+            Channel::Apns => Service::Apns,
+            Channel::Webpush => Service::Webpush,
+            _ => Service::Fcm,
+        }
+    }
+
+    /// Devices of one scenario.
+    pub fn devices(&self) -> u64 {
+        devices(self.channel)
+    }
+
+    fn address(&self, device: u64) -> PushAddress {
+        let token = token(self.channel, device);
+        match self.channel {
+            Channel::Apns => PushAddress::Apns {
+                token,
+                environment: ApnsEnvironment::Production,
+                topic: Options::default().topic,
+            },
+            Channel::Webpush => PushAddress::Webpush(self.providers.browsers.subscription(&token)),
+            _ => PushAddress::Fcm { kind: FcmAddressKind::Token, value: token },
+        }
     }
 
     /// Replaces the channel's fault rules.
@@ -91,6 +117,12 @@ impl Stage {
                 let mut settings: apns::Settings = self.providers.apns_settings();
                 adjust(&mut settings.http2);
                 Sender::apns(&settings, clock, stop)
+            }
+            Channel::Webpush => {
+                let mut settings = self.providers.webpush_settings();
+                adjust(&mut settings.http2);
+                let key = Key::parse(self.providers.webpush_key.expose()).expect("a key");
+                Sender::webpush(&settings, key, clock, stop)
             }
             _ => {
                 let mut settings: fcm::Settings = self.providers.fcm_settings();
@@ -109,10 +141,10 @@ impl Stage {
         self.providers.record.clear();
         let content = content(self.clock.now());
         let prepared = sender.prepare(&content).expect("it fits");
-        let mut fates = vec![Fate::default(); devices() as usize];
+        let mut fates = vec![Fate::default(); self.devices() as usize];
         for _ in 0..ROUNDS {
             let open: Vec<u64> =
-                (0..devices()).filter(|device| !fates[*device as usize].is_final()).collect();
+                (0..self.devices()).filter(|device| !fates[*device as usize].is_final()).collect();
             if open.is_empty() {
                 break;
             }
@@ -136,7 +168,7 @@ impl Stage {
             let id = Uuid::new_v5(&content.publication.0, &device.to_be_bytes());
             let (expires, now) = (content.expires, self.clock.now());
             let delivery = Delivery { id, expires, now, lane: content.lane };
-            (device, sender.send(prepared, &address(self.channel, device), &delivery).await)
+            (device, sender.send(prepared, &self.address(device), &delivery).await)
         };
         let mut answers = stream::iter(open.iter().copied()).map(send).buffer_unordered(AT_ONCE);
         while let Some((device, outcome)) = answers.next().await {
@@ -148,7 +180,7 @@ impl Stage {
     }
 
     fn judge(&self, name: &str, content: &PushContent, fates: &[Fate]) -> Tally {
-        let mut tally = Tally { devices: devices(), ..Tally::default() };
+        let mut tally = Tally { devices: self.devices(), ..Tally::default() };
         for (device, fate) in (0..).zip(fates) {
             let seen = self.providers.record.of(&token(self.channel, device));
             let accepted = match &fate.last {
@@ -176,7 +208,7 @@ impl Stage {
                 assert_eq!(one.publication, content.publication, "{name}");
                 assert_eq!(one.collapse_id, Some(content.chain.0), "{name}: the collapse id");
                 let id = Uuid::new_v5(&content.publication.0, &device.to_be_bytes());
-                let same = self.channel == Channel::Fcm || one.message_id == Some(id);
+                let same = self.channel != Channel::Apns || one.message_id == Some(id);
                 assert!(same, "{name}: {:?} is not the push's id", one.message_id);
             }
         }
@@ -195,7 +227,7 @@ impl Fate {
 
 fn report(channel: Channel, name: &str, tally: &Tally, (connections, took): (u64, Duration)) {
     println!(
-        "{:<5} {name:<58} {:>7} {:>8} {:>6} {:>8} {:>6} {:>7} {connections:>6} {:>7.1}",
+        "{:<7} {name:<56} {:>7} {:>8} {:>6} {:>8} {:>6} {:>7} {connections:>6} {:>7.1}",
         channel.as_str(),
         tally.devices,
         tally.accepted,
@@ -227,19 +259,8 @@ pub fn heading() {
 pub fn token(channel: Channel, device: u64) -> String {
     match channel {
         Channel::Apns => format!("{device:064x}"),
+        Channel::Webpush => format!("simulated-{device}"),
         _ => format!("fcm-token-{device}"),
-    }
-}
-
-fn address(channel: Channel, device: u64) -> PushAddress {
-    let token = token(channel, device);
-    match channel {
-        Channel::Apns => PushAddress::Apns {
-            token,
-            environment: ApnsEnvironment::Production,
-            topic: Options::default().topic,
-        },
-        _ => PushAddress::Fcm { kind: FcmAddressKind::Token, value: token },
     }
 }
 
@@ -259,11 +280,11 @@ fn content(now: Timestamp) -> PushContent {
         public: true,
         exercise: false,
         coarse: false,
-        expires: now + Duration::from_secs(24 * 3600),
+        expires: now + Duration::from_secs(36 * 3600),
     }
 }
 
 /// How many devices of each count hold.
 pub fn count_where(what: impl Fn(&str) -> bool, channel: Channel) -> u64 {
-    (0..devices()).filter(|device| what(&token(channel, *device))).count() as u64
+    (0..devices(channel)).filter(|device| what(&token(channel, *device))).count() as u64
 }

@@ -58,6 +58,23 @@ const FCM: &[Row] = &[
     (503, "UNAVAILABLE", Accepted, Accepted),
 ];
 
+/// RFC 8030, 8292. A token that the service took before is not at fault: the subscription is.
+const WEBPUSH: &[Row] = &[
+    (307, "", Rejected, Rejected),
+    (400, "", Rejected, Rejected),
+    (400, "VapidPkHashMismatch", Dead, Rejected),
+    (401, "", Dead, Dead),
+    (403, "", Dead, Dead),
+    (404, "", Dead, Dead),
+    (406, "", Accepted, Accepted),
+    (408, "", Accepted, Accepted),
+    (410, "", Dead, Dead),
+    (413, "", Rejected, Rejected),
+    (429, "", Accepted, Accepted),
+    (500, "", Accepted, Accepted),
+    (503, "", Accepted, Accepted),
+];
+
 /// Where it is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Where {
@@ -72,7 +89,7 @@ const CANCEL: u32 = 8;
 /// Addresses for which an answer that ends it is given.
 const SHARE: f64 = 0.2;
 
-fn rules((status, reason, whole, torn): Row, place: Where) -> (Vec<Rule>, Ends) {
+fn rules(channel: Channel, (status, reason, whole, torn): Row, place: Where) -> (Vec<Rule>, Ends) {
     let refusal = Refusal::new(status, reason);
     let ends = if place == Where::Torn { torn } else { whole };
     let when = if ends == Accepted { When::Every(5) } else { When::TokenShare(SHARE) };
@@ -85,7 +102,7 @@ fn rules((status, reason, whole, torn): Row, place: Where) -> (Vec<Rule>, Ends) 
         Where::Torn => vec![Rule::new(When::Every(11), Then::Reset(INTERNAL_ERROR))],
         Where::AnswerLost => vec![
             Rule::new(When::Every(7), Then::ResetAfter(CANCEL)),
-            Rule { limit: Some(5), ..Rule::new(When::Every(devices() / 9), Then::CutAfter) },
+            Rule { limit: Some(5), ..Rule::new(When::Every(devices(channel) / 9), Then::CutAfter) },
         ],
     };
     (faults.into_iter().chain([Rule::new(when, row)]).collect(), ends)
@@ -97,7 +114,7 @@ async fn matrix(channel: Channel, rows: &[Row]) {
     for row in rows {
         for place in [Where::Refused, Where::Torn, Where::AnswerLost] {
             let name = format!("{} {} × {place:?}", row.0, row.1);
-            let (rules, ends) = rules(*row, place);
+            let (rules, ends) = rules(channel, *row, place);
             stage.rules(rules);
             let sender = stage.sender(|_| {});
             let tally = stage.run(&name, &sender).await;
@@ -108,7 +125,7 @@ async fn matrix(channel: Channel, rows: &[Row]) {
             // Of those met, one whose answer is lost first is met when it is tried again.
             let expected = if ends == Dead { (met, 0) } else { (0, met) };
             assert_eq!((tally.dead, tally.rejected), expected, "{name}");
-            assert_eq!(tally.accepted, devices() - met, "{name}");
+            assert_eq!(tally.accepted, devices(channel) - met, "{name}");
             if place == Where::Refused {
                 assert_eq!((tally.lost, tally.doubled), (0, 0), "{name}");
             }
@@ -127,4 +144,9 @@ async fn every_answer_of_apple_wherever_it_is_lost() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_of_google_wherever_it_is_lost() {
     matrix(Channel::Fcm, FCM).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_of_a_push_service_wherever_it_is_lost() {
+    matrix(Channel::Webpush, WEBPUSH).await;
 }

@@ -134,8 +134,7 @@ impl Scan {
     }
 }
 
-async fn play(steps: Vec<Step>) {
-    let home = Home::embedded();
+async fn play(home: Home, steps: Vec<Step>) {
     let mut registry = home.open().await;
     let mut model = Model::default();
     let mut round = 0;
@@ -175,6 +174,11 @@ async fn play(steps: Vec<Step>) {
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().expect("a runtime")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 32,
@@ -184,7 +188,11 @@ proptest! {
 
     #[test]
     fn every_membership_is_seen_once_by_interrupted_scans(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(play(steps));
+        runtime().block_on(play(Home::embedded(), steps));
+    }
+
+    #[test]
+    fn every_membership_is_seen_once_by_interrupted_scans_on_redis(steps in steps()) {
+        runtime().block_on(play(Home::redis(), steps));
     }
 }

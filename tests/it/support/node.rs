@@ -19,6 +19,7 @@ use loa::simulator::providers::{Options, Providers};
 use tempfile::TempDir;
 
 use super::http::{Answer, ask};
+use super::shape::Shape;
 
 /// How long a condition is waited for before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,6 +61,15 @@ impl TestNode {
         let dir = tempfile::tempdir().expect("a directory");
         let providers = Providers::start(Options::default()).await.expect("the simulator starts");
         Self::over(dir, providers, change).await
+    }
+
+    /// A node of a shape, with changed settings.
+    pub async fn shaped(shape: &Shape, change: impl FnOnce(&mut Config)) -> Self {
+        let shaped = |config: &mut Config| {
+            shape.apply(config);
+            change(config);
+        };
+        Self::with(shaped).await
     }
 
     /// A node over a directory that may hold an earlier node's data.

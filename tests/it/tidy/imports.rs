@@ -11,8 +11,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("metrics", &["domain"]),
     ("geofence", &["domain"]),
     ("event", &["domain"]),
-    ("bus", &["domain", "event", "clock"]),
-    ("store", &["domain", "clock"]),
+    ("bus", &["domain", "event", "clock", "metrics", "config::secret"]),
+    ("store", &["domain", "clock", "config::secret"]),
     ("channel", &["domain", "clock", "config::secret"]),
     ("http", &["domain", "clock", "store", "lifecycle", "metrics"]),
     ("auth", &["domain", "clock", "store", "http"]),
@@ -68,7 +68,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "metrics",
         ],
     ),
-    ("config", &["domain", "auth", "bus", "channel", "fanout", "gateway", "geofence", "http"]),
+    (
+        "config",
+        &["domain", "auth", "bus", "channel", "fanout", "gateway", "geofence", "http", "store"],
+    ),
     ("telemetry", &["config"]),
     (
         "simulator",
@@ -139,6 +142,12 @@ const HOMES: &[Home] = &[
     ("rusqlite::", |path| {
         let storage = path.starts_with("src/bus/") || path.starts_with("src/store/");
         storage && (path.contains("/embedded") || path == "src/store/sqlite.rs")
+    }),
+    ("rdkafka::", |path| path.starts_with("src/bus/kafka/")),
+    // A store's folder names its own module `redis` too.
+    ("redis::", |path| {
+        let store = path.starts_with("src/store/");
+        store && (path.contains("/redis") || path.ends_with("/mod.rs"))
     }),
     ("h2::", |path| {
         path.starts_with("src/channel/http2/")

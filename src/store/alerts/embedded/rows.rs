@@ -69,12 +69,6 @@ pub fn before(id: Option<PublicationId>) -> Value {
     id.map_or_else(|| Value::Blob(vec![0xff; 17]), |id| blob(id.0))
 }
 
-/// A publication as it is right after it was accepted.
-pub fn as_accepted(accepting: &Accepting) -> Stored {
-    let publication = Arc::new(accepting.publication.clone());
-    Stored { publication, superseded_by: None, logged: None, raw: accepting.raw.clone() }
-}
-
 /// Stores a publication.
 pub fn insert(connection: &Connection, accepting: &Accepting, key: &Key) -> Result<(), Failure> {
     let publication = &accepting.publication;

@@ -6,10 +6,10 @@ use rusqlite::{Connection, Row, ToSql, params};
 use crate::domain::dispatch::{Dispatch, DispatchId};
 use crate::domain::ids::{PublicationId, Seq};
 use crate::store::Failure;
-use crate::store::ledger::embedded::codec::{
-    decode_bitmap, decode_retries, encode_bitmap, encode_retries,
+use crate::store::ledger::codec::{
+    decode_bitmap, decode_retries, encode_bitmap, encode_retries, state_code, unit_text,
 };
-use crate::store::ledger::embedded::schema::{json, state, state_code, unit_text};
+use crate::store::ledger::embedded::schema::{json, state};
 use crate::store::ledger::{Error, Progress, Saved};
 
 const PROGRESS: &str = "SELECT dispatch, state, intent, cursor, frozen, counts, accepted_ms,

@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 
 use crate::domain::channel::Channel;
-use crate::domain::funnel::{Counts, Funnel, FunnelCell, Latency};
-use crate::domain::ids::{PublicationId, UnitCode};
+use crate::domain::funnel::{Funnel, Latency};
+use crate::domain::ids::PublicationId;
 use crate::domain::receipt::Stage;
-use crate::store::ledger::embedded::receipts::{DELIVERED, latency, stage_code};
-use crate::store::ledger::embedded::schema::{channel, json, state, unit, unit_text};
+use crate::store::ledger::codec::unit_text;
+use crate::store::ledger::embedded::receipts::latency;
+use crate::store::ledger::embedded::schema::{channel, json, state, unit};
+use crate::store::ledger::mark::{DELIVERED, stage_code};
+use crate::store::ledger::sums::{Cells, Sums, add_stage, workers};
 use crate::store::ledger::{Error, State, Targeted};
-
-type Cells = BTreeMap<(Option<UnitCode>, Channel), Counts>;
 
 /// Replaces what was targeted under a key.
 pub fn put_targeted(
@@ -39,34 +40,11 @@ pub fn put_targeted(
 pub fn funnel(connection: &Connection, id: PublicationId) -> Result<Funnel, Error> {
     let mut cells = Cells::new();
     add_targets(connection, id, &mut cells)?;
-    let (open_dispatches, mut by_channel) = add_dispatches(connection, id, &mut cells)?;
+    let (open_dispatches, by_channel) = add_dispatches(connection, id, &mut cells)?;
     add_receipts(connection, id, &mut cells)?;
-    // Only the gateways tell of what they delivered.
-    let sockets = by_channel.entry(Channel::Websocket).or_default();
-    sockets.add(&latency(connection, id, DELIVERED)?);
-    by_channel.retain(|_, latency| latency.first_ms.is_some());
-    let mut accepted_ms = Latency::default();
-    by_channel.values().for_each(|latency| accepted_ms.add(latency));
-    let mut funnel = Funnel {
-        publication: id,
-        total: Counts::default(),
-        channels: BTreeMap::new(),
-        units: BTreeMap::new(),
-        cells: Vec::with_capacity(cells.len()),
-        open_dispatches,
-        accepted_ms,
-        accepted_ms_by_channel: by_channel,
-        received_ms: latency(connection, id, stage_code(Stage::Received))?,
-    };
-    for ((unit, channel), counts) in cells {
-        funnel.total.add(&counts);
-        funnel.channels.entry(channel).or_default().add(&counts);
-        if let Some(unit) = &unit {
-            funnel.units.entry(unit.clone()).or_default().add(&counts);
-        }
-        funnel.cells.push(FunnelCell { unit, channel, counts });
-    }
-    Ok(funnel)
+    let delivered = latency(connection, id, DELIVERED)?;
+    let received = latency(connection, id, stage_code(Stage::Received))?;
+    Ok(Sums { cells, open_dispatches, by_channel, delivered, received }.funnel(id))
 }
 
 fn add_targets(conn: &Connection, id: PublicationId, cells: &mut Cells) -> Result<(), Error> {
@@ -94,9 +72,7 @@ fn add_dispatches(
     let (mut open, mut accepted_ms) = (0, BTreeMap::<Channel, Latency>::new());
     while let Some(row) = rows.next()? {
         open += u64::from(state(row, 2)? == State::Open);
-        // A worker knows what it sent; targets and receipts are counted elsewhere.
-        let counts =
-            Counts { targeted: 0, received: 0, shown: 0, acknowledged: 0, ..json(row, 3)? };
+        let counts = workers(json(row, 3)?);
         let channel = channel(row, 1)?;
         cells.entry((unit(row, 0)?, channel)).or_default().add(&counts);
         accepted_ms.entry(channel).or_default().add(&json(row, 4)?);
@@ -111,15 +87,7 @@ fn add_receipts(conn: &Connection, id: PublicationId, cells: &mut Cells) -> Resu
     while let Some(row) = rows.next()? {
         let counts = cells.entry((unit(row, 0)?, channel(row, 1)?)).or_default();
         let count = row.get::<_, i64>(3)? as u64;
-        match row.get::<_, u8>(2)? {
-            DELIVERED => {
-                counts.sent += count;
-                counts.accepted += count;
-            }
-            1 => counts.received += count,
-            2 => counts.shown += count,
-            _ => counts.acknowledged += count,
-        }
+        add_stage(counts, row.get(2)?, count);
     }
     Ok(())
 }

@@ -7,88 +7,24 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::domain::channel::Channel;
 use crate::domain::funnel::Latency;
 use crate::domain::ids::{DeviceNum, PublicationId, UnitCode};
-use crate::domain::receipt::{Receipt, Stage};
+use crate::domain::receipt::Stage;
 use crate::store::Failure;
-use crate::store::ledger::embedded::schema::{json, unit_text};
-use crate::store::ledger::{AcceptedAt, Delivered, Error};
-
-/// Written to the socket: the stage before those of `Stage`.
-pub const DELIVERED: u8 = 0;
-/// Stages with the delivery.
-const STAGES: usize = 1 + Stage::ALL.len();
-
-/// A stage as it is stored.
-pub fn stage_code(stage: Stage) -> u8 {
-    match stage {
-        Stage::Received => 1,
-        Stage::Shown => 2,
-        Stage::Acknowledged => 3,
-    }
-}
-
-/// One thing to count: a device reached these stages.
-#[derive(Clone, Debug)]
-pub struct Mark {
-    publication: PublicationId,
-    device: DeviceNum,
-    unit: Option<UnitCode>,
-    channel: Channel,
-    first: u8,
-    last: u8,
-    at: Timestamp,
-    /// Since when the publication was on its way, if known.
-    accepted_at: Option<Timestamp>,
-}
-
-impl Mark {
-    /// A receipt implies the stages before it, and on the websocket the delivery too.
-    pub fn receipt(receipt: Receipt, accepted_at: &AcceptedAt) -> Self {
-        let implied = if receipt.channel == Channel::Websocket { DELIVERED } else { 1 };
-        Self {
-            publication: receipt.publication,
-            device: receipt.device,
-            unit: receipt.unit,
-            channel: receipt.channel,
-            first: implied,
-            last: stage_code(receipt.stage),
-            at: receipt.at,
-            accepted_at: accepted_at.get(&receipt.publication).copied(),
-        }
-    }
-
-    /// A delivery to a websocket.
-    pub fn delivery(delivered: Delivered, accepted_at: &AcceptedAt) -> Self {
-        Self {
-            publication: delivered.publication,
-            device: delivered.device,
-            unit: delivered.unit,
-            channel: Channel::Websocket,
-            first: DELIVERED,
-            last: DELIVERED,
-            at: delivered.at,
-            accepted_at: accepted_at.get(&delivered.publication).copied(),
-        }
-    }
-
-    fn latency_ms(&self) -> Option<u64> {
-        let elapsed = self.at.as_millisecond() - self.accepted_at?.as_millisecond();
-        // A gateway's clock may be a little behind the one that accepted.
-        Some(elapsed.max(0) as u64)
-    }
-}
+use crate::store::ledger::Error;
+use crate::store::ledger::codec::unit_text;
+use crate::store::ledger::embedded::schema::json;
+use crate::store::ledger::mark::{DELIVERED, Mark, STAGES, stage_code, within_chunk};
 
 /// Counts marks, and answers how many reached a stage their device had not.
 pub fn record(connection: &Connection, marks: &[Mark]) -> Result<u64, Error> {
     let mut by_chunk: BTreeMap<(PublicationId, u64), Vec<&Mark>> = BTreeMap::new();
     for mark in marks {
-        by_chunk.entry((mark.publication, mark.device.0 >> 16)).or_default().push(mark);
+        by_chunk.entry((mark.publication, mark.chunk())).or_default().push(mark);
     }
     let mut found = Found::default();
     for ((publication, chunk), marks) in by_chunk {
@@ -111,10 +47,6 @@ pub fn stage_of(
         bitmaps.bitmaps[usize::from(stage_code(*stage))].contains(within_chunk(device))
     };
     Ok(Stage::ALL.into_iter().rev().find(reached))
-}
-
-fn within_chunk(device: DeviceNum) -> u32 {
-    (device.0 & 0xffff) as u32
 }
 
 /// Who of 65,536 devices reached which stage.

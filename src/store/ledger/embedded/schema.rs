@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::domain::channel::Channel;
 use crate::domain::ids::UnitCode;
 use crate::store::Failure;
-use crate::store::ledger::{Error, State};
+use crate::store::ledger::{Error, State, codec};
 
 /// Publications and dispatches are 16 bytes of UUID. What the funnel reads of a dispatch stands
 /// before what may be long, so that reading it never touches the long part. `unit` is empty where
@@ -62,45 +62,19 @@ pub const MIGRATIONS: &[&str] = &[
     "",
 ];
 
-/// A unit's column; empty for none.
-pub fn unit_text(unit: Option<&UnitCode>) -> &str {
-    unit.map_or("", UnitCode::as_str)
-}
-
 /// A unit from its column.
 pub fn unit(row: &Row, column: usize) -> Result<Option<UnitCode>, Error> {
-    match row.get_ref(column)?.as_str().map_err(Failure::new)? {
-        "" => Ok(None),
-        text => Ok(Some(text.parse().map_err(Failure::new)?)),
-    }
+    codec::unit(row.get_ref(column)?.as_str().map_err(Failure::new)?)
 }
 
 /// A channel from its column.
 pub fn channel(row: &Row, column: usize) -> Result<Channel, Error> {
-    let text = row.get_ref(column)?.as_str().map_err(Failure::new)?;
-    let known = Channel::ALL.into_iter().find(|channel| channel.as_str() == text);
-    known.ok_or_else(|| Failure::new(format!("channel `{text}` is unknown")).into())
-}
-
-/// A state's column.
-pub fn state_code(state: State) -> u8 {
-    match state {
-        State::Open => 0,
-        State::Done => 1,
-        State::Superseded => 2,
-        State::Expired => 3,
-    }
+    codec::channel(row.get_ref(column)?.as_str().map_err(Failure::new)?)
 }
 
 /// A state from its column.
 pub fn state(row: &Row, column: usize) -> Result<State, Error> {
-    match row.get::<_, u8>(column)? {
-        0 => Ok(State::Open),
-        1 => Ok(State::Done),
-        2 => Ok(State::Superseded),
-        3 => Ok(State::Expired),
-        other => Err(Failure::new(format!("state {other} is unknown")).into()),
-    }
+    codec::state(row.get(column)?)
 }
 
 /// A JSON column.

@@ -9,8 +9,7 @@ use crate::domain::cell::Cell;
 use crate::domain::channel::Channel;
 use crate::domain::device::{Device, Place};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId};
-use crate::store::registry::embedded::codec;
-use crate::store::registry::embedded::schema::channel_code;
+use crate::store::registry::codec::{self, channel_code, channel_of};
 use crate::store::registry::{
     Error, Member, Membership, PAGE_MAX, Range, SUBJECT_DEVICES_MAX, Stored,
 };
@@ -167,6 +166,5 @@ pub fn place(row: &Row, unit: usize, cell: usize) -> Result<Place, Error> {
 /// A channel from its column.
 pub fn channel(row: &Row, column: usize) -> Result<Channel, Error> {
     let code: u8 = row.get(column)?;
-    let known = Channel::ALL.into_iter().find(|channel| channel_code(*channel) == code);
-    known.ok_or_else(|| Failure::new(format!("channel {code} is unknown")).into())
+    channel_of(code).ok_or_else(|| Failure::new(format!("channel {code} is unknown")).into())
 }

@@ -2,7 +2,6 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::domain::channel::Channel;
 use crate::domain::ids::Seq;
 use crate::store::registry::counters::{Counters, Spot};
 use crate::store::registry::embedded::read;
@@ -101,16 +100,6 @@ pub fn advance_late_cursor(connection: &Connection, seq: Seq) -> Result<(), Erro
         put(connection, LATE_CURSOR, seq.0 as i64)?;
     }
     Ok(())
-}
-
-/// A channel as it is stored.
-pub fn channel_code(channel: Channel) -> u8 {
-    match channel {
-        Channel::Websocket => 0,
-        Channel::Apns => 1,
-        Channel::Fcm => 2,
-        Channel::Webpush => 3,
-    }
 }
 
 fn get(connection: &Connection, key: &str) -> Result<Option<i64>, Error> {

@@ -8,10 +8,10 @@ use rusqlite::{Connection, params};
 use crate::domain::channel::{Channel, PushAddress};
 use crate::domain::device::{Device, Place, Profile};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId};
+use crate::store::registry::codec::{self, channel_code};
 use crate::store::registry::counters::Spot;
-use crate::store::registry::embedded::schema::channel_code;
-use crate::store::registry::embedded::{codec, read};
-use crate::store::registry::{Error, NewDevice, SUBJECT_DEVICES_MAX};
+use crate::store::registry::embedded::read;
+use crate::store::registry::{Error, NewDevice, SUBJECT_DEVICES_MAX, shard_of};
 use crate::store::sqlite;
 
 /// What a change did to memberships, told to the counters once it is durable.
@@ -195,13 +195,4 @@ impl Writing<'_> {
         self.change.counts.push((Spot { place: place.clone(), channel, shard }, 1));
         Ok(())
     }
-}
-
-/// A device's shard: its number, well mixed (the finisher of splitmix64), so that devices that
-/// registered together are spread.
-fn shard_of(num: DeviceNum, shards: u16) -> u16 {
-    let mut mixed = num.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((mixed ^ mixed >> 31) % u64::from(shards)) as u16
 }

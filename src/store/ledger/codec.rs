@@ -1,20 +1,22 @@
-//! Who waits for another try, as bytes: when a provider is down a dispatch may have thousands of
-//! them, and they are saved again and again.
+//! Progress as bytes, the same in every implementation.
 //!
-//! A count, then per member 22 bytes in little endian: Seq, attempts, the instant in
-//! milliseconds, and the index of its reason, whose highest bit says that an attempt may have
-//! arrived; then the reasons, each once, a line each.
+//! Who waits for another try: when a provider is down a dispatch may have thousands of them, and
+//! they are saved again and again. A count, then per member 22 bytes in little endian: Seq,
+//! attempts, the instant in milliseconds, and the index of its reason, whose highest bit says that
+//! an attempt may have arrived; then the reasons, each once, a line each.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use roaring::RoaringTreemap;
+use uuid::Uuid;
 
-use crate::domain::ids::Seq;
+use crate::domain::channel::Channel;
+use crate::domain::ids::{PublicationId, Seq, UnitCode};
 use crate::domain::outcome::Arrival;
 use crate::store::Failure;
-use crate::store::ledger::{Error, Waiting};
+use crate::store::ledger::{Error, State, Waiting};
 
 const MEMBER_BYTES: usize = 22;
 const MAY_HAVE_ARRIVED: u16 = 1 << 15;
@@ -79,6 +81,51 @@ pub fn encode_bitmap(bitmap: &RoaringTreemap) -> Vec<u8> {
 /// A bitmap from its bytes.
 pub fn decode_bitmap(bytes: &[u8]) -> Result<RoaringTreemap, Error> {
     Ok(RoaringTreemap::deserialize_from(bytes).map_err(Failure::new)?)
+}
+
+/// A state as it is stored.
+pub fn state_code(state: State) -> u8 {
+    match state {
+        State::Open => 0,
+        State::Done => 1,
+        State::Superseded => 2,
+        State::Expired => 3,
+    }
+}
+
+/// A state from its code.
+pub fn state(code: u8) -> Result<State, Error> {
+    match code {
+        0 => Ok(State::Open),
+        1 => Ok(State::Done),
+        2 => Ok(State::Superseded),
+        3 => Ok(State::Expired),
+        other => Err(Failure::new(format!("state {other} is unknown")).into()),
+    }
+}
+
+/// A channel from its name.
+pub fn channel(name: &str) -> Result<Channel, Error> {
+    let known = Channel::ALL.into_iter().find(|channel| channel.as_str() == name);
+    known.ok_or_else(|| Failure::new(format!("channel `{name}` is unknown")).into())
+}
+
+/// A unit's text; empty for none.
+pub fn unit_text(unit: Option<&UnitCode>) -> &str {
+    unit.map_or("", UnitCode::as_str)
+}
+
+/// A unit from its text.
+pub fn unit(text: &str) -> Result<Option<UnitCode>, Error> {
+    match text {
+        "" => Ok(None),
+        text => Ok(Some(text.parse().map_err(Failure::new)?)),
+    }
+}
+
+/// The least UUID version 7 of a millisecond: its first 48 bits are the time.
+pub fn first_id_of(ms: i64) -> PublicationId {
+    PublicationId(Uuid::from_u128((ms.max(0) as u128) << 80))
 }
 
 #[cfg(test)]

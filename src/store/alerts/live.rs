@@ -1,49 +1,37 @@
 //! What is live, in memory: asked by every citizen who connects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use tokio::sync::watch;
 
-use super::rows;
 use crate::domain::audience::Audience;
 use crate::domain::ids::PublicationId;
 use crate::domain::publication::{Action, Publication};
-use crate::store::Failure;
 use crate::store::alerts::Stored;
-use crate::store::sqlite::to_ms;
 
 /// Live publications taken into memory at start; a city has a few dozen at a time.
-const LIVE_MAX: usize = 100_000;
+pub const LIVE_MAX: usize = 100_000;
 
 /// Area publications that are not superseded, and no cancels; the expired ones go when something
 /// new comes.
 #[derive(Debug, Default)]
-pub struct Live(RwLock<BTreeMap<PublicationId, Arc<Stored>>>);
+pub struct Live {
+    all: RwLock<BTreeMap<PublicationId, Arc<Stored>>>,
+    changes: watch::Sender<u64>,
+}
+
+/// Whether a publication is of the kind that can be live.
+pub fn can_live(publication: &Publication) -> bool {
+    matches!(publication.audience, Audience::Area(_)) && publication.action() != Action::Cancel
+}
 
 impl Live {
-    /// What a file holds. Whatever had expired when its newest publication was accepted is passed
-    /// over, so that a long history costs nothing.
-    pub fn load(connection: &Connection) -> Result<Self, Failure> {
-        let live = Self::default();
-        let newest = rows::select(connection, "true ORDER BY id DESC", Vec::new(), 1)?;
-        let Some(newest) = newest.first().map(|stored| stored.publication.accepted_at) else {
-            return Ok(live);
-        };
-        let filter = "subject IS NULL AND superseded_by IS NULL AND expires_ms > ? ORDER BY id";
-        let values = vec![to_ms(newest).into()];
-        for stored in rows::select(connection, filter, values, LIVE_MAX)? {
-            live.insert(stored);
-        }
-        Ok(live)
-    }
-
     /// Takes a publication in, if it is of the kind that can be live.
     pub fn insert(&self, stored: Arc<Stored>) {
         let publication = &stored.publication;
-        let area = matches!(publication.audience, Audience::Area(_));
-        if !area || publication.action() == Action::Cancel {
+        if !can_live(publication) {
             return;
         }
         let accepted_at = publication.accepted_at;
@@ -74,17 +62,37 @@ impl Live {
 
     /// One of the live.
     pub fn get(&self, id: PublicationId) -> Option<Arc<Stored>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.all.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
     /// What is live at an instant, oldest first.
     pub fn list(&self, now: Timestamp) -> Vec<Arc<Publication>> {
-        let live = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let live = self.all.read().unwrap_or_else(PoisonError::into_inner);
         let publications = live.values().map(|stored| &stored.publication);
         publications.filter(|publication| !publication.is_expired(now)).cloned().collect()
     }
 
+    /// A number that rises when something may have become live, or ceased to be.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Whoever of these is not in memory yet.
+    pub fn missing(&self, ids: &BTreeSet<PublicationId>) -> Vec<PublicationId> {
+        let live = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        ids.iter().filter(|id| !live.contains_key(id)).copied().collect()
+    }
+
+    /// Keeps these and what is new of them, and nothing else.
+    pub fn settle(&self, ids: &BTreeSet<PublicationId>, new: Vec<Arc<Stored>>) {
+        self.change(|live| {
+            live.retain(|id, _| ids.contains(id));
+            live.extend(new.into_iter().map(|stored| (stored.publication.id, stored)));
+        });
+    }
+
     fn change(&self, change: impl FnOnce(&mut BTreeMap<PublicationId, Arc<Stored>>)) {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.all.write().unwrap_or_else(PoisonError::into_inner));
+        self.changes.send_modify(|count| *count += 1);
     }
 }

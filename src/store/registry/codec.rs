@@ -1,6 +1,6 @@
-//! A profile as bytes: an iPhone's takes 66 where JSON takes 230, and most of an Android's is its
-//! token, of a browser's its endpoint. At ten million devices that is a gigabyte the page cache
-//! need not hold.
+//! A profile as bytes, as both implementations store it: an iPhone's takes 66 where JSON takes
+//! 230, and most of an Android's is its token, of a browser's its endpoint. At ten million devices
+//! that is a gigabyte the page cache need not hold.
 //!
 //! First byte: the version of this form. Texts and lists carry their length before them as a
 //! little-endian base 128 number. Only profiles that keep the rules (`domain::device::validate`)
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::domain::cell::Cell;
-use crate::domain::channel::{ApnsEnvironment, FcmAddressKind, PushAddress};
+use crate::domain::channel::{ApnsEnvironment, Channel, FcmAddressKind, PushAddress};
 use crate::domain::device::{Interest, LocationConsent, Place, Profile, QuietHours};
 use crate::domain::webpush::{AUTH_BYTES, POINT_BYTES, Subscription};
 
@@ -117,7 +117,8 @@ fn put_interest(out: &mut Vec<u8>, interest: Interest) {
     }
 }
 
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
+/// A number in as few bytes as it takes.
+pub fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -125,9 +126,25 @@ fn put_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+/// A text after its length.
+pub fn put_text(out: &mut Vec<u8>, text: &str) {
     put_number(out, text.len() as u64);
     out.extend(text.as_bytes());
+}
+
+/// A channel as it is stored.
+pub fn channel_code(channel: Channel) -> u8 {
+    match channel {
+        Channel::Websocket => 0,
+        Channel::Apns => 1,
+        Channel::Fcm => 2,
+        Channel::Webpush => 3,
+    }
+}
+
+/// The channel of a stored code.
+pub fn channel_of(code: u8) -> Option<Channel> {
+    Channel::ALL.into_iter().find(|channel| channel_code(*channel) == code)
 }
 
 /// The profile that `encode` wrote.
@@ -152,20 +169,24 @@ pub fn decode(bytes: &[u8]) -> Result<Profile, Damaged> {
     if bytes.0.is_empty() { Ok(profile) } else { Err(Damaged) }
 }
 
-struct Reader<'a>(&'a [u8]);
+/// Reads what was put, piece by piece.
+pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn byte(&mut self) -> Result<u8, Damaged> {
+    /// One byte.
+    pub fn byte(&mut self) -> Result<u8, Damaged> {
         self.take(1).map(|bytes| bytes[0])
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Damaged> {
+    /// So many bytes.
+    pub fn take(&mut self, length: usize) -> Result<&'a [u8], Damaged> {
         let (head, tail) = self.0.split_at_checked(length).ok_or(Damaged)?;
         self.0 = tail;
         Ok(head)
     }
 
-    fn number(&mut self) -> Result<u64, Damaged> {
+    /// A number.
+    pub fn number(&mut self) -> Result<u64, Damaged> {
         let mut number = 0;
         for shift in (0..63).step_by(7) {
             let byte = self.byte()?;
@@ -177,13 +198,15 @@ impl<'a> Reader<'a> {
         Err(Damaged)
     }
 
-    fn length(&mut self) -> Result<usize, Damaged> {
+    /// A length: no more than there is.
+    pub fn length(&mut self) -> Result<usize, Damaged> {
         let length = usize::try_from(self.number()?).map_err(|_| Damaged)?;
         // Everything takes a byte at least, so no damage makes us reserve more than there is.
         if length <= self.0.len() { Ok(length) } else { Err(Damaged) }
     }
 
-    fn text(&mut self) -> Result<&'a str, Damaged> {
+    /// A text.
+    pub fn text(&mut self) -> Result<&'a str, Damaged> {
         let length = self.length()?;
         std::str::from_utf8(self.take(length)?).map_err(|_| Damaged)
     }

@@ -1,0 +1,229 @@
+//! Publishing: an idempotent producer that waits for every copy, and is made anew when it fails
+//! for good.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
+
+use super::client::{self, BATCH_BYTES_MAX, Verdict, unmade, verdict};
+use super::message;
+use crate::bus::{Error, Position, Record, Result, TopicId, partition};
+use crate::clock::Clock;
+
+/// Records that may wait in the producer, beside the bytes of `bus.queue_mib`.
+const QUEUE_RECORDS_MAX: u32 = 200_000;
+/// Pause of a publisher that found the queue full.
+const FULL_PAUSE: Duration = Duration::from_millis(10);
+/// Pause before records are sent again after an error that passes.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How long closing waits for what is on its way.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a call's records go.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    pub topic: TopicId,
+    /// The topic's name on the cluster.
+    pub name: &'a str,
+    pub partitions: u32,
+}
+
+/// The producer of a node.
+pub(super) struct Producer {
+    config: ClientConfig,
+    clock: Clock,
+    current: Mutex<Current>,
+    published: AtomicU64,
+    calls: AtomicU64,
+}
+
+/// The first record of each partition that was not taken, and why.
+type Failed = BTreeMap<u32, (usize, KafkaError)>;
+
+#[derive(Clone)]
+struct Current {
+    generation: u64,
+    producer: FutureProducer<Quiet>,
+}
+
+/// librdkafka's log, as ours.
+#[derive(Clone, Debug)]
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client::say(&error, reason);
+    }
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").field("published", &self.published).finish_non_exhaustive()
+    }
+}
+
+impl Producer {
+    /// A producer whose queue holds so many mebibytes.
+    pub fn new(base: &ClientConfig, queue_mib: u32, clock: Clock) -> Result<Self> {
+        let mut config = base.clone();
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("queue.buffering.max.kbytes", (queue_mib * 1024).to_string())
+            .set("queue.buffering.max.messages", QUEUE_RECORDS_MAX.to_string())
+            .set("message.max.bytes", BATCH_BYTES_MAX.to_string())
+            // A record waits for the brokers as long as its publisher does; there is no loss to
+            // be told of.
+            .set("message.timeout.ms", "0")
+            .set("linger.ms", "0")
+            .set("compression.type", "zstd");
+        let current = Current { generation: 0, producer: make(&config)? };
+        let (published, calls) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self { config, clock, current: Mutex::new(current), published, calls })
+    }
+
+    /// Publishes records, each to its key's partition. Waits while the queue is full or brokers
+    /// are away.
+    pub async fn publish(&self, target: &Target<'_>, records: &[Record]) -> Result<Vec<Position>> {
+        let mut placed: Vec<Option<Position>> = vec![None; records.len()];
+        let partitions: Vec<u32> = records
+            .iter()
+            .map(|record| partition::of_key(&record.key, target.partitions))
+            .collect();
+        let mut due: Vec<usize> = (0..records.len()).collect();
+        while !due.is_empty() {
+            let current = self.current();
+            let (mut sent, mut failed) = (Vec::with_capacity(due.len()), Failed::new());
+            for &index in &due {
+                let partition = partitions[index];
+                // Nothing overtakes a record of its own partition.
+                if failed.contains_key(&partition) {
+                    continue;
+                }
+                let place = (target, partition);
+                match self.enqueue(&current.producer, place, &records[index]).await? {
+                    Ok(future) => sent.push((index, future)),
+                    Err(error) => drop(failed.insert(partition, (index, error))),
+                }
+            }
+            for (index, future) in sent {
+                let partition = partitions[index];
+                match future.await.map_err(|_| KafkaError::Canceled) {
+                    Ok(Ok(at)) => {
+                        let offset = u64::try_from(at.offset).expect("acknowledged at an offset");
+                        placed[index] = Some(Position { topic: target.topic, partition, offset });
+                    }
+                    Ok(Err((error, _))) | Err(error) => {
+                        let first = failed.entry(partition).or_insert((index, error));
+                        first.0 = first.0.min(index);
+                    }
+                }
+            }
+            // What failed, and what follows it in its partition: order is worth a repeat.
+            due.retain(|&index| {
+                failed.get(&partitions[index]).is_some_and(|(first, _)| index >= *first)
+            });
+            self.mend(target, &current, failed).await?;
+        }
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.published.fetch_add(records.len() as u64, Ordering::Relaxed);
+        let placed = placed.into_iter().map(|at| at.expect("nothing is due any more"));
+        Ok(placed.collect())
+    }
+
+    /// What must be done before records are sent again.
+    async fn mend(&self, target: &Target<'_>, current: &Current, failed: Failed) -> Result<()> {
+        let Some((_, (_, first))) = failed.first_key_value() else { return Ok(()) };
+        let (topic, partitions) = (target.topic, failed.len());
+        tracing::warn!(%topic, partitions, error = %first, "records were not taken");
+        let mut recreate = current.producer.client().fatal_error().is_some();
+        for (_, error) in failed.into_values() {
+            match verdict(&error) {
+                Verdict::Refuse => return Err(Error::Refused { topic, reason: error.to_string() }),
+                Verdict::Recreate => recreate = true,
+                Verdict::Retry => {}
+            }
+        }
+        if recreate {
+            self.recreate(current.generation)?;
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+        Ok(())
+    }
+
+    /// Puts a record into the queue; waits while it is full.
+    async fn enqueue(
+        &self,
+        producer: &FutureProducer<Quiet>,
+        (target, partition): (&Target<'_>, u32),
+        record: &Record,
+    ) -> Result<std::result::Result<DeliveryFuture, KafkaError>> {
+        let headers = message::headers(target.topic, record)?;
+        let partition = i32::try_from(partition).expect("far fewer partitions");
+        let mut message = FutureRecord::to(target.name)
+            .key(&record.key)
+            .payload(&record.payload[..])
+            .headers(headers)
+            .partition(partition)
+            .timestamp(self.clock.now().as_millisecond());
+        loop {
+            match producer.send_result(message) {
+                Ok(future) => return Ok(Ok(future)),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), same)) => {
+                    message = same;
+                    tokio::time::sleep(FULL_PAUSE).await;
+                }
+                Err((error, _)) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    fn current(&self) -> Current {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes another producer, unless somebody else did.
+    fn recreate(&self, generation: u64) -> Result<()> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.generation == generation {
+            tracing::warn!(generation, "the producer failed for good; another takes its place");
+            let producer = make(&self.config)?;
+            let old =
+                std::mem::replace(&mut *current, Current { generation: generation + 1, producer });
+            // What it still holds comes back to its publishers as not sent. Ending it takes a
+            // moment that no async thread has.
+            std::thread::spawn(move || drop(old));
+        }
+        Ok(())
+    }
+
+    /// Waits until everything on its way has arrived, for a while.
+    pub async fn close(&self) -> Result<()> {
+        let producer = self.current().producer;
+        let flushed = tokio::task::spawn_blocking(move || producer.flush(CLOSE_PATIENCE)).await;
+        match flushed {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Error::Storage(format!("not everything was sent: {error}"))),
+            Err(_) => Err(Error::Closed),
+        }
+    }
+
+    /// Calls that returned, and their records.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.calls.load(Ordering::Relaxed), self.published.load(Ordering::Relaxed))
+    }
+}
+
+fn make(config: &ClientConfig) -> Result<FutureProducer<Quiet>> {
+    config.create_with_context(Quiet).map_err(|error| unmade(&error))
+}

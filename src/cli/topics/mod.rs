@@ -1,0 +1,158 @@
+//! `loa topics`: the log's topics, and a cluster's against their definitions.
+
+mod asyncapi;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::bus::kafka::topics::{Admin, Change};
+use crate::bus::{Error, Shape, TopicId};
+use crate::cli::BadInput;
+use crate::config;
+
+/// What to do with the topics.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print every topic with its definition
+    #[command(after_help = "Example:\n  loa topics list")]
+    List(Output),
+    /// Print how the cluster differs from the definitions; 1 if it does
+    #[command(after_help = "Example:\n  loa topics check --config loa.toml")]
+    Check(CheckArgs),
+    /// Make missing topics, grow partitions, set what differs; refuses what may lose records
+    #[command(after_help = "Example:\n  loa topics apply --config loa.toml")]
+    Apply(ApplyArgs),
+    /// Print the topics and their events as an AsyncAPI 3.0 document (JSON)
+    #[command(after_help = "Example:\n  loa topics asyncapi > asyncapi.json")]
+    Asyncapi,
+}
+
+/// How to print.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which cluster.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The settings file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Which cluster, and how far to go.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    cluster: CheckArgs,
+    /// Also what may lose records: a shorter retention, fewer copies in sync
+    #[arg(long)]
+    force: bool,
+}
+
+/// Runs the command.
+pub async fn run(command: Command, out: &mut impl Write) -> Result<bool> {
+    match command {
+        Command::List(output) => list(&output, out),
+        Command::Asyncapi => {
+            writeln!(out, "{:#}", asyncapi::document())?;
+            Ok(true)
+        }
+        Command::Check(args) => {
+            let changes = admin(&args)?.diff().await?;
+            print(&args.output, &changes, (changes.is_empty(), false), out)?;
+            Ok(changes.is_empty())
+        }
+        Command::Apply(args) => apply(&args, out).await,
+    }
+}
+
+async fn apply(args: &ApplyArgs, out: &mut impl Write) -> Result<bool> {
+    let admin = admin(&args.cluster)?;
+    let changes = admin.diff().await?;
+    let output = &args.cluster.output;
+    if !args.force && changes.iter().any(Change::is_lossy) {
+        print(output, &changes, (false, false), out)?;
+        tracing::error!("nothing was changed: what is marked LOSSY may lose records (--force)");
+        return Ok(false);
+    }
+    admin.apply(&changes).await?;
+    let done = changes.iter().all(Change::is_ours);
+    print(output, &changes, (done, true), out)?;
+    Ok(done)
+}
+
+fn admin(args: &CheckArgs) -> Result<Admin> {
+    let config = config::load(args.config.as_deref(), &[])?;
+    let Shape::Kafka(kafka) = &config.bus.shape else {
+        let why = "bus.kind: is \"embedded\", which makes its topics itself";
+        return Err(BadInput(why.to_owned()).into());
+    };
+    Admin::new(kafka).map_err(|error| match error {
+        Error::Settings(why) => BadInput(why).into(),
+        other => other.into(),
+    })
+}
+
+fn print(
+    output: &Output,
+    changes: &[Change],
+    (ok, applied): (bool, bool),
+    out: &mut impl Write,
+) -> Result<()> {
+    if output.json {
+        let describe = |change: &Change| {
+            let (topic, lossy) = (&change.topic, change.is_lossy());
+            json!({"topic": topic, "change": change.to_string(), "lossy": lossy})
+        };
+        let changes: Vec<Value> = changes.iter().map(describe).collect();
+        writeln!(out, "{}", json!({"ok": ok, "applied": applied, "changes": changes}))?;
+        return Ok(());
+    }
+    changes.iter().try_for_each(|change| writeln!(out, "{change}"))?;
+    let said = match (changes.is_empty(), applied) {
+        (true, _) => "every topic is as defined",
+        (false, true) if ok => "done",
+        (false, true) => "done, but for what is marked !",
+        (false, false) => "the cluster differs",
+    };
+    writeln!(out, "{said}")?;
+    Ok(())
+}
+
+fn list(output: &Output, out: &mut impl Write) -> Result<bool> {
+    if output.json {
+        let topics: Vec<Value> = TopicId::all()
+            .map(|topic| json!({"topic": topic.name(), "definition": topic.definition()}))
+            .collect();
+        writeln!(out, "{}", json!({ "topics": topics }))?;
+        return Ok(true);
+    }
+    for topic in TopicId::all() {
+        let of = topic.definition();
+        writeln!(
+            out,
+            "{topic}: {}\n  key: {}\n  order: {}\n  {} -> {}\n  partitions {}, replication {}, \
+             in sync {}, kept {} h",
+            of.carries,
+            of.key,
+            of.order,
+            of.writers.join(", "),
+            of.readers.join(", "),
+            of.partitions,
+            of.replication,
+            of.min_in_sync,
+            of.retention_hours,
+        )?;
+    }
+    Ok(true)
+}

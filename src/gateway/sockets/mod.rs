@@ -1,0 +1,184 @@
+//! Live websockets: one table of them, and one thread that reads them all, flushes what a socket
+//! did not take at first, and keeps their times. A stream has no task, no timer and no buffer of
+//! its own; whoever offers a frame writes it at once (see [`outbox`](crate::gateway::outbox)).
+//!
+//! ```text
+//! ws (handshake, hello) ─→ Sockets::seat ─→ table ─→ frames in ─→ session ─→ ack, places
+//! hub ─→ outbox ─→ Line ─→ socket                └─→ pings, slow readers, goodbyes
+//! ```
+//!
+//! A stream leaves the table when its client has closed, is gone, or did not answer a close frame
+//! in time; then its slot is free again.
+
+mod seat;
+mod table;
+
+use std::io::{self, ErrorKind, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mio::{Poll, Token, Waker};
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
+use crate::gateway::deliveries::Deliveries;
+use crate::gateway::hub::{Conn, Hub};
+use crate::gateway::outbox::Delivers;
+use crate::gateway::rfc6455::{Decoder, Event};
+use crate::gateway::session::Session;
+use crate::http::limits::Slot;
+
+use seat::Seat;
+use table::Table;
+
+/// The token of the door; seats have those below.
+const DOOR: Token = Token(usize::MAX);
+
+/// The table's door: what others want of it. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Sockets {
+    door: Arc<Door>,
+    hub: Hub,
+    deliveries: Deliveries,
+}
+
+/// The thread's part, not yet running.
+#[derive(Debug)]
+pub struct Reader {
+    poll: Poll,
+    door: Arc<Door>,
+}
+
+#[derive(Debug)]
+struct Door {
+    notices: Mutex<Vec<Notice>>,
+    waker: Waker,
+}
+
+/// What is wanted of the table.
+#[derive(Debug)]
+enum Notice {
+    /// A stream comes in.
+    Enter(Box<Seat>),
+    /// The stream with this number is to be closed.
+    Closing(u64),
+    /// What the stream with this number asked for is done.
+    Done(u64),
+    /// The socket of the stream with this number takes no more.
+    Stuck(u64),
+}
+
+/// The socket of one stream, to write to.
+#[derive(Debug)]
+pub struct Line {
+    stream: TcpStream,
+    id: u64,
+    sockets: Sockets,
+}
+
+/// A stream that was let in, about to be seated.
+#[derive(Debug)]
+pub struct Guest {
+    /// What it is to the hub.
+    pub conn: Arc<Conn>,
+    /// Its socket.
+    pub stream: TcpStream,
+    /// How far its client's frames were read.
+    pub decoder: Decoder,
+    /// What came after the hello.
+    pub early: Vec<Event>,
+    /// Its state.
+    pub session: Session,
+    /// Its place in the limits.
+    pub slot: Option<Slot>,
+}
+
+/// A table and its door.
+pub fn open(hub: Hub, deliveries: Deliveries) -> io::Result<(Sockets, Reader)> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), DOOR)?;
+    let door = Arc::new(Door { notices: Mutex::default(), waker });
+    Ok((Sockets { door: Arc::clone(&door), hub, deliveries }, Reader { poll, door }))
+}
+
+impl Sockets {
+    /// Seats a stream: from now on its outbox writes to its socket.
+    pub fn seat(&self, guest: Guest) -> io::Result<()> {
+        guest.stream.set_nonblocking(true)?;
+        let line = Line { stream: guest.stream, id: guest.conn.id(), sockets: self.clone() };
+        let line = Arc::new(line);
+        guest.conn.outbox().attach(Arc::clone(&line));
+        let seat = Seat::new(guest.conn, line, (guest.decoder, guest.early), guest.session);
+        self.door.knock(Notice::Enter(Box::new(seat.holding(guest.slot))));
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// Reads the streams until the token is cancelled, and then until they have said goodbye.
+    pub async fn run(self, gateway: Gateway, stop: CancellationToken) -> io::Result<()> {
+        let door = Arc::clone(&self.door);
+        // A runtime that ends without a drain drops this future, and must not wait for the thread.
+        let abandoned = CancellationToken::new();
+        let _guard = abandoned.clone().drop_guard();
+        let stopped = stop.clone();
+        let table = tokio::task::spawn_blocking(move || {
+            Table::new(self.poll, self.door, gateway).run(&stopped, &abandoned)
+        });
+        stop.cancelled().await;
+        door.wake();
+        table.await.map_err(io::Error::other)?
+    }
+}
+
+impl Door {
+    fn knock(&self, notice: Notice) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.push(notice);
+        let first = notices.len() == 1;
+        drop(notices);
+        if first {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(error = %error, "the streams' reader could not be woken");
+        }
+    }
+
+    fn taken(&self) -> Vec<Notice> {
+        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Line {
+    /// Writes what the socket takes now. An error means that the client is gone.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match (&self.stream).write(bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                written => return written,
+            }
+        }
+    }
+
+    /// A frame that delivers something was written.
+    pub fn delivered(&self, delivers: Delivers) {
+        if delivers.device.is_some() {
+            self.sockets.deliveries.written(delivers, self.sockets.hub.now());
+        }
+    }
+
+    /// The stream is to be closed.
+    pub fn closing(&self) {
+        self.sockets.door.knock(Notice::Closing(self.id));
+    }
+
+    /// The socket takes no more.
+    pub fn stuck(&self) {
+        self.sockets.door.knock(Notice::Stuck(self.id));
+    }
+}

@@ -1,0 +1,222 @@
+//! The table of live websockets and the thread that sits at it.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
+use crate::gateway::close::Close;
+use crate::gateway::frame::Frame;
+use crate::gateway::hub::Hub;
+use crate::gateway::outbox::Outgoing;
+use crate::gateway::rfc6455;
+use crate::gateway::sockets::seat::{Fate, Seat};
+use crate::gateway::sockets::{DOOR, Door, Notice};
+
+/// Events taken from the kernel at once.
+const EVENTS_MAX: usize = 1_024;
+/// How often the seats' times are looked at: what is due may be this late.
+const ROUND: Duration = Duration::from_millis(100);
+/// What one read takes; shared by all seats.
+const SCRATCH_BYTES: usize = 16 << 10;
+/// Nothing is due.
+const NEVER: u64 = u64::MAX;
+
+pub(super) struct Table {
+    poll: Poll,
+    door: Arc<Door>,
+    gateway: Gateway,
+    seats: Vec<Option<Box<Seat>>>,
+    /// When each seat is to be looked at, in milliseconds of this table: a row of numbers, so that
+    /// a round does not touch what every seat holds.
+    due: Vec<u64>,
+    free: Vec<usize>,
+    by_conn: HashMap<u64, usize>,
+    /// Seats with more to read than was their share.
+    unread: VecDeque<usize>,
+    began: Instant,
+    rounded: Instant,
+    scratch: Vec<u8>,
+}
+
+impl Table {
+    pub(super) fn new(poll: Poll, door: Arc<Door>, gateway: Gateway) -> Self {
+        let now = Instant::now();
+        Self {
+            poll,
+            door,
+            gateway,
+            seats: Vec::new(),
+            due: Vec::new(),
+            free: Vec::new(),
+            by_conn: HashMap::new(),
+            unread: VecDeque::new(),
+            began: now,
+            rounded: now,
+            scratch: vec![0; SCRATCH_BYTES],
+        }
+    }
+
+    /// Until one token is cancelled and every stream has left, or the other is.
+    pub(super) fn run(
+        mut self,
+        stop: &CancellationToken,
+        abandoned: &CancellationToken,
+    ) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            let wait = if self.unread.is_empty() { ROUND } else { Duration::ZERO };
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            for event in &events {
+                if event.token() != DOOR {
+                    let ended = event.is_read_closed() || event.is_error();
+                    let readable = event.is_readable() || ended;
+                    self.attend(event.token().0, readable, event.is_writable());
+                }
+            }
+            for index in std::mem::take(&mut self.unread) {
+                self.attend(index, true, false);
+            }
+            for notice in self.door.taken() {
+                self.notice(notice);
+            }
+            let now = Instant::now();
+            if stop.is_cancelled() {
+                self.close_all();
+                if self.by_conn.is_empty() {
+                    return Ok(());
+                }
+            }
+            if abandoned.is_cancelled() {
+                return Ok(());
+            }
+            if now >= self.rounded + ROUND {
+                self.rounded = now;
+                self.round(now);
+            }
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Enter(seat) => self.enter(seat),
+            Notice::Closing(id) => self.with(id, |seat, hub| {
+                if seat.leave(hub.settings().reconnect_ms) {
+                    hub.leave(&seat.conn);
+                }
+            }),
+            Notice::Done(id) => self.with(id, |seat, _| seat.done()),
+            Notice::Stuck(id) => self.with(id, |_, _| {}),
+        }
+    }
+
+    /// Does something with the seat of a connection, if it has one still.
+    fn with(&mut self, id: u64, work: impl FnOnce(&mut Seat, &Hub)) {
+        let Some(&index) = self.by_conn.get(&id) else { return };
+        if let Some(seat) = &mut self.seats[index] {
+            work(seat, self.gateway.hub());
+        }
+        self.settle(index, Fate::Stays);
+    }
+
+    fn enter(&mut self, seat: Box<Seat>) {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.seats.push(None);
+            self.due.push(NEVER);
+            self.seats.len() - 1
+        });
+        self.by_conn.insert(seat.conn.id(), index);
+        let (descriptor, token) = (seat.line.stream.as_raw_fd(), Token(index));
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let listed = self.poll.registry().register(&mut SourceFd(&descriptor), token, interest);
+        let fate = match listed {
+            Ok(()) => self.seats[index].insert(seat).begin(),
+            Err(error) => {
+                tracing::warn!(error = %error, "a stream could not be read");
+                self.seats[index] = Some(seat);
+                Fate::Leaves
+            }
+        };
+        self.settle(index, fate);
+    }
+
+    fn attend(&mut self, index: usize, readable: bool, writable: bool) {
+        let Some(seat) = self.seats.get_mut(index).and_then(Option::as_mut) else { return };
+        if writable {
+            seat.conn.outbox().flush();
+        }
+        let fate = if readable { seat.read(&mut self.scratch) } else { Fate::Stays };
+        self.settle(index, fate);
+    }
+
+    /// After anything happened at a seat: what it asks for, what is due, whether it is free.
+    fn settle(&mut self, index: usize, fate: Fate) {
+        if fate == Fate::Leaves {
+            return self.free(index);
+        }
+        let write = self.gateway.hub.settings().write();
+        let Some(seat) = &mut self.seats[index] else { return };
+        if let Some(asked) = seat.next_asked() {
+            let conn = Arc::clone(&seat.conn);
+            let (gateway, door) = (self.gateway.clone(), Arc::clone(&self.door));
+            self.gateway.life.job("stream message", async move {
+                gateway.act(&conn, asked).await;
+                door.knock(Notice::Done(conn.id()));
+            });
+        }
+        self.due[index] = ms(self.began, seat.deadline(write));
+        if fate == Fate::Unread {
+            self.unread.push_back(index);
+        }
+    }
+
+    fn free(&mut self, index: usize) {
+        let Some(seat) = self.seats[index].take() else { return };
+        self.by_conn.remove(&seat.conn.id());
+        self.due[index] = NEVER;
+        self.free.push(index);
+        if !seat.is_leaving() {
+            self.gateway.hub.leave(&seat.conn);
+        }
+        // With the last of the line the descriptor closes, and leaves the kernel's list.
+        seat.conn.outbox().detach();
+    }
+
+    fn round(&mut self, now: Instant) {
+        let (now_ms, write) = (ms(self.began, now), self.gateway.hub.settings().write());
+        for index in 0..self.due.len() {
+            if self.due[index] > now_ms {
+                continue;
+            }
+            let Some(seat) = &mut self.seats[index] else { continue };
+            let (fate, ping) = seat.tick(now, write);
+            if ping {
+                // Ours carries the position; the protocol's own is answered by every library
+                // without being asked.
+                self.gateway.hub.ping(&seat.conn);
+                seat.conn.outbox().push(Outgoing::plain(Frame::control(rfc6455::ping())));
+            }
+            self.settle(index, fate);
+        }
+    }
+
+    fn close_all(&mut self) {
+        for seat in self.seats.iter().flatten() {
+            seat.conn.outbox().close(Close::Shutdown);
+        }
+    }
+}
+
+fn ms(began: Instant, at: Instant) -> u64 {
+    at.duration_since(began).as_millis() as u64
+}

@@ -1,0 +1,112 @@
+//! The stores of a node: files in its data directory, or Redis for all nodes of a cluster.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::store;
+use crate::store::agencies::{self, Agencies};
+use crate::store::alerts::{self, Alerts};
+use crate::store::answers::{self, Answers};
+use crate::store::audit::{self, Audit};
+use crate::store::drafts::{self, Drafts};
+use crate::store::drills::{self, Drills};
+use crate::store::ledger::{self, Ledger};
+use crate::store::people::{self, People};
+use crate::store::redis::{Redis, Settings};
+use crate::store::registry::{self, Registry};
+use crate::store::replies::{self, Replies, Times};
+
+/// How long a node of a cluster has to append what it reserved, before another one does: longer
+/// than a request may take.
+const RESERVED: Duration = Duration::from_secs(60);
+
+/// Every store.
+pub struct Stores {
+    /// Publications.
+    pub alerts: Alerts,
+    /// Who may publish.
+    pub agencies: Agencies,
+    /// Devices.
+    pub registry: Registry,
+    /// Cursors and counts.
+    pub ledger: Ledger,
+    /// Answers to repeated requests.
+    pub replies: Replies,
+    /// Persons of agencies and their sessions. These five are files of each node so far.
+    pub people: People,
+    /// Drafts and what was decided of them.
+    pub drafts: Drafts,
+    /// Canary devices and their link tests.
+    pub drills: Drills,
+    /// What citizens answered.
+    pub answers: Answers,
+    /// Who did what.
+    pub audit: Audit,
+    /// What the others stand on, in a cluster.
+    pub redis: Option<Redis>,
+}
+
+/// Opens every store.
+pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
+    let shards = config.registry.shards;
+    let dir = config.node.data_dir.clone();
+    let people = People::open(&people::Settings { dir: dir.clone() }).await?;
+    let drafts = Drafts::open(&drafts::Settings { dir: dir.clone() }).await?;
+    let drills = Drills::open(&drills::Settings { dir: dir.clone() }).await?;
+    let answers = Answers::open(&answers::Settings { dir: dir.clone() }).await?;
+    let audit = Audit::open(&audit::Settings { dir: dir.clone() }).await?;
+    let settings = match &config.store {
+        store::Settings::Redis(settings) => settings,
+        store::Settings::Embedded => {
+            let registry = registry::Settings { dir: dir.clone(), shards };
+            let ledger = ledger::Settings { dir: dir.clone() };
+            return Ok(Stores {
+                alerts: Alerts::open(&alerts::Settings { dir: dir.clone() }).await?,
+                agencies: Agencies::open(&agencies::Settings { dir: dir.clone() }).await?,
+                registry: Registry::open(&registry, clock.clone()).await?,
+                ledger: Ledger::start(&ledger, clock.clone()).await?,
+                replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
+                people,
+                drafts,
+                drills,
+                answers,
+                audit,
+                redis: None,
+            });
+        }
+    };
+    let redis = connect(settings).await?;
+    Ok(Stores {
+        alerts: Alerts::shared(&redis, RESERVED).await?,
+        agencies: Agencies::shared(&redis),
+        ledger: Ledger::shared(&redis, clock.clone()).await?,
+        replies: Replies::shared(&redis, Times::default(), clock.clone()),
+        registry: Registry::shared(redis.clone(), shards, clock.clone()).await?,
+        people,
+        drafts,
+        drills,
+        answers,
+        audit,
+        redis: Some(redis),
+    })
+}
+
+/// Opens the store of agencies alone, for the command line.
+pub async fn agencies(config: &Config) -> Result<Agencies> {
+    match &config.store {
+        store::Settings::Embedded => {
+            let dir = config.node.data_dir.clone();
+            std::fs::create_dir_all(&dir)
+                .with_context(|| format!("node.data_dir: cannot make {}", dir.display()))?;
+            Ok(Agencies::open(&agencies::Settings { dir }).await?)
+        }
+        store::Settings::Redis(settings) => Ok(Agencies::shared(&connect(settings).await?)),
+    }
+}
+
+async fn connect(settings: &Settings) -> Result<Redis> {
+    Redis::open(settings).await.context("store.redis")
+}

@@ -1,0 +1,341 @@
+//! The alerts store on Redis, shared by all nodes.
+//!
+//! All of it lies under one tag, that is in one slot: a batch of up to [`PAGE_MAX`] publications is
+//! reserved as a whole or not at all, and a script can promise that within one slot only. An
+//! agency's publications are few beside what is made of them, so one primary bears it.
+//!
+//! **Identity** is a key that holds the publication's id and digest: the first to set it has it,
+//! whichever node asks.
+//!
+//! **Unlogged.** A reservation is a lease: its node appends it to the log at once. What is still
+//! not logged after the lease belongs to a node that died, and the next one to ask for
+//! [`Store::unlogged`] takes the lease over. A node that was only slow makes the record come
+//! twice, under the same id and with the same content, which every reader of the log bears.
+//!
+//! **Live** is kept in each node's memory. A counter rises with each change and is told to all
+//! nodes; who missed that asks within a second.
+
+mod live;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::live::can_live;
+use super::{Accepted, Accepting, Error, Identity, PAGE_MAX, Result, Stored};
+use crate::domain::audience::Audience;
+use crate::domain::ids::{ChainId, PublicationId, SubjectId};
+use crate::domain::publication::{Content, Publication};
+use crate::store::Failure;
+use crate::store::redis::{Keys, Redis, Script};
+use live::Shared;
+
+/// Publications read at once by a listing.
+const AT_ONCE: usize = 64;
+/// Publications deleted by one script: some milliseconds in which the server does nothing else.
+const FORGET_PIECE: usize = 100;
+
+/// The store.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    redis: Redis,
+    keys: Keys,
+    lease: Duration,
+    scripts: Scripts,
+    live: Shared,
+}
+
+#[derive(Debug)]
+struct Scripts {
+    accept: Script,
+    supersede: Script,
+    mark: Script,
+    unlogged: Script,
+    forget: Script,
+}
+
+type Row = (Option<String>, Option<String>, Option<String>, Option<Vec<u8>>);
+
+impl Store {
+    /// Opens the store.
+    pub async fn open(redis: &Redis, lease: Duration) -> Result<Store> {
+        let keys = redis.keys("alerts");
+        let scripts = Scripts {
+            accept: Script::new(include_str!("redis/accept.lua")),
+            supersede: Script::new(include_str!("redis/supersede.lua")),
+            mark: Script::new(include_str!("redis/mark.lua")),
+            unlogged: Script::new(include_str!("redis/unlogged.lua")),
+            forget: Script::new(include_str!("redis/forget.lua")),
+        };
+        let live = Shared::start(redis, &keys).await?;
+        Ok(Store(Arc::new(Inner { redis: redis.clone(), keys, lease, scripts, live })))
+    }
+
+    /// Reserves and stores publications.
+    pub async fn accept_all(&self, accepting: Vec<Accepting>) -> Result<Vec<Accepted>> {
+        if accepting.len() > PAGE_MAX {
+            return Err(Error::TooMany(accepting.len()));
+        }
+        let Inner { redis, keys, scripts, .. } = &*self.0;
+        let mut call = scripts.accept.call().key(self.counter()).arg(keys.stem());
+        for one in &accepting {
+            let publication = &one.publication;
+            let body = serde_json::to_string(publication).map_err(Failure::new)?;
+            call = call.arg(text(publication.id)).arg(identity_text(&one.identity)?);
+            call = call.arg(&one.digest[..]).arg(publication.chain.0.simple().to_string());
+            call = call.arg(name_of(publication)?).arg(subject_of(publication));
+            call = call.arg(publication.accepted_at.as_millisecond());
+            call = call.arg(publication.expires.as_millisecond());
+            call = call.arg(u8::from(can_live(publication))).arg(u8::from(one.raw.is_some()));
+            call = call.arg(one.raw.as_deref().unwrap_or_default()).arg(body);
+        }
+        let answers: Vec<redis::Value> = redis.run_lasting(keys, &call).await?;
+        let answers = answers.into_iter().map(words).collect::<Result<Vec<String>, _>>()?;
+        match answers.first().map(String::as_str) {
+            Some("clash") => {
+                let index = answers.get(1).and_then(|index| index.parse().ok()).unwrap_or(0);
+                return Err(Error::Clash { index, known: id_of(answers.get(2))? });
+            }
+            Some("taken") => return Err(Error::IdTaken(id_of(answers.get(1))?)),
+            _ => {}
+        }
+        if accepting.iter().any(|one| can_live(&one.publication)) {
+            self.0.live.catch_up().await?;
+        }
+        let mut accepted = Vec::with_capacity(answers.len());
+        for known in &answers {
+            accepted.push(match known.as_str() {
+                "" => Accepted::New,
+                _ => {
+                    let id = id_of(Some(known))?;
+                    Accepted::Same(self.get(id).await?.ok_or(Error::Unknown(id))?)
+                }
+            });
+        }
+        Ok(accepted)
+    }
+
+    /// Remembers where publications are on the log.
+    pub async fn mark_all_logged(&self, logged: Vec<(PublicationId, String)>) -> Result<()> {
+        let Inner { redis, keys, scripts, .. } = &*self.0;
+        let mut call = scripts.mark.call().key(self.counter()).arg(keys.stem());
+        for (id, position) in logged {
+            call = call.arg(text(id)).arg(position);
+        }
+        let unknown: String = redis.run_lasting(keys, &call).await?;
+        match unknown.as_str() {
+            "" => Ok(()),
+            id => Err(Error::Unknown(id_of(Some(&id.to_owned()))?)),
+        }
+    }
+
+    /// What no node logged within the lease.
+    pub async fn unlogged(&self) -> Result<Vec<Publication>> {
+        let Inner { redis, keys, scripts, lease, .. } = &*self.0;
+        let call = scripts.unlogged.call().key(keys.key("unlogged"));
+        let call = call.arg(lease.as_millis() as u64).arg(PAGE_MAX);
+        let mut ids: Vec<String> = redis.run(&call).await?;
+        ids.sort_unstable();
+        let stored = self.read(ids).await?;
+        Ok(stored.iter().map(|stored| (*stored.publication).clone()).collect())
+    }
+
+    /// A publication by its id.
+    pub async fn get(&self, id: PublicationId) -> Result<Option<Arc<Stored>>> {
+        Ok(read(&self.0.redis, &self.0.keys, &text(id)).await?)
+    }
+
+    /// The alert that a CAP reference names.
+    pub async fn by_identity(
+        &self,
+        sender: &str,
+        identifier: &str,
+        sent: Timestamp,
+    ) -> Result<Option<Arc<Stored>>> {
+        let (sender, identifier) = (sender.to_owned(), identifier.to_owned());
+        let identity = identity_text(&Identity::Alert { sender, identifier, sent })?;
+        let mut get = redis::cmd("GETRANGE");
+        // The id; the digest stands behind it.
+        get.arg(self.0.keys.pair("i", identity)).arg(0).arg(31);
+        let id: String = self.0.redis.ask(&get).await?;
+        match id.as_str() {
+            "" => Ok(None),
+            id => Ok(read(&self.0.redis, &self.0.keys, id).await?),
+        }
+    }
+
+    /// The alerts with a sender and identifier.
+    pub async fn by_identifier(&self, sender: &str, identifier: &str) -> Result<Vec<Arc<Stored>>> {
+        let name = serde_json::to_string(&(sender, identifier)).map_err(Failure::new)?;
+        self.oldest(self.0.keys.pair("name", name)).await
+    }
+
+    /// A chain's publications.
+    pub async fn chain(&self, chain: ChainId) -> Result<Vec<Arc<Stored>>> {
+        self.oldest(self.0.keys.pair("chain", chain.0.simple())).await
+    }
+
+    /// Remembers what was replaced or withdrawn.
+    pub async fn supersede(&self, ids: &[PublicationId], by: PublicationId) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let Inner { redis, keys, scripts, live, .. } = &*self.0;
+        let call = scripts.supersede.call().key(self.counter()).arg(keys.stem()).arg(text(by));
+        let call = ids.iter().fold(call, |call, id| call.arg(text(*id)));
+        redis.run_lasting::<()>(keys, &call).await?;
+        Ok(live.catch_up().await?)
+    }
+
+    /// What says something now.
+    pub fn live(&self, now: Timestamp) -> Vec<Arc<Publication>> {
+        self.0.live.memory().list(now)
+    }
+
+    /// Rises when that changes.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.0.live.memory().watch()
+    }
+
+    /// Area publications, newest first.
+    pub async fn recent(
+        &self,
+        before: Option<PublicationId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Stored>>> {
+        self.newest(self.0.keys.key("area"), before, limit).await
+    }
+
+    /// A citizen's publications, newest first.
+    pub async fn for_subject(
+        &self,
+        subject: &SubjectId,
+        before: Option<PublicationId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Stored>>> {
+        self.newest(self.0.keys.pair("subject", subject), before, limit).await
+    }
+
+    /// Deletes what is long over.
+    pub async fn forget(&self, expired_before: Timestamp) -> Result<u64> {
+        let Inner { redis, keys, scripts, .. } = &*self.0;
+        let call = scripts.forget.call().key(keys.key("expiry")).arg(keys.stem());
+        let call = call.arg(expired_before.as_millisecond()).arg(FORGET_PIECE);
+        let mut forgotten = 0;
+        while forgotten < PAGE_MAX {
+            let deleted: usize = redis.run(&call).await?;
+            forgotten += deleted;
+            if deleted < FORGET_PIECE {
+                break;
+            }
+        }
+        Ok(forgotten as u64)
+    }
+
+    fn counter(&self) -> String {
+        live::counter(&self.0.keys)
+    }
+
+    /// What a list names, oldest first.
+    async fn oldest(&self, key: String) -> Result<Vec<Arc<Stored>>> {
+        let mut range = redis::cmd("ZRANGEBYLEX");
+        range.arg(key).arg("-").arg("+").arg("LIMIT").arg(0).arg(PAGE_MAX);
+        let ids = self.0.redis.ask(&range).await?;
+        self.read(ids).await
+    }
+
+    /// What a list names before an id, newest first.
+    async fn newest(
+        &self,
+        key: String,
+        before: Option<PublicationId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Stored>>> {
+        let from = before.map_or_else(|| "+".to_owned(), |id| format!("({}", text(id)));
+        let mut range = redis::cmd("ZREVRANGEBYLEX");
+        range.arg(key).arg(from).arg("-").arg("LIMIT").arg(0).arg(limit.min(PAGE_MAX));
+        let ids = self.0.redis.ask(&range).await?;
+        self.read(ids).await
+    }
+
+    /// Publications in the order of their ids; what was deleted meanwhile is left out.
+    async fn read(&self, ids: Vec<String>) -> Result<Vec<Arc<Stored>>> {
+        let get = |id: String| async move { read(&self.0.redis, &self.0.keys, &id).await };
+        let rows = stream::iter(ids.into_iter().map(get)).buffered(AT_ONCE);
+        let rows: Vec<Option<Arc<Stored>>> = rows.try_collect().await?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+}
+
+/// A publication by its id's text.
+async fn read(redis: &Redis, keys: &Keys, id: &str) -> Result<Option<Arc<Stored>>, Failure> {
+    let mut get = redis::cmd("HMGET");
+    get.arg(keys.pair("p", id)).arg(&["body", "by", "position", "raw"]);
+    let (body, by, logged, raw): Row = redis.ask(&get).await?;
+    let Some(body) = body else { return Ok(None) };
+    let superseded_by = by.as_ref().map(|by| by.parse()).transpose().map_err(Failure::new)?;
+    Ok(Some(Arc::new(Stored {
+        publication: Arc::new(serde_json::from_str(&body).map_err(Failure::new)?),
+        superseded_by,
+        logged,
+        raw: raw.map(Bytes::from),
+    })))
+}
+
+/// An id in keys and lists: 32 digits, so that their order is that of time.
+fn text(id: PublicationId) -> String {
+    id.0.simple().to_string()
+}
+
+fn id_of(text: Option<&String>) -> Result<PublicationId, Failure> {
+    let text = text.map(String::as_str).unwrap_or_default();
+    text.parse().map_err(Failure::new)
+}
+
+/// An answer of the script, a number or a text.
+fn words(value: redis::Value) -> Result<String, Failure> {
+    match value {
+        redis::Value::Int(number) => Ok(number.to_string()),
+        other => Ok(redis::from_redis_value(other).map_err(Failure::new)?),
+    }
+}
+
+/// An identity as a key; JSON keeps two texts apart whatever is in them.
+fn identity_text(identity: &Identity) -> Result<String, Failure> {
+    let text = match identity {
+        Identity::Alert { sender, identifier, sent } => {
+            serde_json::to_string(&("alert", sender, identifier, sent.as_millisecond()))
+        }
+        Identity::Notice { agency, identifier } => {
+            serde_json::to_string(&("notice", agency, identifier))
+        }
+        Identity::StatusChange { agency, kind, reference, step } => {
+            serde_json::to_string(&("status-change", agency, (kind, reference), step))
+        }
+    };
+    text.map_err(Failure::new)
+}
+
+/// Sender and identifier of an alert; empty for what is none.
+fn name_of(publication: &Publication) -> Result<String, Failure> {
+    match &publication.content {
+        Content::Alert(alert) => {
+            serde_json::to_string(&(&alert.sender, &alert.identifier)).map_err(Failure::new)
+        }
+        _ => Ok(String::new()),
+    }
+}
+
+fn subject_of(publication: &Publication) -> &str {
+    match &publication.audience {
+        Audience::Subject { subject } => subject.as_str(),
+        Audience::Area(_) => "",
+    }
+}

@@ -1,0 +1,48 @@
+//! Keys: `prefix:{tag}:part:part`. What stands in braces decides the slot of a Redis Cluster, so
+//! everything with one tag lies on one primary and one script may touch it.
+
+use std::fmt::{Display, Write};
+
+/// Builds the keys of one tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    stem: String,
+}
+
+impl Keys {
+    /// Keys of a tag: a word of ours, or an id whose alphabet has no braces.
+    pub fn new(prefix: &str, tag: &str) -> Self {
+        Self { stem: format!("{prefix}:{{{tag}}}:") }
+    }
+
+    /// What every key of the tag begins with, the last colon included; scripts that compute keys
+    /// get it as an argument.
+    pub fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// A key of one part.
+    pub fn key(&self, part: impl Display) -> String {
+        let mut key = self.stem.clone();
+        write!(key, "{part}").expect("a String takes everything");
+        key
+    }
+
+    /// A key of two parts.
+    pub fn pair(&self, first: impl Display, second: impl Display) -> String {
+        self.key(format_args!("{first}:{second}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Keys;
+
+    #[test]
+    fn a_tag_stands_in_braces_once() {
+        let keys = Keys::new("loa", "reg");
+        assert_eq!(keys.key("seq"), "loa:{reg}:seq");
+        assert_eq!(keys.pair("d", 7), "loa:{reg}:d:7");
+        assert_eq!(keys.stem(), "loa:{reg}:");
+    }
+}
