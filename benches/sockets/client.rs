@@ -38,8 +38,8 @@ struct Socket {
     bytes: usize,
 }
 
-/// Opens so many sockets, says `ready SECONDS`, and then `got NUMBER NANOSECONDS BYTES` whenever the
-/// last of them (but for those that read nothing) has got its next alert.
+/// Opens so many sockets, says `ready SECONDS`, and then `got NUMBER NANOSECONDS BYTES` whenever
+/// the last of them (but for those that read nothing) has got its next alert.
 pub fn hold(address: &str, sockets: usize, slow: usize, hello: bool) -> Result<()> {
     let began = Instant::now();
     let people = if hello { Some(people(sockets)?) } else { None };
@@ -120,7 +120,8 @@ fn count(mut sockets: Vec<Socket>) -> Result<()> {
     let mut events = Events::with_capacity(1_024);
     let mut scratch = vec![0; 64 << 10];
     // How many sockets have got so many alerts.
-    let mut reached = vec![sockets.len()];
+    let all = sockets.len();
+    let mut reached = vec![all];
     loop {
         poll.poll(&mut events, None)?;
         for event in &events {
@@ -138,7 +139,7 @@ fn count(mut sockets: Vec<Socket>) -> Result<()> {
                         reached.push(0);
                     }
                     reached[number] += 1;
-                    if reached[number] == sockets.len() {
+                    if reached[number] == all {
                         println!("got {number} {} {}", nanos()?, socket.bytes);
                         io::stdout().flush()?;
                     }

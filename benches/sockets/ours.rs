@@ -33,7 +33,7 @@ use crate::pair::{anon_kb, settle};
 use crate::report::cpu_seconds;
 
 /// Payload of the frame an alert becomes; held to by [`alert`].
-pub const FRAME_BYTES: usize = 780;
+pub const FRAME_BYTES: usize = 672;
 const PLENTY: u32 = 1_000_000;
 
 /// Serves until the standard input ends.

@@ -39,9 +39,10 @@ pub struct Pairs {
     seconds: f64,
 }
 
+/// The client ends first: it minds when its sockets close.
 struct Pair {
-    server: Talker,
     client: Talker,
+    server: Talker,
 }
 
 /// A process that is spoken to by lines.
@@ -71,7 +72,7 @@ pub fn open(kind: Kind, (sockets, pairs): (usize, usize), slow: usize) -> Result
         let arguments = [&own, "client", &address, &count, &slow.to_string(), hello];
         let mut client = Talker::start("1", &arguments)?;
         all.seconds += client.word("ready")?.parse::<f64>()?;
-        all.pairs.push(Pair { server, client });
+        all.pairs.push(Pair { client, server });
     }
     Ok(all)
 }

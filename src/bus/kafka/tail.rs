@@ -263,9 +263,8 @@ fn took(
         return;
     }
     reading.next = offset + 1;
-    if intake.put(delivery) {
-        if let Err(error) = consumer.pause(&single(place, reading)) {
-            tracing::warn!(%error, "a reader's partition could not be paused");
-        }
+    let full = intake.put(delivery);
+    if full && let Err(error) = consumer.pause(&single(place, reading)) {
+        tracing::warn!(%error, "a reader's partition could not be paused");
     }
 }

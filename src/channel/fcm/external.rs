@@ -42,7 +42,7 @@ pub enum Subject {
     /// A file.
     File(PathBuf),
     /// A place that answers to a GET with these headers.
-    Url(Place, HeaderMap),
+    Url(Box<(Place, HeaderMap)>),
 }
 
 /// A path at a host of Google's.
@@ -93,7 +93,8 @@ impl External {
     /// The platform's token, read anew each time: platforms replace it long before it ends.
     async fn subject(&self, now: Timestamp) -> Result<String, Failure> {
         let text = match &self.subject {
-            Subject::Url(place, headers) => {
+            Subject::Url(asked) => {
+                let (place, headers) = &**asked;
                 let answer = place.get(headers).await;
                 let answer = answer.map_err(|_| unavailable("oauth_no_subject_token"))?;
                 match answer.status() {

@@ -83,7 +83,7 @@ fn external(
         From::Url { url, headers } => {
             let rule = "credential_source.url: must be an http or https URL";
             let place = Place::new(url, tls).ok_or_else(|| opening.setting(SETTING, rule))?;
-            Subject::Url(place, headers.clone())
+            Subject::Url(Box::new((place, headers.clone())))
         }
     };
     let endpoint = |url: &Url| -> Result<Endpoint, Error> {

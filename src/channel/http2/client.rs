@@ -22,6 +22,8 @@ use crate::domain::lane::Lane;
 
 /// Longest answer read; providers' answers have a few hundred bytes.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
+/// An answer is given at least this time (FACTS F6).
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// So often a refused request goes out again at once; then with a pause that grows to a second, so
 /// that a server that refuses everything is not hammered.
 const RESENDS_AT_ONCE: u32 = 8;
@@ -98,10 +100,10 @@ impl Client {
         request
     }
 
-    /// Sends a request and waits for its answer, to the deadline. `head` is called once for each
-    /// time the request goes out, when a stream is free for it; without a head it does not go out
-    /// ([`Error::Withdrawn`]). The emergency lane may use the reserved connections. Dropping the
-    /// future resets the stream.
+    /// Sends a request, to the deadline, and waits for its answer; that has its time even where the
+    /// request waited for a stream. `head` is called once for each time the request goes out, when
+    /// a stream is free for it; without a head it does not go out ([`Error::Withdrawn`]). The
+    /// emergency lane may use the reserved connections. Dropping the future resets the stream.
     pub async fn send(
         &self,
         head: impl Fn() -> Option<Request<()>>,
@@ -112,10 +114,11 @@ impl Client {
         let hot = lane == Lane::Emergency;
         let mut refusals = 0;
         loop {
-            let lease = self.lease(hot, deadline).await?;
+            let (lease, waited) = self.lease(hot, deadline).await?;
             let Some(head) = head() else { return Err(Error::Withdrawn) };
             let attempt = attempt(&lease.link, head, body.clone());
-            match timeout_at(deadline, attempt).await {
+            let answered_by = if waited { self.patience(deadline) } else { deadline };
+            match timeout_at(answered_by, attempt).await {
                 Ok(Ok(answer)) => {
                     self.answered(&lease.link, answer.status);
                     return Ok(answer);
@@ -187,9 +190,17 @@ impl Client {
         self.0.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn lease(&self, hot: bool, deadline: Instant) -> Result<Lease<'_>, Error> {
+    /// Until when an answer is waited for. A request that waited for its stream, nearly to its
+    /// deadline perhaps, has its time all the same: cut short, it would be doubted and sent twice.
+    fn patience(&self, deadline: Instant) -> Instant {
+        let least = ANSWER_PATIENCE.min(self.0.settings.request_timeout());
+        deadline.max(Instant::now() + least)
+    }
+
+    /// A stream, and whether it had to be waited for.
+    async fn lease(&self, hot: bool, deadline: Instant) -> Result<(Lease<'_>, bool), Error> {
         if let Some(lease) = self.try_lease(hot)? {
-            return Ok(lease);
+            return Ok((lease, false));
         }
         let _waiting = Count::new(&self.0.waiting);
         loop {
@@ -198,7 +209,7 @@ impl Client {
             // Registered before the second look, so that no stream is freed unseen in between.
             freed.as_mut().enable();
             if let Some(lease) = self.try_lease(hot)? {
-                return Ok(lease);
+                return Ok((lease, true));
             }
             tokio::select! {
                 () = &mut freed => {}

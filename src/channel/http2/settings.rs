@@ -22,8 +22,8 @@ pub struct Settings {
     pub streams: u32,
     /// Time to look a name up, connect, and finish the TLS and HTTP/2 handshakes.
     pub connect_timeout_ms: u64,
-    /// Time from a send to its answer, waiting for a stream included. FCM asks for at least
-    /// 10,000.
+    /// Time from a send to its answer, waiting for a stream included; but a request that waited
+    /// gets up to ten seconds for its answer. FCM asks for at least 10,000.
     pub request_timeout_ms: u64,
     /// With requests in flight, a connection that brought no answer for so long is pinged.
     pub ping_quiet_ms: u64,

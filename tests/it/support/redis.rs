@@ -24,7 +24,8 @@ pub fn fresh() -> Settings {
         Ok(url) => url.parse().expect("LOA_TEST_REDIS is redis://HOST:PORT"),
         Err(_) => shared(),
     });
-    let prefix = format!("t-{:.12}", uuid::Uuid::new_v4().simple());
+    let name = uuid::Uuid::new_v4().simple().to_string();
+    let prefix = format!("t-{}", &name[..12]);
     Settings { prefix, ..Settings::single(url.clone()) }
 }
 
