@@ -14,6 +14,9 @@ export LOA_CLIENTS := $(abspath $(TARGET))/clients
 ARGS ?=
 # The parts first; `city` measures the whole paths and prints the table at the end.
 BENCHES := geofence registry bus push sockets city
+# The browser suite drives the unoptimised program, which takes the pages from their folder.
+BROWSER := LOA_BIN=$(abspath $(TARGET))/debug/loa node --test --test-concurrency=1
+PAGES_TESTS := $(wildcard console/e2e/*.test.mjs)
 
 .PHONY: help demo console e2e test chaos bench check clean
 
@@ -28,19 +31,22 @@ demo: ## a node with 20,000 simulated citizens, alerts, and the funnel live (ARG
 console: ## the web pages, into console/dist, from where the next build takes them
 	@deploy/setup.sh console
 	npm --prefix console run --silent build
-	@# Cargo follows the files a program holds, but not new names among them.
-	@touch src/http/pages.rs
+	@# Cargo follows the files a program holds, but not new names among them; names change with
+	@# what is in the files.
+	@mkdir -p $(TARGET)
+	@ls -R console/dist | cmp -s - $(TARGET)/pages || \
+	  { ls -R console/dist >$(TARGET)/pages; touch src/http/pages.rs; }
 
 e2e: console ## the pages in a real browser against the real program (ARGS="desk")
 	@deploy/setup.sh e2e
-	npm --prefix console run --silent check
-	cargo build --locked --profile demo --bin loa
-	LOA_BIN=$(abspath $(TARGET))/demo/loa node --test --test-concurrency=1 \
-	  $(if $(ARGS),$(ARGS:%=console/e2e/%.test.mjs),$(wildcard console/e2e/*.test.mjs))
+	cargo build --locked --bin loa
+	$(BROWSER) $(if $(ARGS),$(ARGS:%=console/e2e/%.test.mjs),$(PAGES_TESTS))
 
-test: ## every test, with all it needs
+test: console ## every test, with all it needs
 	@deploy/setup.sh test
+	npm --prefix console run --silent check
 	cargo test --locked $(ARGS)
+	$(if $(ARGS),,cargo build --locked --bin loa && $(BROWSER) $(PAGES_TESTS))
 
 chaos: ## the fault matrix with 100,000 devices a scenario, and its table (ARGS="phones::rows" for a piece)
 	@deploy/setup.sh test

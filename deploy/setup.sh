@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What Loa needs on a machine: `deploy/setup.sh build` to build and run it, `console` to build its
-# web pages, `e2e` to try them in a browser, `test` to run every test. Installs what is missing where apt-get exists (Debian, Ubuntu) and says
-# so; elsewhere it names what is missing and stops. It never installs a Rust toolchain.
+# web pages, `e2e` to try them in a browser, `test` to run every test. Installs what is missing
+# where apt-get exists (Debian, Ubuntu) and says so; elsewhere it names what is missing and stops.
+# It never installs a Rust toolchain.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -41,7 +42,9 @@ as_root() {
 }
 
 # The browser that the pages are tried in; CHROMIUM names another.
-has_chromium() { [ -x "${CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome; }
+has_chromium() {
+  [ -x "${CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome
+}
 
 # Packages of Debian for what is not there, one a line.
 missing() {

@@ -183,3 +183,72 @@ test("codes are pasted, and an old name finds what became of it", async () => {
   await search.fill("hiep thanh");
   await lan.locator(".search [role=option]", { hasText: "Thủ Dầu Một" }).waitFor();
 });
+
+test("an override needs a reason and is said aloud; the audit trail and the report have it", async () => {
+  const minh = await person(browser);
+  await login(minh, node, "minh");
+  await writeAlert(minh);
+  await minh.locator("[name=headline-vi]").fill("Phát khẩn không chờ");
+  await minh.getByRole("button", { name: "Phát khẩn…" }).click();
+  const dialog = minh.getByRole("dialog");
+  await dialog.locator("[name=looked]").check();
+  assert.ok(await dialog.getByRole("button", { name: "Phát khẩn" }).isDisabled(), "a reason is needed");
+  await dialog.locator("[name=reason]").fill("Vỡ bờ bao, không liên lạc được người thứ hai");
+  await dialog.getByRole("button", { name: "Phát khẩn" }).click();
+  await minh.locator(".hero .note.bad", { hasText: "PHÁT KHẨN bởi minh" }).waitFor();
+
+  await minh.getByRole("link", { name: "Báo cáo" }).click();
+  await minh.locator(".report", { hasText: "Vỡ bờ bao" }).waitFor();
+  const csv = await minh.getByRole("link", { name: "CSV" }).getAttribute("href");
+  const answer = await minh.request.get(node.url + csv);
+  assert.equal(answer.status(), 200);
+  assert.match(await answer.text(), /targeted/);
+
+  await minh.getByRole("link", { name: /Lịch sử/ }).first().click();
+  await minh.locator("table.history a", { hasText: "Phát khẩn không chờ" }).waitFor();
+  await minh.getByRole("link", { name: "Nhật ký kiểm toán" }).click();
+  await minh.getByText("Chuỗi nhật ký nguyên vẹn").waitFor();
+  await minh.locator("td", { hasText: /override/ }).first().waitFor();
+  assert.deepEqual(minh.faults, []);
+});
+
+test("what is not hot is published by its writer, and an update replaces it", async () => {
+  const lan = await person(browser);
+  await login(lan, node, "lan");
+  await lan.getByRole("link", { name: /Soạn/ }).first().click();
+  await lan.getByRole("button", { name: /Cúp nước/ }).click();
+  await lan.locator(".search input").fill("ben thanh");
+  await lan.locator(".search [role=option]").first().waitFor();
+  await lan.locator(".search input").press("Enter");
+  await lan.getByRole("button", { name: "Phát…" }).click();
+  await lan.getByRole("dialog").getByRole("button", { name: "Phát", exact: true }).click();
+  await lan.locator(".hero h2").waitFor();
+  await lan.getByRole("link", { name: "Cập nhật, đính chính" }).click();
+  await lan.locator(".chips li", { hasText: "Bến Thành" }).waitFor();
+  await lan.locator("[name=headline-vi]").fill("Cúp nước: có nước lại lúc 3 giờ");
+  await lan.getByRole("button", { name: "Phát…" }).click();
+  await lan.getByRole("dialog").getByRole("button", { name: "Phát", exact: true }).click();
+  await lan.locator(".hero h2", { hasText: "có nước lại" }).waitFor();
+  await lan.locator(".chain li").nth(1).waitFor();
+  assert.equal(await lan.locator(".chain li").count(), 2);
+  assert.deepEqual(lan.faults, []);
+});
+
+test("a link test reaches a canary, and its history says so", async () => {
+  const minh = await person(browser);
+  await login(minh, node, "minh");
+  const device = await (await fetch(`${node.url}/v1/devices`, {
+    method: "POST", headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ places: [{ unit: "26740" }], exercises: true }),
+  })).json();
+  const { csrf } = await (await minh.request.get(`${node.url}/v1/console/session`)).json();
+  const made = await minh.request.post(`${node.url}/v1/console/drills`, {
+    headers: { "X-Loa-Csrf": csrf }, data: { unit: "26740", device: device.id },
+  });
+  assert.ok(made.ok(), await made.text());
+  await minh.goto(`${node.url}/console/drill`);
+  await minh.locator("tbody th", { hasText: "Sài Gòn" }).waitFor();
+  await minh.getByRole("button", { name: "Thử ngay" }).click();
+  await minh.locator(".link-history li").first().waitFor({ timeout: 60_000 });
+  assert.deepEqual(minh.faults, []);
+});

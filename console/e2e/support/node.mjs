@@ -7,8 +7,8 @@ import { join } from "node:path";
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
 const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
-/** The program: named, or the newest that `make` builds. */
-export const LOA = process.env.LOA_BIN ?? join(TARGET, "demo/loa");
+/** The program: named, or what `make e2e` builds. */
+export const LOA = process.env.LOA_BIN ?? join(TARGET, "debug/loa");
 const START_MS = 60_000;
 export const PASSWORD = "mat-khau-thu-nghiem";
 
@@ -25,7 +25,7 @@ export function freePort() {
 
 export class Node {
   constructor() {
-    if (!existsSync(LOA)) throw new Error(`there is no ${LOA}: cargo build --profile demo --bin loa`);
+    if (!existsSync(LOA)) throw new Error(`there is no ${LOA}: make e2e builds it`);
     this.dir = mkdtempSync(join(tmpdir(), "loa-e2e-"));
     this.output = "";
   }

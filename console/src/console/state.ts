@@ -82,8 +82,7 @@ export async function reload(): Promise<void> {
     attempt(async () => drafts.set((await get<{ drafts: Draft[] }>("/drafts?limit=200")).drafts)),
     attempt(async () => rows.set((await get<{ publications: Row[] }>("/publications?limit=100")).publications)),
   ]);
-  const mine = session.get()?.person.rights ?? [];
-  if (mine.includes("operate") || mine.includes("admin")) {
+  if (may("operate")) {
     await attempt(async () => providers.set((await get<{ providers: Provider[] }>("/providers")).providers));
   }
 }
@@ -135,7 +134,10 @@ function queueFunnel(funnel: FunnelEvent): void {
 
 /** Whether the person of the session has a right. */
 export function may(right: "write" | "approve" | "override" | "operate" | "admin"): boolean {
-  return session.get()?.person.rights.includes(right) ?? false;
+  const now = session.get();
+  // Only people of the city's operators operate, whatever else they may.
+  if (right === "operate" && !now?.agency.operator) return false;
+  return now?.person.rights.includes(right) ?? false;
 }
 
 /** A unit's name, or its code where the city is not known yet. */

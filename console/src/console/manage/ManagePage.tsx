@@ -19,7 +19,7 @@ const PARTS: readonly [string, string, string, "admin" | "operate"][] = [
 
 export function ManagePage() {
   const { id } = useStore(route);
-  const mine = PARTS.filter(([, , , right]) => may(right) || may("admin"));
+  const mine = PARTS.filter(([, , , right]) => may(right));
   const part = mine.some(([name]) => name === id) ? id! : (mine[0]?.[0] ?? "");
   return (
     <>

@@ -27,7 +27,7 @@ export function ProvePage() {
       <Heading text={audit ? t("Nhật ký kiểm toán", "Audit trail") : t("Lịch sử", "History")}>
         <nav class="tabs" aria-label={t("Phần", "Part")}>
           <a href="/console/prove" aria-current={audit ? undefined : "page"}>{t("Lịch sử", "History")}</a>
-          {(may("operate") || may("admin")) && <a href="/console/prove/audit" aria-current={audit ? "page" : undefined}>{t("Nhật ký kiểm toán", "Audit trail")}</a>}
+          {may("operate") && <a href="/console/prove/audit" aria-current={audit ? "page" : undefined}>{t("Nhật ký kiểm toán", "Audit trail")}</a>}
         </nav>
       </Heading>
       {audit ? <Audit /> : <History />}

@@ -73,7 +73,7 @@ export function PublicationView({ id }: { id: string }) {
             <h3 id="w-funnel">{t("Phễu phát tin", "Funnel")}</h3>
             <FunnelBars counts={funnel.total} open={funnel.open_dispatches} />
             <dl class="figures small">
-              <div><dt>{t("Nửa số người sau", "Half after")}</dt><dd>{latency.p50 === undefined || latency.p50 === null ? "–" : milliseconds(latency.p50)}</dd></div>
+              <div><dt>{t("50 % sau", "50 % after")}</dt><dd>{latency.p50 === undefined || latency.p50 === null ? "–" : milliseconds(latency.p50)}</dd></div>
               <div><dt>{t("99 % sau", "99 % after")}</dt><dd>{latency.p99 === undefined || latency.p99 === null ? "–" : milliseconds(latency.p99)}</dd></div>
               <div><dt>{t("Lần cuối", "Last")}</dt><dd>{latency.last === undefined || latency.last === null ? "–" : milliseconds(latency.last)}</dd></div>
             </dl>
