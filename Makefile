@@ -25,6 +25,8 @@ help: ## what there is
 
 demo: ## a node with 20,000 simulated citizens, alerts, and the funnel live (ARGS="--once --json")
 	@deploy/setup.sh build
+	@if command -v npm >/dev/null 2>&1; then $(MAKE) --no-print-directory console; else \
+	  echo "demo: npm is not here (Node 18 or newer): /console and / will say how to build their pages" >&2; fi
 	cargo build --locked --profile demo --bin loa
 	$(TARGET)/demo/loa demo $(ARGS)
 

@@ -327,6 +327,12 @@ impl Config {
         if embedded && self.node.roles.len() < Role::ALL.len() {
             warnings.push("the embedded log serves one process: roles left out here run nowhere");
         }
+        if matches!(self.store, store::Settings::Redis(_)) {
+            warnings.push(
+                "persons, drafts, citizens' answers, drills and the audit are files of this node: \
+                 run api and console together on one node that keeps its data directory",
+            );
+        }
         if !self.node.listen.ip().is_loopback() {
             warnings.push("the HTTP faces speak plain HTTP: put a TLS proxy before them");
         }

@@ -23,7 +23,7 @@ use crate::bus::{Error, Result};
 const POLL_MAX: usize = 1_000;
 /// How often, and with what pause, a partition that has only just been assigned is asked to go on
 /// elsewhere.
-const SEEKS: u32 = 50;
+const SEEKS: u32 = 200;
 const SEEK_PAUSE: Duration = Duration::from_millis(20);
 /// How long the client may take to do so: it is a change of its own memory.
 const SEEK_WAIT: Duration = Duration::from_secs(2);
@@ -193,7 +193,7 @@ fn begin(
         if sought.is_ok() {
             break;
         }
-        std::thread::sleep(SEEK_PAUSE);
+        std::thread::park_timeout(SEEK_PAUSE);
     }
     sought.and_then(|()| consumer.resume(&list))
 }
