@@ -27,7 +27,7 @@ pub enum Command {
         --categories Fire,Rescue --highest-severity Severe --data-dir data")]
     Put(PutArgs),
     /// List agencies and their keys
-    #[command(after_help = "Examples:\n  loa agencies list --data-dir data\n  \
+    #[command(after_help = "Example:\n  loa agencies list --data-dir data\n  \
         loa agencies list --config loa.toml")]
     List(DirArgs),
     /// Make an API key; it is shown once

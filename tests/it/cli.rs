@@ -13,7 +13,7 @@ use crate::support::node::{AlertXml, CENTRE};
 use crate::support::process::{Done, Served, eventually, path, run};
 
 /// Every command that does something.
-const COMMANDS: [&[&str]; 34] = [
+const COMMANDS: [&[&str]; 35] = [
     &["channels", "check"],
     &["serve"],
     &["demo"],
@@ -31,6 +31,7 @@ const COMMANDS: [&[&str]; 34] = [
     &["agencies", "put"],
     &["agencies", "list"],
     &["agencies", "key"],
+    &["agencies", "submission-key"],
     &["agencies", "revoke"],
     &["people", "put"],
     &["people", "list"],
@@ -177,7 +178,7 @@ async fn agencies_of_a_cluster_and_their_keys_are_kept() {
     tokio::task::spawn_blocking(work).await.expect("no panic");
     let agencies = Agencies::shared(&connect(&settings).await);
     assert_eq!(agencies.list().await.expect("listed").len(), 1);
-    assert!(!dir.path().join("data").exists(), "nothing is kept beside");
+    assert!(!dir.path().join("data/agencies.db").exists(), "no agency is kept beside");
 }
 
 fn agencies_are_kept(at: [&str; 2]) {

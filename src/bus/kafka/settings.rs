@@ -75,8 +75,10 @@ pub enum Mechanism {
     /// The password itself; only over TLS.
     Plain,
     /// Challenge and response with SHA-256.
+    #[serde(rename = "scram-sha-256")]
     ScramSha256,
     /// Challenge and response with SHA-512.
+    #[serde(rename = "scram-sha-512")]
     ScramSha512,
 }
 
