@@ -35,8 +35,6 @@ use crate::support::wire::Wire;
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks.
 pub const LOOK: Duration = Duration::from_millis(50);
-/// Those that send.
-pub const WORKERS: usize = 4;
 
 /// How large everything is.
 #[derive(Clone, Copy, Debug)]
@@ -157,7 +155,7 @@ impl Stage {
         let stores = Stores::start(&dir).await;
         let providers = Providers::start(Options::default()).await.expect("the simulator starts");
         let config = settings(&dir, &providers, (&kafka, &stores, &size));
-        kafka.apply(&kafka_settings(&config)).await;
+        kafka.apply(kafka_settings(&config)).await;
         let parts = node::open(&config, Clock::System).await.expect("log and stores open");
         let population = population(&size);
         load(&dir, &population);

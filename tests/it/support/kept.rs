@@ -2,9 +2,9 @@
 //! a keeper that kills it when the pipe from here closes.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 const KEEPER: &str = "\"$@\" & child=$!; echo $child; read _; kill -9 $child; wait";
 /// Removes a directory once the processes in it are gone.
@@ -15,7 +15,6 @@ const SWEEPER: &str = "read _; sleep 3; rm -rf \"$1\"";
 pub struct Kept {
     keeper: Option<(Child, ChildStdin)>,
     pid: String,
-    lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Kept {
@@ -38,15 +37,9 @@ impl Kept {
         let pipe = keeper.stdin.take().expect("a pipe");
         let mut lines = BufReader::new(keeper.stdout.take().expect("a pipe")).lines();
         let pid = lines.next().expect("a line").expect("a pid");
-        Self { keeper: Some((keeper, pipe)), pid, lines: Some(lines) }
-    }
-
-    /// Waits for a line of its standard output; the rest is read and thrown away.
-    pub fn said(&mut self, wanted: &str) -> bool {
-        let Some(mut lines) = self.lines.take() else { return false };
-        let found = lines.by_ref().map_while(Result::ok).any(|line| line.contains(wanted));
+        // Read to the end, or the process would wait for the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        found
+        Self { keeper: Some((keeper, pipe)), pid }
     }
 
     /// Whether it runs.
