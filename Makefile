@@ -50,9 +50,9 @@ test: console ## every test, with all it needs
 	cargo test --locked $(ARGS)
 	$(if $(ARGS),,cargo build --locked --bin loa && $(BROWSER) $(PAGES_TESTS))
 
-chaos: ## the fault matrix with 100,000 devices a scenario, and its table (ARGS="phones::rows" for a piece)
+chaos: ## the fault matrix with 100,000 devices a scenario, a cluster under fire with 200,000 (ARGS="phones::rows" for a piece)
 	@deploy/setup.sh test
-	LOA_FULL=1 cargo test --locked --profile demo --test it $(if $(ARGS),$(ARGS),phones::) -- --nocapture --test-threads 1
+	LOA_FULL=1 cargo test --locked --profile demo --test it -- $(if $(ARGS),$(ARGS),phones:: chaos::) --nocapture --test-threads 1
 
 bench: ## what the README quotes: one table, and target/bench/summary.json (ARGS="city")
 	@deploy/setup.sh build

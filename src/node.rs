@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use futures_util::future::join_all;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -44,12 +43,13 @@ use crate::store::redis::Redis;
 use crate::store::registry::Registry;
 use crate::store::replies::Replies;
 use crate::trail::{self, Trail};
-use crate::{channel, fanout, gateway, http, metrics, receipt, route, store};
+use crate::{channel, fanout, gateway, http, receipt, route, store};
 
 mod desk;
 mod housekeeping;
 mod key;
 mod openapi;
+mod probes;
 mod quota;
 mod shown;
 pub mod stores;
@@ -290,7 +290,7 @@ async fn roles(
     tasks: &Lifecycle,
 ) -> Result<axum::Router> {
     let on = |role| config.node.roles.contains(&role);
-    let mut faces = http::Router::new();
+    let mut faces = probes::router(parts, wired, tasks);
     if on(Role::Api) {
         let ingest = ingest(config, parts);
         let finished = ingest.recover().await.map_err(|problem| anyhow!(problem.detail))?;
@@ -348,16 +348,6 @@ fn share_quotas(parts: &Parts, senders: &Senders, tasks: &Lifecycle) {
             quota::start(*channel, quota, rates.clone(), tasks);
         }
     }
-}
-
-/// The process's metrics; several nodes in one process share them.
-fn recorder() -> Result<PrometheusHandle> {
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let handle = recorder.handle();
-    if ::metrics::set_global_recorder(recorder).is_ok() {
-        metrics::describe();
-    }
-    Ok(handle)
 }
 
 fn ingest(config: &Config, parts: &Parts) -> Ingest {

@@ -12,15 +12,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::BadInput;
 use crate::clock::Clock;
+use crate::config;
 use crate::domain::device::Profile;
 use crate::domain::ids::{DeviceId, SubjectId};
-use crate::store::registry::{NewDevice, Registry, Settings};
+use crate::node::stores;
+use crate::store;
+use crate::store::registry::NewDevice;
 
 /// What to do with devices.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Load devices from a file of JSON lines: {"id", "secret", "profile", "subject"?}
-    #[command(after_help = "Example:\n  loa devices load devices.ndjson --data-dir data")]
+    #[command(after_help = "Examples:\n  loa devices load devices.ndjson --data-dir data\n  \
+        loa devices load devices.ndjson --config loa.toml")]
     Load(LoadArgs),
 }
 
@@ -29,12 +33,15 @@ pub enum Command {
 pub struct LoadArgs {
     /// JSON lines, one device each
     file: PathBuf,
-    /// The node's data directory; no node may run in it
-    #[arg(long, default_value = "data", value_name = "DIR")]
-    data_dir: PathBuf,
+    /// The node's settings, which say where the devices are; a cluster's are on Redis
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The node's data directory, `data` when nothing says otherwise; no node may run in it
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Parts each (unit, channel) is cut into, if the registry is new
-    #[arg(long, default_value_t = 4)]
-    shards: u16,
+    #[arg(long)]
+    shards: Option<u16>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -59,10 +66,18 @@ pub struct Line {
 pub async fn run(command: Command) -> Result<bool> {
     let Command::Load(args) = command;
     let began = Instant::now();
-    let settings = Settings { dir: args.data_dir.clone(), shards: args.shards };
-    // A running node counts its devices in memory and would not see these.
-    let _lock = crate::node::lock(&args.data_dir)?;
-    let registry = Registry::open(&settings, Clock::System).await?;
+    let flags = [
+        ("node.data_dir", args.data_dir.as_ref().map(|dir| dir.display().to_string())),
+        ("registry.shards", args.shards.map(|shards| shards.to_string())),
+    ];
+    let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    let config = config::load(args.config.as_deref(), &flags)?;
+    // Without Redis a running node counts its devices in memory and would not see these.
+    let _lock = match config.store {
+        store::Settings::Embedded => Some(crate::node::lock(&config.node.data_dir)?),
+        store::Settings::Redis(_) => None,
+    };
+    let registry = stores::registry(&config, &Clock::System).await?;
     let file = File::open(&args.file)
         .map_err(|error| BadInput(format!("{}: {error}", args.file.display())))?;
     let failure = Arc::new(Mutex::new(None));

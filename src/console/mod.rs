@@ -1,8 +1,8 @@
 //! Operators and agencies' people: the node's state, its metrics, the dead letters, sessions, the
 //! map, and everything the pages of the console show but the drafts, which are ingest's.
 //!
-//! `/healthz`, `/readyz` and `/metrics` are open to whoever reaches the port; the rest asks for a
-//! person's session or an API key.
+//! `/healthz`, `/readyz` and `/metrics` ([`state`]) are every process's and open to whoever
+//! reaches the port; the rest asks for a person's session or an API key.
 
 mod answers;
 mod audit;
@@ -15,7 +15,7 @@ pub mod pulse;
 mod rates;
 mod rows;
 mod session;
-mod state;
+pub mod state;
 pub mod templates;
 mod units;
 
@@ -24,7 +24,6 @@ use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::value::RawValue;
 use tokio::sync::{Mutex, Semaphore};
 use utoipa_axum::routes;
@@ -36,7 +35,6 @@ use crate::clock::Clock;
 use crate::console::providers::Configured;
 use crate::console::pulse::Pulse;
 use crate::console::templates::Templates;
-use crate::domain::audience::Boundaries;
 use crate::domain::channel::Channel;
 use crate::domain::forecast::Outlook;
 use crate::geofence::{City, screen};
@@ -60,10 +58,6 @@ pub struct Console {
     pub senders: Vec<Arc<Sender>>,
     /// What is ready.
     pub tasks: Lifecycle,
-    /// How true the boundaries are.
-    pub boundaries: Boundaries,
-    /// The metrics.
-    pub metrics: PrometheusHandle,
     /// The push channels talk to the simulator, not to Apple and Google.
     pub simulated: bool,
     /// Who works at the desk.
@@ -136,9 +130,6 @@ impl FromRequestParts<Console> for AsOperator {
 /// The operators' routes.
 pub fn router(console: Console) -> Router {
     Router::new()
-        .routes(routes!(state::healthz))
-        .routes(routes!(state::readyz))
-        .routes(routes!(state::metrics))
         .routes(routes!(letters::list))
         .routes(routes!(letters::redrive))
         .routes(routes!(session::login))

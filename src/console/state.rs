@@ -1,13 +1,44 @@
-//! Health, readiness, metrics.
+//! Health, readiness, metrics: of every process, whatever its roles.
+
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
-use crate::console::Console;
+use crate::channel::Sender;
+use crate::domain::audience::Boundaries;
+use crate::http::Router;
+use crate::lifecycle::Lifecycle;
+
+/// What a process says of itself.
+#[derive(Clone, Debug)]
+pub struct Probes {
+    /// What is ready.
+    pub tasks: Lifecycle,
+    /// The push channels.
+    pub senders: Vec<Arc<Sender>>,
+    /// How true the boundaries are.
+    pub boundaries: Boundaries,
+    /// The metrics.
+    pub metrics: PrometheusHandle,
+    /// The push channels talk to the simulator, not to Apple and Google.
+    pub simulated: bool,
+}
+
+/// The routes that every process has: orchestrators and Prometheus ask each of them.
+pub fn router(probes: Probes) -> Router {
+    Router::new()
+        .routes(routes!(healthz))
+        .routes(routes!(readyz))
+        .routes(routes!(metrics))
+        .with_state(probes)
+}
 
 /// The process lives.
 #[utoipa::path(get, path = "/healthz", tag = "ops",
@@ -53,9 +84,9 @@ pub struct ChannelAnswer {
         (status = 200, description = "Ready", body = ReadyAnswer),
         (status = 503, description = "Not ready: starting or draining", body = ReadyAnswer)
     ))]
-pub async fn readyz(State(console): State<Console>) -> Response {
-    let waiting_for = console.tasks.not_ready();
-    let channels = console.senders.iter().map(|sender| {
+pub async fn readyz(State(probes): State<Probes>) -> Response {
+    let waiting_for = probes.tasks.not_ready();
+    let channels = probes.senders.iter().map(|sender| {
         let health = sender.health();
         ChannelAnswer {
             channel: sender.channel().as_str(),
@@ -67,8 +98,8 @@ pub async fn readyz(State(console): State<Console>) -> Response {
     let answer = ReadyAnswer {
         ready: waiting_for.is_empty(),
         waiting_for,
-        boundaries: console.boundaries.as_str(),
-        simulated_providers: console.simulated,
+        boundaries: probes.boundaries.as_str(),
+        simulated_providers: probes.simulated,
         channels: channels.collect(),
     };
     let status = if answer.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -79,7 +110,7 @@ pub async fn readyz(State(console): State<Console>) -> Response {
 #[utoipa::path(get, path = "/metrics", tag = "ops",
     responses((status = 200, description = "Metrics", body = String,
         content_type = "text/plain; version=0.0.4")))]
-pub async fn metrics(State(console): State<Console>) -> Response {
-    let text = console.metrics.render();
+pub async fn metrics(State(probes): State<Probes>) -> Response {
+    let text = probes.metrics.render();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

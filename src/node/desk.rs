@@ -46,8 +46,6 @@ pub fn console(
         bus: parts.bus.clone(),
         senders,
         tasks: tasks.clone(),
-        boundaries: parts.city.boundaries(),
-        metrics: super::recorder()?,
         simulated,
         desk: of(config, parts),
         trail: parts.trail.clone(),

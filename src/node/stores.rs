@@ -107,6 +107,20 @@ pub async fn agencies(config: &Config) -> Result<Agencies> {
     }
 }
 
+/// Opens the registry alone, for the command line.
+pub async fn registry(config: &Config, clock: &Clock) -> Result<Registry> {
+    let shards = config.registry.shards;
+    match &config.store {
+        store::Settings::Embedded => {
+            let settings = registry::Settings { dir: config.node.data_dir.clone(), shards };
+            Ok(Registry::open(&settings, clock.clone()).await?)
+        }
+        store::Settings::Redis(settings) => {
+            Ok(Registry::shared(connect(settings).await?, shards, clock.clone()).await?)
+        }
+    }
+}
+
 async fn connect(settings: &Settings) -> Result<Redis> {
     Redis::open(settings).await.context("store.redis")
 }

@@ -2,6 +2,7 @@
 //! what `encode` writes again; nothing a schema requires can be left out unnoticed.
 
 mod schema;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +20,11 @@ fn topics() -> PathBuf {
 }
 
 fn read_folder(folder: &str) -> BTreeMap<String, Value> {
-    let entries = fs::read_dir(topics().join(folder)).expect("the folder is in the repository");
+    read(&topics().join(folder))
+}
+
+fn read(folder: &Path) -> BTreeMap<String, Value> {
+    let entries = fs::read_dir(folder).expect("the folder is in the repository");
     let files = entries.map(|entry| entry.expect("a readable entry").path());
     let files = files.filter(|path| path.extension().is_some_and(|ext| ext == "json"));
     files

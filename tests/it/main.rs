@@ -5,6 +5,7 @@ mod alerts;
 mod bus;
 mod cap;
 mod channel;
+mod chaos;
 mod cli;
 mod cluster;
 mod desk;

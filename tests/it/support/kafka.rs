@@ -56,7 +56,7 @@ impl Kafka {
             let work = || {
                 let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
                 // Removed by the keeper, since nothing here is dropped at the end.
-                Kafka::over(dir.keep(), 1, &[], true)
+                Kafka::over(dir.keep(), 1, &[], true, &[])
             };
             tokio::task::spawn_blocking(work).await.expect("no panic")
         };
@@ -70,14 +70,45 @@ impl Kafka {
             settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         let work = move || {
             let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-            let mut kafka = Kafka::over(dir.path().to_owned(), brokers, &settings, false);
+            let mut kafka = Kafka::over(dir.path().to_owned(), brokers, &settings, false, &[]);
             kafka._dir = Some(dir);
             kafka
         };
         tokio::task::spawn_blocking(work).await.expect("no panic")
     }
 
-    fn over(dir: PathBuf, count: u16, settings: &[(String, String)], shared: bool) -> Kafka {
+    /// A cluster in a directory that somebody else removes. Clients reach each broker over a wire
+    /// of the test's: `wires` are the port of each wire and the one it leads to. The brokers talk
+    /// to each other without them.
+    pub async fn behind(dir: PathBuf, wires: Vec<(u16, u16)>) -> Kafka {
+        let work = move || {
+            let listeners = "PLAIN://127.0.0.1:{port},WIRE://127.0.0.1:{end},\
+                             CONTROLLER://127.0.0.1:{controller}";
+            let settings = [
+                ("listeners", listeners),
+                ("advertised.listeners", "PLAIN://127.0.0.1:{port},WIRE://127.0.0.1:{wire}"),
+                (
+                    "listener.security.protocol.map",
+                    "PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,WIRE:PLAINTEXT",
+                ),
+            ];
+            let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            let count = wires.len() as u16;
+            let mut kafka = Kafka::over(dir, count, &settings, false, &wires);
+            let wires = wires.iter().map(|(wire, _)| format!("127.0.0.1:{wire}"));
+            kafka.brokers = wires.collect();
+            kafka
+        };
+        tokio::task::spawn_blocking(work).await.expect("no panic")
+    }
+
+    fn over(
+        dir: PathBuf,
+        count: u16,
+        settings: &[(String, String)],
+        shared: bool,
+        wires: &[(u16, u16)],
+    ) -> Kafka {
         let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
         let quorum: Vec<String> = (1..=count)
             .zip(&ports)
@@ -93,6 +124,9 @@ impl Kafka {
                 lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
             let text = text.replace("{port}", &port.to_string());
             let text = text.replace("{controller}", &controller.to_string());
+            let (wire, end) = wires.get(usize::from(id) - 1).copied().unwrap_or_default();
+            let text = text.replace("{wire}", &wire.to_string());
+            let text = text.replace("{end}", &end.to_string());
             let properties = dir.join(format!("{id}.properties"));
             std::fs::write(&properties, text).expect("written");
             format(&properties);
@@ -147,6 +181,25 @@ impl Kafka {
         nodes[index].running.take().expect("it runs").end();
     }
 
+    /// Whether a broker that was not killed runs: one whose disk takes nothing ends by itself.
+    pub fn runs(&self, index: usize) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid(index)));
+        status.is_ok_and(|text| !text.contains("State:\tZ"))
+    }
+
+    /// No file of a broker takes anything more until it is killed: what a full disk is for it, by
+    /// the kernel's limit for a process's files instead of a file system that needs root.
+    pub fn fill_disk(&self, index: usize) {
+        let pid = self.pid(index);
+        let limited = Command::new("prlimit").args(["--pid", &pid, "--fsize=0:unlimited"]).status();
+        assert!(limited.expect("prlimit (Debian: util-linux)").success());
+    }
+
+    fn pid(&self, index: usize) -> String {
+        let nodes = self.nodes.lock().expect("no panic");
+        nodes[index].running.as_ref().expect("it was not killed").pid.clone()
+    }
+
     /// Starts a killed broker again and waits until it listens.
     pub async fn restart(&self, index: usize) {
         let port = {
@@ -161,8 +214,8 @@ impl Kafka {
 
 impl Running {
     fn end(mut self) {
-        let killed = Command::new("kill").args(["-9", &self.pid]).status();
-        assert!(killed.expect("kill").success());
+        // One that ended by itself is waited for all the same.
+        let _ = Command::new("kill").args(["-9", &self.pid]).stderr(Stdio::null()).status();
         drop(self._pipe);
         self.keeper.wait().expect("the keeper ends");
     }

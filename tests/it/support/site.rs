@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl Site {
         let dir = tempfile::tempdir().expect("a directory");
         let providers = Providers::start(Options::default()).await.expect("the simulator starts");
         let address = free_address();
-        let config = write_settings(&dir, &providers, (address, settings));
+        let config = write_settings(dir.path(), &providers, (address, settings));
         let loaded = config::load(Some(&config), &[]).expect("the test's settings are valid");
         let parts = node::open(&loaded, Clock::System).await.expect("the stores open");
         let population = Population::new(&parts.city, size, (1, mix));
@@ -186,18 +186,19 @@ impl Process {
 }
 
 /// A port that was free a moment ago.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     let socket = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     socket.local_addr().expect("bound")
 }
 
-fn write_settings(
-    dir: &TempDir,
+/// Writes the settings of a node that pushes to simulated providers, with further lines.
+pub fn write_settings(
+    dir: &Path,
     providers: &Providers,
     (address, settings): (SocketAddr, &str),
 ) -> PathBuf {
     let write = |name: &str, text: &str| {
-        let path = dir.path().join(name);
+        let path = dir.join(name);
         std::fs::write(&path, text).expect("written");
         path
     };
@@ -216,7 +217,7 @@ fn write_settings(
          [channel.apns.http2]\nca_file = {ca:?}\n\
          [channel.fcm]\nendpoint = \"{fcm}\"\nservice_account_file = {account:?}\n\
          [channel.fcm.http2]\nca_file = {ca:?}\n{settings}",
-        data = dir.path().join("data"),
+        data = dir.join("data"),
         apns = providers.apns_url,
         fcm = providers.fcm_url,
         topic = providers.topic,

@@ -1,0 +1,54 @@
+//! The wires between nodes and servers: cut, and slow.
+
+use std::time::Duration;
+
+use super::broadcast::under_fire;
+use super::nodes::WORKERS;
+use super::stage::scenario;
+use crate::support::wire::{Wire, lasts};
+
+/// How long a wire is cut.
+const CUT: Duration = Duration::from_secs(3);
+/// What each piece waits on a slow one.
+const SLOW: Duration = Duration::from_millis(100);
+
+#[test]
+fn brokers_that_nobody_reaches_for_a_while_are_waited_for() {
+    scenario(async |stage| {
+        let what = "the wires to all brokers are cut for 3 s";
+        under_fire(stage, (what, 20, WORKERS.len()), async |stage| {
+            stage.wires.iter().for_each(Wire::cut);
+            lasts(CUT).await;
+            stage.wires.iter().for_each(Wire::mend);
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_redis_that_nobody_reaches_for_a_while_is_waited_for() {
+    scenario(async |stage| {
+        let what = "the wire to Redis is cut for 3 s";
+        under_fire(stage, (what, 20, WORKERS.len()), async |stage| {
+            stage.stores.wire.cut();
+            lasts(CUT).await;
+            stage.stores.wire.mend();
+        })
+        .await;
+    });
+}
+
+#[test]
+fn slow_wires_slow_everything_down_and_change_nothing() {
+    scenario(async |stage| {
+        let what = "100 ms on every wire, each way, for 6 s";
+        // An answer of Redis that comes too late is an answer that was lost.
+        under_fire(stage, (what, 20, WORKERS.len()), async |stage| {
+            let wires = || stage.wires.iter().chain([&stage.stores.wire]);
+            wires().for_each(|wire| wire.slow(SLOW));
+            lasts(2 * CUT).await;
+            wires().for_each(|wire| wire.slow(Duration::ZERO));
+        })
+        .await;
+    });
+}

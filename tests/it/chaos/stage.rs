@@ -1,0 +1,290 @@
+//! The cluster: servers, wires, processes, people. Scenarios share one, in turn; one that fails
+//! takes it down with it, and the next sets up its own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use loa::bus::{self, Position};
+use loa::clock::Clock;
+use loa::config::{self, Config};
+use loa::domain::agency::{Agency, Jurisdiction};
+use loa::domain::channel::Channel;
+use loa::geofence::City;
+use loa::node::{self, Parts};
+use loa::simulator::citizens::{Mix, Population};
+use loa::simulator::faults::{Rule, Service, Then, When};
+use loa::simulator::providers::{Options, Providers};
+use serde_json::json;
+use tokio::runtime::Runtime;
+use tokio::sync::Mutex;
+
+use super::broadcast::Counted;
+use super::crowd::Crowd;
+use super::nodes::{GATEWAYS, Nodes};
+use super::stores::Stores;
+use crate::support::kafka::{Kafka, free_port};
+use crate::support::kept::sweep;
+use crate::support::people::tokens;
+use crate::support::process::{path, run};
+use crate::support::site::{free_address, write_settings};
+use crate::support::wire::Wire;
+
+/// How long anything may take on a machine that does other things too; no promise.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks.
+pub const LOOK: Duration = Duration::from_millis(50);
+
+/// How large everything is.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Devices.
+    pub devices: u32,
+    /// Of a thousand devices, those with a socket.
+    pub sockets: u32,
+    /// Members in a batch.
+    pub batch: usize,
+    /// Dispatches in work at once, for each channel of a worker.
+    pub dispatches: usize,
+    /// Parts of each unit and channel.
+    pub shards: u16,
+    /// What a provider takes for an answer, in the middle of a broadcast.
+    pub answer: Duration,
+    /// Who registers or moves during a broadcast.
+    pub late: u32,
+}
+
+impl Size {
+    /// The full size with `LOA_FULL=1`.
+    pub fn chosen() -> Self {
+        if is_full() {
+            return Self {
+                devices: 200_000,
+                sockets: 10,
+                batch: 50,
+                dispatches: 8,
+                shards: 4,
+                answer: Duration::from_millis(100),
+                late: 1_000,
+            };
+        }
+        Self {
+            devices: 5_000,
+            sockets: 20,
+            batch: 10,
+            dispatches: 4,
+            shards: 1,
+            answer: Duration::from_millis(400),
+            late: 100,
+        }
+    }
+
+    /// Most devices that may get something again when one worker dies: what it had in work.
+    pub fn in_work(&self) -> usize {
+        2 * self.dispatches * self.batch
+    }
+}
+
+/// Whether the full size was asked for.
+pub fn is_full() -> bool {
+    std::env::var_os("LOA_FULL").is_some_and(|value| value == "1")
+}
+
+/// Everything that runs.
+pub struct Stage {
+    /// How large it is.
+    pub size: Size,
+    /// The brokers.
+    pub kafka: Kafka,
+    /// The wire to each broker.
+    pub wires: Vec<Wire>,
+    /// Redis.
+    pub stores: Stores,
+    /// The simulated providers.
+    pub providers: Providers,
+    /// Who is registered.
+    pub population: Population,
+    /// Their push tokens.
+    pub tokens: BTreeMap<u32, String>,
+    /// The citizens with sockets.
+    pub crowd: Crowd,
+    /// Pushes as they are taken.
+    pub counted: Counted,
+    /// The log and the stores, for looking.
+    pub parts: Parts,
+    /// The key of an agency that may do everything.
+    pub key: String,
+    /// How often something was published: identifiers.
+    pub number: u64,
+    /// Loa's processes.
+    pub nodes: Nodes,
+    /// Records that nobody can read.
+    pub poisoned: Vec<Position>,
+}
+
+/// Runs a scenario on the cluster that all share.
+pub fn scenario(run: impl AsyncFnOnce(&mut Stage)) {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    static STAGE: Mutex<Option<Stage>> = Mutex::const_new(None);
+    let runtime = RUNTIME.get_or_init(|| Runtime::new().expect("a runtime"));
+    runtime.block_on(async {
+        let mut shared = STAGE.lock().await;
+        // Put back only by a scenario that succeeds.
+        let mut stage = match shared.take() {
+            Some(stage) => stage,
+            None => Stage::set().await,
+        };
+        stage.rest().await;
+        run(&mut stage).await;
+        *shared = Some(stage);
+    });
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let size = Size::chosen();
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory").keep();
+        sweep(&dir);
+        let mut wires = Vec::new();
+        for _ in 0..3 {
+            wires.push(Wire::to(free_port()).await);
+        }
+        let ends = wires.iter().map(|wire| (wire.port, wire.leads_to())).collect();
+        let kafka = Kafka::behind(dir.clone(), ends).await;
+        let stores = Stores::start(&dir).await;
+        let providers = Providers::start(Options::default()).await.expect("the simulator starts");
+        let config = settings(&dir, &providers, (&kafka, &stores, &size));
+        kafka.apply(kafka_settings(&config)).await;
+        let parts = node::open(&config, Clock::System).await.expect("log and stores open");
+        let population = population(&size);
+        load(&dir, &population);
+        let key = key(&parts).await;
+        let counted = Counted::of(&providers);
+        let mut nodes = Nodes::new(&dir);
+        let gateways = GATEWAYS.map(|name| nodes.address(name));
+        let crowd = Crowd::new(&population, gateways);
+        let tokens = tokens(&population);
+        nodes.start_all().await;
+        let stage = Self {
+            size,
+            kafka,
+            wires,
+            stores,
+            providers,
+            population,
+            tokens,
+            crowd,
+            counted,
+            parts,
+            key,
+            number: 0,
+            nodes,
+            poisoned: Vec::new(),
+        };
+        stage.crowd.everyone().await;
+        stage
+    }
+
+    /// Ends what an earlier scenario began, and waits until everyone's socket is live.
+    async fn rest(&mut self) {
+        self.providers.faults.clear();
+        self.crowd.everyone().await;
+    }
+
+    /// Providers that take their time, so that a broadcast has a middle.
+    pub fn slow_down(&self) {
+        for service in [Service::Apns, Service::Fcm] {
+            let slow = Rule::new(When::Always, Then::Slow(self.size.answer));
+            self.providers.faults.set(service, vec![slow]);
+        }
+    }
+
+    /// An identifier that nothing had before.
+    pub fn fresh(&mut self, what: &str) -> String {
+        self.number += 1;
+        format!("{what}-{}", self.number)
+    }
+}
+
+/// The device that gets the status changes of one citizen, by its place among the sockets.
+pub fn subject(place: usize) -> String {
+    format!("citizen-{place}")
+}
+
+/// Citizens with a subject.
+pub const SUBJECTS: usize = 5;
+
+fn population(size: &Size) -> Population {
+    let push = 1_000 - size.sockets;
+    let (apns, fcm) = (push / 2, push - push / 2);
+    let mix = Mix { apns, fcm, second_place: 120, cell: 150, english: 60 };
+    let city = City::builtin("hcmc").expect("built in");
+    Population::new(&city, size.devices, (1, mix))
+}
+
+fn settings(dir: &Path, providers: &Providers, behind: (&Kafka, &Stores, &Size)) -> Config {
+    let (kafka, stores, size) = behind;
+    let Size { batch, dispatches, shards, .. } = size;
+    let text = format!(
+        "[bus]\nkind = \"kafka\"\n\
+         [bus.kafka]\nbrokers = {brokers:?}\nsession_seconds = 6\n\
+         [store]\nkind = \"redis\"\n\
+         [store.redis]\nurls = [\"redis://127.0.0.1:{store}\"]\n\
+         [registry]\nshards = {shards}\n\
+         [fanout]\nbatch = {batch}\ndispatches_emergency = {dispatches}\n\
+         [gateway]\nstreams_per_address = 1000000\n\
+         new_streams_per_second = 1000000\nnew_streams_burst = 1000000\n",
+        brokers = kafka.brokers,
+        store = stores.wire.port,
+    );
+    let unused = free_address();
+    let file = write_settings(dir, providers, (unused, &text));
+    config::load(Some(&file), &[]).expect("the test's settings are valid")
+}
+
+fn kafka_settings(config: &Config) -> &bus::kafka::Settings {
+    let bus::Shape::Kafka(settings) = &config.bus.shape else { panic!("on Kafka") };
+    settings
+}
+
+/// Registers everyone over the command line; the first sockets' citizens are known by name.
+fn load(dir: &Path, population: &Population) {
+    let mut names = (0..SUBJECTS).map(subject);
+    let mut lines = String::new();
+    for citizen in population.citizens() {
+        let mut line = json!({
+            "id": population.id(citizen.index),
+            "secret": population.secret(citizen.index).reveal(),
+            "profile": population.device(citizen.index).profile,
+        });
+        let named = (citizen.channel == Channel::Websocket).then(|| names.next()).flatten();
+        if let Some(name) = named {
+            line["subject"] = name.into();
+        }
+        lines.push_str(&line.to_string());
+        lines.push('\n');
+    }
+    let file = dir.join("devices.ndjson");
+    std::fs::write(&file, lines).expect("written");
+    let config = dir.join("loa.toml");
+    let loaded = run(&["devices", "load", path(&file), "--config", path(&config), "--json"]);
+    assert_eq!(loaded.code, 0, "{loaded:?}");
+    assert_eq!(loaded.json()["loaded"], population.size());
+    std::fs::remove_file(&file).expect("removed");
+}
+
+async fn key(parts: &Parts) -> String {
+    let agency = Agency {
+        id: "test".parse().expect("an id"),
+        name: "test".to_owned(),
+        jurisdiction: Jurisdiction::unlimited(),
+        operator: true,
+        second_person: false,
+        submission_keys: Default::default(),
+    };
+    let id = agency.id.clone();
+    parts.agencies.put(agency).await.expect("put");
+    let key = parts.agencies.add_key(&id, "key", parts.clock.now(), None).await.expect("a key");
+    key.expose().to_owned()
+}

@@ -1,0 +1,116 @@
+//! Redis with a replica, behind a wire that leads to whichever is the primary: what Sentinels, a
+//! virtual address or a managed service do for clients.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::stage::{LOOK, PATIENCE};
+use crate::support::kept::Kept;
+use crate::support::redis::{cli, free_port};
+use crate::support::wire::{Wire, lasts};
+
+/// Two servers and the wire.
+pub struct Stores {
+    /// What everybody connects to.
+    pub wire: Wire,
+    servers: [Option<Kept>; 2],
+    ports: [u16; 2],
+    primary: usize,
+    dir: PathBuf,
+}
+
+impl Stores {
+    /// Starts both; the second copies the first.
+    pub async fn start(dir: &Path) -> Self {
+        let ports = [free_port(), free_port()];
+        let wire = Wire::to(ports[0]).await;
+        let mut stores =
+            Self { wire, servers: [None, None], ports, primary: 0, dir: dir.to_owned() };
+        stores.spawn(0);
+        stores.spawn(1);
+        stores.answers(0).await;
+        stores.answers(1).await;
+        stores.follow().await;
+        stores
+    }
+
+    fn spawn(&mut self, index: usize) {
+        let port = self.ports[index].to_string();
+        let dir = self.dir.join(format!("redis-{index}"));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let arguments = ["--port", &port, "--bind", "127.0.0.1", "--appendonly", "yes"];
+        let sync = ["--repl-diskless-sync-delay", "0", "--save", ""];
+        let arguments = arguments.iter().chain(&sync).map(OsStr::new);
+        let arguments = arguments.chain([OsStr::new("--dir"), dir.as_os_str()]);
+        let log = self.dir.join(format!("redis-{index}.log"));
+        let kept = Kept::start(Path::new("redis-server"), arguments, &[], &log);
+        self.servers[index] = Some(kept);
+    }
+
+    async fn answers(&self, index: usize) {
+        self.until(|stores| cli(stores.ports[index], &["PING"]) == "PONG").await;
+    }
+
+    async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !holds(self) {
+            assert!(began.elapsed() < PATIENCE, "Redis does not come up");
+            lasts(LOOK).await;
+        }
+    }
+
+    /// Makes the other one the primary's replica and waits until it has everything.
+    async fn follow(&self) {
+        let [primary, replica] = [self.ports[self.primary], self.ports[1 - self.primary]];
+        cli(replica, &["REPLICAOF", "127.0.0.1", &primary.to_string()]);
+        let linked = |_: &Self| cli(replica, &["INFO", "replication"]).contains("link_status:up");
+        self.until(linked).await;
+        let seen = |_: &Self| cli(primary, &["WAIT", "1", "1000"]) == "1";
+        self.until(seen).await;
+    }
+
+    /// kill -9 of the primary.
+    pub fn kill_primary(&mut self) {
+        self.servers[self.primary].take().expect("it runs").kill();
+    }
+
+    /// Starts the primary again over what it left.
+    pub async fn restart_primary(&mut self) {
+        self.spawn(self.primary);
+        self.answers(self.primary).await;
+    }
+
+    /// Waits until the replica follows again.
+    pub async fn settled(&self) {
+        self.follow().await;
+    }
+
+    /// Makes the replica the primary, and leads everybody there.
+    pub fn fail_over(&mut self) {
+        self.primary = 1 - self.primary;
+        cli(self.ports[self.primary], &["REPLICAOF", "NO", "ONE"]);
+        self.wire.lead_to(self.ports[self.primary]);
+    }
+
+    /// Starts the one that was killed as a replica of the other.
+    pub async fn restart_replica(&mut self) {
+        self.spawn(1 - self.primary);
+        self.answers(1 - self.primary).await;
+        self.follow().await;
+    }
+
+    /// Lets the primary take no more than it holds, for a while: every write is refused.
+    pub async fn full_for(&self, time: Duration) {
+        let port = self.ports[self.primary];
+        cli(port, &["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+        cli(port, &["CONFIG", "SET", "maxmemory", "1mb"]);
+        lasts(time).await;
+        cli(port, &["CONFIG", "SET", "maxmemory", "0"]);
+    }
+
+    /// How many commands the primary refused for want of memory.
+    pub fn refused(&self) -> bool {
+        cli(self.ports[self.primary], &["INFO", "errorstats"]).contains("errorstat_OOM:")
+    }
+}
