@@ -329,9 +329,9 @@ impl Config {
         }
         if matches!(self.store, store::Settings::Redis(_)) {
             warnings.push(
-                "persons, drafts, citizens' answers, drills and the audit are files of each node: run \
-                 api, console and what serves /v1/answers and /v1/me on one node that keeps its \
-                 data directory",
+                "persons, drafts, citizens' answers, drills and the audit are files of each node: \
+                 run api, console and what serves /v1/answers and /v1/me on one node that keeps \
+                 its data directory",
             );
         }
         if !self.node.listen.ip().is_loopback() {

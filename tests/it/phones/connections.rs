@@ -120,8 +120,11 @@ async fn a_certificate_that_changes() {
     for channel in Channel::PUSH {
         let stage = Stage::start(channel).await;
         stage.providers.faults.limit(|limits| limits.goaway_every = Some(stage.devices() / 8));
+        // Slow enough that there is a middle, in which the certificate changes.
+        stage.rules(vec![Rule::new(When::Always, Then::Slow(Duration::from_millis(10)))]);
         let sender = stage.sender(|settings| {
             (settings.backoff_min_ms, settings.backoff_max_ms) = (1, 20);
+            (settings.connections, settings.streams) = (2, 10);
         });
         let change = |trusted| {
             stage.providers.change_certificate(trusted).expect("a certificate");
