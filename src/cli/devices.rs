@@ -23,7 +23,7 @@ use crate::store::registry::NewDevice;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Load devices from a file of JSON lines: {"id", "secret", "profile", "subject"?}
-    #[command(after_help = "Examples:\n  loa devices load devices.ndjson --data-dir data\n  \
+    #[command(after_help = "Example:\n  loa devices load devices.ndjson --data-dir data\n  \
         loa devices load devices.ndjson --config loa.toml")]
     Load(LoadArgs),
 }

@@ -74,7 +74,7 @@ async fn a_rebalance_every_two_seconds_loses_nothing_and_repeats_only_what_was_n
         let (bus, publishing) = (steady.clone(), publishing.clone());
         tokio::spawn(async move {
             let mut placed = BTreeSet::new();
-            let mut pace = tokio::time::interval(Duration::from_millis(1));
+            let mut pace = tokio::time::interval(Duration::from_millis(5));
             while !publishing.is_cancelled() {
                 let key = placed.len().to_string();
                 let at = bus.publish(TOPIC, vec![record(&key, "x")]).await.expect("published");
