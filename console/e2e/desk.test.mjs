@@ -233,22 +233,3 @@ test("what is not hot is published by its writer, and an update replaces it", as
   assert.equal(await lan.locator(".chain li").count(), 2);
   assert.deepEqual(lan.faults, []);
 });
-
-test("a link test reaches a canary, and its history says so", async () => {
-  const minh = await person(browser);
-  await login(minh, node, "minh");
-  const device = await (await fetch(`${node.url}/v1/devices`, {
-    method: "POST", headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ places: [{ unit: "26740" }], exercises: true }),
-  })).json();
-  const { csrf } = await (await minh.request.get(`${node.url}/v1/console/session`)).json();
-  const made = await minh.request.post(`${node.url}/v1/console/drills`, {
-    headers: { "X-Loa-Csrf": csrf }, data: { unit: "26740", device: device.id },
-  });
-  assert.ok(made.ok(), await made.text());
-  await minh.goto(`${node.url}/console/drill`);
-  await minh.locator("tbody th", { hasText: "Sài Gòn" }).waitFor();
-  await minh.getByRole("button", { name: "Thử ngay" }).click();
-  await minh.locator(".link-history li").first().waitFor({ timeout: 60_000 });
-  assert.deepEqual(minh.faults, []);
-});
