@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use crate::bus::{Consumer, Position, Record, TopicId};
+use crate::bus::{Commits, Consumer, Position, Record, TopicId};
 use crate::domain::audience::{AreaAudience, Audience};
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::Dispatch;
@@ -49,6 +49,7 @@ pub async fn start(
 /// Routes for ever. Stopping it anywhere is safe: a record is committed after its effects, and
 /// routing it again makes the same dispatches.
 async fn serve(parts: &Parts, mut consumer: Consumer, routed: &Routed) -> Result<(), Error> {
+    let mut commits = Commits::new(consumer.committer());
     loop {
         for delivery in consumer.next_batch(64).await? {
             match event::publication::decode(&delivery.headers, &delivery.payload) {
@@ -61,8 +62,9 @@ async fn serve(parts: &Parts, mut consumer: Consumer, routed: &Routed) -> Result
                     parts.bus.bury(&delivery, Reason::from(&error), 1, now).await?;
                 }
             }
-            consumer.commit(delivery.position.next()).await?;
+            commits.done(delivery.position).await?;
         }
+        commits.land().await?;
     }
 }
 
