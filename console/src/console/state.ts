@@ -3,7 +3,7 @@
 import { t } from "../shared/language";
 import { createStore } from "../shared/store";
 import { ApiError, get, post, useCsrf, wordsOf } from "./api";
-import type { Draft, FunnelEvent, Provider, Row, Session, Template, Units } from "./types";
+import type { Agency, Draft, FunnelEvent, Provider, Row, Session, Template, Units } from "./types";
 
 /** Publications kept in the list of a page; older ones are found under Prove. */
 const ROWS_MAX = 200;
@@ -13,6 +13,8 @@ const POLL_MS = 10_000;
 export const session = createStore<Session | null | undefined>(undefined);
 export const units = createStore<Units | null>(null);
 export const templates = createStore<Template[]>([]);
+/** The agencies one may see, for their names. */
+export const agencies = createStore<Agency[]>([]);
 export const drafts = createStore<Draft[]>([]);
 export const rows = createStore<Row[]>([]);
 export const providers = createStore<Provider[]>([]);
@@ -68,6 +70,7 @@ function enter(now: Session): void {
   session.set(now);
   void attempt(async () => units.set(await get<Units>("/units")));
   void attempt(async () => templates.set((await get<{ templates: Template[] }>("/templates")).templates));
+  void attempt(async () => agencies.set((await get<{ agencies: Agency[] }>("/agencies")).agencies));
   listen();
   void reload();
   clearInterval(polling);
@@ -159,7 +162,8 @@ function names(): Map<string, string> {
 /** An agency's name where it is known here, or its id. */
 export function agencyName(id: string): string {
   const own = session.get()?.agency;
-  return own?.id === id ? own.name : id;
+  if (own?.id === id) return own.name;
+  return agencies.get().find((one) => one.id === id)?.name ?? id;
 }
 
 /** Whether an actor (`person:lan`) is the person of the session. */

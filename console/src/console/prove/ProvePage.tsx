@@ -7,7 +7,7 @@ import { useStore } from "../../shared/store";
 import { get } from "../api";
 import { UnitSearch } from "../compose/UnitSearch";
 import { go, route } from "../router";
-import { attempt, may, unitName, units } from "../state";
+import { agencyName, attempt, may, unitName, units } from "../state";
 import type { Row } from "../types";
 import { ExerciseFlag } from "../ui/Flags";
 import { Heading } from "../ui/Heading";
@@ -111,7 +111,7 @@ function History() {
                   {row.action !== "alert" && <span class="state">{t(...(ACTIONS[row.action] ?? ["", ""]))}</span>}{" "}
                   <a href={`/console/report/${row.id}`}>{row.headline}</a>
                 </td>
-                <td>{row.agency}</td>
+                <td>{agencyName(row.agency)}</td>
                 <td class="num">{number(row.units.length)}</td>
                 <td>{t(...ROW_STATES[row.state])}</td>
               </tr>
