@@ -11,7 +11,7 @@ import { Preferences } from "./Preferences";
 import { ProvePage } from "./prove/ProvePage";
 import { ReportPage } from "./prove/ReportPage";
 import { follow, route } from "./router";
-import { agencies, connected, drafts, logout, may, rows, session, toasts, units } from "./state";
+import { agencies, connected, drafts, logout, may, people, rows, session, toasts, units } from "./state";
 import { TopFlags } from "./ui/Flags";
 import { Icon } from "./ui/Icon";
 import { useNow } from "./ui/useNow";
@@ -38,6 +38,7 @@ function Page() {
   // Names come after the page: whatever says a code until then says the name now.
   useStore(units);
   useStore(agencies);
+  useStore(people);
   switch (page) {
     case "compose": return <ComposePage />;
     case "approve": return <ApprovePage />;
