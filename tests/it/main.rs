@@ -29,6 +29,7 @@ mod replies;
 mod submissions;
 mod tidy;
 mod topics;
+mod trust;
 mod turned_back;
 mod webpush;
 
