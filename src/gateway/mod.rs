@@ -32,6 +32,7 @@ pub mod receipts;
 pub mod rfc6455;
 pub mod session;
 pub mod settings;
+mod shapes;
 pub mod sockets;
 pub mod sse;
 pub mod view;
@@ -57,6 +58,7 @@ use crate::gateway::hub::Hub;
 use crate::gateway::hub::tail::{self, Tail};
 use crate::gateway::past::Login;
 use crate::gateway::settings::Settings;
+use crate::gateway::shapes::Shapes;
 use crate::gateway::sockets::{Reader, Sockets};
 use crate::geofence::City;
 use crate::http::Router;
@@ -112,6 +114,7 @@ pub struct Gateway {
     rate: Arc<AddressRate>,
     trusted: Arc<[IpAddr]>,
     life: Lifecycle,
+    shapes: Arc<Shapes>,
 }
 
 /// The tasks of a gateway, not yet running.
@@ -146,6 +149,7 @@ impl Gateway {
             )),
             trusted: trusted_proxies.to_vec().into(),
             life: life.clone(),
+            shapes: Shapes::of(&parts.city),
             parts,
         };
         Ok((gateway, Services { tail, recorder, reader }))
@@ -190,6 +194,7 @@ impl Gateway {
             .routes(routes!(public::feed))
             .routes(routes!(public::cap))
             .routes(routes!(public::units))
+            .routes(routes!(shapes::shapes))
             .routes(routes!(webpush::vapid))
             .routes(routes!(past::config))
             .routes(routes!(past::recent))
