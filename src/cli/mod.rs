@@ -13,6 +13,7 @@ pub mod geofences;
 pub mod health;
 pub mod letters;
 pub mod people;
+mod place;
 pub mod plan;
 pub mod publish;
 pub mod serve;
