@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use super::{Count, Own, PAGE_MAX, Respondent, Result, Safety, SafetyCounts, Said, Settings};
 use crate::domain::ids::{DeviceNum, PublicationId, SubjectId};
@@ -37,24 +37,8 @@ pub struct Store {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let nothing = |_: &Connection| Ok::<_, Failure>(());
-        let (database, ()) =
-            Database::of_dir(&settings.dir, "answers.db", &MIGRATIONS, nothing).await?;
+        let database = Database::plain(&settings.dir, "answers.db", &MIGRATIONS).await?;
         Ok(Store { database })
-    }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T> {
-        self.database.write(move |connection| Ok(work(connection)?), |_| ()).await
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T> {
-        Ok(self.database.read(work).await?)
     }
 
     /// Remembers how somebody is.
@@ -64,7 +48,7 @@ impl Store {
         who: Respondent,
         (safety, note, at): (Safety, Option<String>, Timestamp),
     ) -> Result<()> {
-        self.write(move |connection| {
+        self.database.change(move |connection| {
             let upsert = "INSERT OR REPLACE INTO safety
                 (publication, device, subject, unit, safety, note, at_ms)
                 VALUES (?, ?, ?, ?, ?, ?, ?)";
@@ -79,7 +63,7 @@ impl Store {
 
     /// How many are safe, and how many need help.
     pub async fn safety(&self, publication: PublicationId) -> Result<SafetyCounts> {
-        self.read(move |connection| {
+        self.database.look(move |connection| {
             let select = "SELECT safety, coalesce(unit, ''), count(*) FROM safety
                 WHERE publication = ? GROUP BY 1, 2";
             let mut select = connection.prepare_cached(select)?;
@@ -102,7 +86,7 @@ impl Store {
         who: Respondent,
         (answers, at): (BTreeMap<String, Answer>, Timestamp),
     ) -> Result<()> {
-        self.write(move |connection| {
+        self.database.change(move |connection| {
             let (device, subject, unit) = columns(&who)?;
             let respondent = match &subject {
                 Some(subject) => format!("subject:{subject}"),
@@ -143,7 +127,7 @@ impl Store {
 
     /// How often each option and step was chosen.
     pub async fn tally(&self, publication: PublicationId) -> Result<Vec<Count>> {
-        self.read(move |connection| {
+        self.database.look(move |connection| {
             let select = "SELECT question, value, unit, count(*) FROM surveys
                 WHERE publication = ? AND value IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
             let mut select = connection.prepare_cached(select)?;
@@ -158,7 +142,7 @@ impl Store {
 
     /// How many respondents a survey has.
     pub async fn respondents(&self, publication: PublicationId) -> Result<u64> {
-        self.read(move |connection| {
+        self.database.look(move |connection| {
             let select = "SELECT count(DISTINCT respondent) FROM surveys WHERE publication = ?";
             let mut select = connection.prepare_cached(select)?;
             Ok(select.query_row([publication.0.as_bytes()], |row| unsigned(row, 0))?)
@@ -168,7 +152,7 @@ impl Store {
 
     /// The newest free texts and notes.
     pub async fn said(&self, publication: PublicationId) -> Result<Vec<Said>> {
-        self.read(move |connection| {
+        self.database.look(move |connection| {
             let select = "SELECT question, unit, at_ms, text FROM surveys
                 WHERE publication = ?1 AND text IS NOT NULL
                 UNION ALL SELECT safety, unit, at_ms, note FROM safety
@@ -187,7 +171,7 @@ impl Store {
 
     /// Everything a device answered.
     pub async fn of(&self, device: DeviceNum) -> Result<Vec<Own>> {
-        self.read(move |connection| {
+        self.database.look(move |connection| {
             let select = "SELECT publication, question, value, text, at_ms FROM surveys
                 WHERE device = ?1
                 UNION ALL SELECT publication, 'safety', safety, note, at_ms FROM safety
@@ -209,7 +193,7 @@ impl Store {
 
     /// Forgets what a device said, and a citizen.
     pub async fn erase(&self, device: Option<DeviceNum>, subject: Option<SubjectId>) -> Result<()> {
-        self.write(move |connection| {
+        self.database.change(move |connection| {
             let device = device.map(|device| i64::try_from(device.0)).transpose();
             let device = device.map_err(Failure::new)?;
             let subject = subject.as_ref().map(SubjectId::as_str);
@@ -224,7 +208,7 @@ impl Store {
 
     /// Drops old answers.
     pub async fn forget(&self, before: Timestamp) -> Result<u64> {
-        self.write(move |connection| {
+        self.database.change(move |connection| {
             let mut deleted = 0;
             for table in ["safety", "surveys"] {
                 let delete = format!("DELETE FROM {table} WHERE at_ms < ?");
