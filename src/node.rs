@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::bearer::Verifier;
 use crate::auth::citizen::Doorkeeper;
+use crate::auth::gate::Gate;
+use crate::auth::ring::Keyring;
 use crate::auth::ticket::Tickets;
 use crate::bus::Bus;
 use crate::channel::Sender;
@@ -53,6 +55,7 @@ mod openapi;
 mod probes;
 mod quota;
 mod shown;
+pub mod signing;
 pub mod stores;
 
 use key::Secrets;
@@ -104,6 +107,8 @@ pub struct Parts {
     pub trail: Trail,
     /// Canary devices, and what link tests found.
     pub drills: Drills,
+    /// What records and alerts are signed with.
+    pub keys: Keyring,
 }
 
 /// What a node does not make itself.
@@ -134,6 +139,8 @@ impl Node {
         let senders = senders(config, &parts.clock, &secrets, &tasks)?;
         announce(config, &parts, address, &senders);
         trail::start(parts.trail.clone(), &tasks);
+        let place = signing::Place::of(config, parts.redis.as_ref());
+        signing::follow(place, parts.keys.clone(), &tasks);
         let wired = Wired { senders: &senders, secrets: &secrets, simulated: outside.simulated };
         let router = roles(config, &parts, &wired, &tasks).await?;
         let kept = senders.values().cloned().collect();
@@ -203,8 +210,14 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let city = City::load(&dir).context("boundaries")?;
     let bus = Bus::open(&config.bus, clock.clone()).await.context("the event log")?;
     let stores = stores::open(config, &clock).await?;
+<<<<<<< HEAD
     let seal = key::seal(config, stores.redis.as_ref()).await.context("the audit's key")?;
+=======
+    let seal = key::seal(&dir).context("the audit's key")?;
+    let ring = signing::Place::of(config, stores.redis.as_ref()).load().await?;
+>>>>>>> main
     Ok(Parts {
+        keys: Keyring::new(ring),
         trail: Trail::new(stores.audit, bus.clone(), clock.clone(), seal),
         people: stores.people,
         answers: stores.answers,
@@ -316,7 +329,7 @@ async fn roles(
         faces = faces.merge(ingest::http::router(ingest));
     }
     if on(Role::Router) {
-        route::start(route_parts(parts), tasks).await?;
+        route::start(route_parts(config, parts), tasks).await?;
         receipt::start(receipt_parts(parts), tasks).await?;
     }
     if on(Role::Fanout) {
@@ -368,6 +381,7 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
         bus: parts.bus.clone(),
         alerts: parts.alerts.clone(),
         agencies: parts.agencies.clone(),
+        keys: parts.keys.clone(),
         registry: parts.registry.clone(),
         ledger: parts.ledger.clone(),
         city: Arc::clone(&parts.city),
@@ -391,13 +405,20 @@ fn outlook(config: &Config) -> Arc<Outlook> {
     Arc::new(Outlook { settings: config.forecast.clone(), bounds })
 }
 
-fn route_parts(parts: &Parts) -> route::Parts {
+fn gate(config: &Config, parts: &Parts) -> Gate {
+    Gate::new(parts.keys.clone(), parts.clock.clone(), config.trust.clone())
+        .with_agencies(parts.agencies.clone())
+}
+
+fn route_parts(config: &Config, parts: &Parts) -> route::Parts {
     route::Parts {
         clock: parts.clock.clone(),
         bus: parts.bus.clone(),
         registry: parts.registry.clone(),
         ledger: parts.ledger.clone(),
         alerts: parts.alerts.clone(),
+        gate: gate(config, parts),
+        trail: parts.trail.clone(),
     }
 }
 
@@ -437,6 +458,7 @@ fn gateway_parts(config: &Config, parts: &Parts, secrets: &Secrets) -> Result<ga
         bus: parts.bus.clone(),
         registry: parts.registry.clone(),
         alerts: parts.alerts.clone(),
+        gate: gate(config, parts),
         ledger: parts.ledger.clone(),
         replies: parts.replies.clone(),
         answers: parts.answers.clone(),

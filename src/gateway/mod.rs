@@ -32,6 +32,7 @@ pub mod receipts;
 pub mod rfc6455;
 pub mod session;
 pub mod settings;
+mod shapes;
 pub mod sockets;
 pub mod sse;
 pub mod view;
@@ -48,6 +49,7 @@ use axum::middleware::from_fn_with_state;
 use utoipa_axum::routes;
 
 use crate::auth::citizen::Doorkeeper;
+use crate::auth::gate::Gate;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::domain::channel::ApnsEnvironment;
@@ -57,6 +59,7 @@ use crate::gateway::hub::Hub;
 use crate::gateway::hub::tail::{self, Tail};
 use crate::gateway::past::Login;
 use crate::gateway::settings::Settings;
+use crate::gateway::shapes::Shapes;
 use crate::gateway::sockets::{Reader, Sockets};
 use crate::geofence::City;
 use crate::http::Router;
@@ -79,6 +82,8 @@ pub struct Parts {
     pub registry: Registry,
     /// What was accepted.
     pub alerts: Alerts,
+    /// What is believed of the log, and the keys that citizens verify alerts with.
+    pub gate: Gate,
     /// What became of it.
     pub ledger: Ledger,
     /// What was answered to repeated requests.
@@ -113,6 +118,7 @@ pub struct Gateway {
     rate: Arc<Own<ClientAddress>>,
     trusted: Arc<[IpAddr]>,
     life: Lifecycle,
+    shapes: Arc<Shapes>,
 }
 
 /// The tasks of a gateway, not yet running.
@@ -131,8 +137,8 @@ impl Gateway {
         trusted_proxies: &[IpAddr],
         life: &Lifecycle,
     ) -> Result<(Self, Services), tail::Error> {
-        let (hub, tail) =
-            tail::open(&parts.bus, &parts.alerts, settings, parts.clock.clone()).await?;
+        let sources = (&parts.bus, &parts.alerts, &parts.gate);
+        let (hub, tail) = tail::open(sources, settings, parts.clock.clone()).await?;
         let (deliveries, recorder) = deliveries::open(parts.ledger.clone());
         let (sockets, reader) = sockets::open(hub.clone(), deliveries.clone())?;
         say_descriptor_limit(settings.streams_max);
@@ -144,6 +150,7 @@ impl Gateway {
             rate: Arc::new(Own::new(settings.new_streams_per_second, settings.new_streams_burst)),
             trusted: trusted_proxies.to_vec().into(),
             life: life.clone(),
+            shapes: Shapes::of(&parts.city),
             parts,
         };
         Ok((gateway, Services { tail, recorder, reader }))
@@ -188,6 +195,8 @@ impl Gateway {
             .routes(routes!(public::feed))
             .routes(routes!(public::cap))
             .routes(routes!(public::units))
+            .routes(routes!(shapes::shapes))
+            .routes(routes!(public::jwks))
             .routes(routes!(webpush::vapid))
             .routes(routes!(past::config))
             .routes(routes!(past::recent))

@@ -141,7 +141,7 @@ pub async fn registry(config: &Config, clock: &Clock) -> Result<Registry> {
     }
 }
 
-/// Connects to the stores' Redis.
+/// Connects to the cluster's Redis.
 pub async fn connect(settings: &Settings) -> Result<Redis> {
     Redis::open(settings).await.context("store.redis")
 }

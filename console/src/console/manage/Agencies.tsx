@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { dateTime } from "../../shared/format";
 import { t } from "../../shared/language";
-import type { Severity } from "../../shared/levels";
+import { severityWords, type Severity } from "../../shared/levels";
 import { post, put, remove } from "../api";
 import { attempt, say } from "../state";
 import { codesIn } from "../../shared/text";
@@ -31,7 +31,7 @@ export function Agencies() {
                 <th scope="row">{agency.name}{agency.operator && <small> · {t("trực vận hành", "operators")}</small>}</th>
                 <td class="mono">{agency.id}</td>
                 <td>{agency.jurisdiction.units?.length ?? t("tất cả", "all")}</td>
-                <td>{agency.jurisdiction.highest_severity}</td>
+                <td>{severityWords(agency.jurisdiction.highest_severity)}</td>
                 <td>{agency.jurisdiction.kinds.map(kindWords).join(", ")}</td>
                 <td class="nowrap">
                   <button type="button" class="quiet" aria-label={t(`Sửa ${agency.name}`, `Edit ${agency.name}`)} onClick={() => setEditing(agency)}>{t("Sửa", "Edit")}</button>
@@ -75,7 +75,7 @@ function AgencyForm({ agency, close }: { agency: Agency; close: () => void }) {
       <label class="field">
         <span>{t("Mức nghiêm trọng cao nhất", "Highest severity")}</span>
         <select value={jurisdiction.highest_severity} onChange={(event) => set({ ...now, jurisdiction: { ...jurisdiction, highest_severity: event.currentTarget.value as Severity } })}>
-          {["Extreme", "Severe", "Moderate", "Minor"].map((one) => <option key={one}>{one}</option>)}
+          {["Extreme", "Severe", "Moderate", "Minor"].map((one) => <option key={one} value={one}>{severityWords(one as Severity)}</option>)}
         </select>
       </label>
       <fieldset class="checks">

@@ -31,7 +31,7 @@ export function DrillPage() {
   return (
     <>
       <Heading text={t("Diễn tập", "Drill")} />
-      <div class="watch-grid">
+      <div class="drill-grid">
         <section class="panel" aria-labelledby="d-exercise">
           <h2 id="d-exercise">{t("Cảnh báo diễn tập", "An exercise alert")}</h2>
           <p>{t("Đi đúng con đường của cảnh báo thật, nhưng chỉ đến thiết bị đã đăng ký tham gia diễn tập, và luôn mang chữ DIỄN TẬP.", "It goes the way of a real alert, but reaches only devices that opted in, and always says EXERCISE.")}</p>

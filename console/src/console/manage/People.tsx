@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { t } from "../../shared/language";
 import { put } from "../api";
-import { attempt, say } from "../state";
+import { agencyName, attempt, say } from "../state";
 import type { Agency, Person, Right } from "../types";
 import { Dialog } from "../ui/Dialog";
 import { useList } from "./useList";
@@ -32,7 +32,7 @@ export function People() {
           <tbody>
             {(answer?.people ?? []).map((person) => (
               <tr key={person.id}>
-                <th scope="row">{person.name}</th><td class="mono">{person.id}</td><td>{person.agency}</td>
+                <th scope="row">{person.name}</th><td class="mono">{person.id}</td><td>{agencyName(person.agency)}</td>
                 <td>{person.rights.map(rightWords).join(", ")}</td>
                 <td>{person.active === false ? t("đã khóa", "locked") : t("đang dùng", "active")}</td>
                 <td><button type="button" class="quiet" onClick={() => setEditing(person)} aria-label={t(`Sửa ${person.name}`, `Edit ${person.name}`)}>{t("Sửa", "Edit")}</button></td>
