@@ -210,12 +210,8 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let city = City::load(&dir).context("boundaries")?;
     let bus = Bus::open(&config.bus, clock.clone()).await.context("the event log")?;
     let stores = stores::open(config, &clock).await?;
-<<<<<<< HEAD
     let seal = key::seal(config, stores.redis.as_ref()).await.context("the audit's key")?;
-=======
-    let seal = key::seal(&dir).context("the audit's key")?;
     let ring = signing::Place::of(config, stores.redis.as_ref()).load().await?;
->>>>>>> main
     Ok(Parts {
         keys: Keyring::new(ring),
         trail: Trail::new(stores.audit, bus.clone(), clock.clone(), seal),

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 
 use crate::auth::desk::{Caller, store_problem};
 use crate::console::Console;
-use crate::console::manage::{Outcome, check_name};
 use crate::console::manage::agencies::status;
+use crate::console::manage::{Outcome, check_name};
 use crate::domain::ids::{AgencyId, PersonId};
 use crate::domain::person::{Person, Right, password_problem};
 use crate::http::input::{Json, Path};
