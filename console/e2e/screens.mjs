@@ -107,11 +107,12 @@ async function shoot(pages, { width, theme, city, password }) {
       await login(page, node, "minh", password);
       inside = true;
     }
-    await page.goto(node.url + (typeof path === "function" ? path(city) : path), { waitUntil: "networkidle" }).catch(() => undefined);
-    await page.locator("h1").first().waitFor().catch(() => undefined);
+    await page.goto(node.url + (typeof path === "function" ? path(city) : path));
+    await page.locator("h1").first().waitFor();
+    await page.locator(".loading").first().waitFor({ state: "detached" }).catch(() => undefined);
     if (act) await act(page).catch((error) => console.log(name, width, error.message.split("\n")[0]));
     await page.evaluate(() => document.fonts.ready);
-    await page.evaluate(() => new Promise((done) => setTimeout(done, 500)));
+    await page.evaluate(() => new Promise((done) => setTimeout(done, 350)));
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     if (wide > 0) console.log(`${name} at ${width}: ${wide} px too wide`);
     await page.screenshot({ path: join(folder, `${name}-${width}-${theme}.png`), fullPage: whole ?? width < 500 });

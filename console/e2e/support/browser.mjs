@@ -51,6 +51,14 @@ export async function login(page, node, who, password = PASSWORD) {
   await page.locator("nav.rail").waitFor();
 }
 
+/** Waits until something holds here, beside the page. */
+export async function until(holds, ms = 15_000) {
+  for (const end = Date.now() + ms; !(await holds()); ) {
+    if (Date.now() > end) throw new Error(`not in ${ms} ms: ${holds}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
 /**
  * What axe finds that is serious or worse. Names on the map have an outline of the other brightness,
  * which axe does not see; each is in its unit's own label too.

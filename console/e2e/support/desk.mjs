@@ -53,7 +53,8 @@ export async function citizen(node, unit, more = {}) {
     });
     if (!answer.ok) throw new Error(await answer.text());
   };
-  return { id, say };
+  const inbox = async () => (await fetch(`${node.url}/v1/inbox`, { headers: { Authorization: `Loa-Device ${id}:${secret}` } })).json();
+  return { id, say, inbox };
 }
 
 const FLOOD = {
