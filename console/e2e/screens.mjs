@@ -113,7 +113,7 @@ async function shoot(pages, { width, theme, city, password }) {
     if (act) await act(page).catch((error) => console.log(name, width, error.message.split("\n")[0]));
     await page.evaluate(() => document.fonts.ready);
     await page.evaluate(() => new Promise((done) => setTimeout(done, 350)));
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth) - width;
     if (wide > 0) console.log(`${name} at ${width}: ${wide} px too wide`);
     await page.screenshot({ path: join(folder, `${name}-${width}-${theme}.png`), fullPage: whole ?? width < 500 });
     await page.context().setOffline(false);
