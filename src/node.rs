@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::bearer::Verifier;
 use crate::auth::citizen::Doorkeeper;
+use crate::auth::gate::Gate;
+use crate::auth::ring::Keyring;
 use crate::auth::ticket::Tickets;
 use crate::bus::Bus;
 use crate::channel::Sender;
@@ -52,6 +54,7 @@ mod openapi;
 mod probes;
 mod quota;
 mod shown;
+pub mod signing;
 pub mod stores;
 
 use key::Secrets;
@@ -103,6 +106,8 @@ pub struct Parts {
     pub trail: Trail,
     /// Canary devices, and what link tests found.
     pub drills: Drills,
+    /// What records and alerts are signed with.
+    pub keys: Keyring,
 }
 
 /// What a node does not make itself.
@@ -133,6 +138,8 @@ impl Node {
         let senders = senders(config, &parts.clock, &secrets, &tasks)?;
         announce(config, &parts, address, &senders);
         trail::start(parts.trail.clone(), &tasks);
+        let place = signing::Place::of(config, parts.redis.as_ref());
+        signing::follow(place, parts.keys.clone(), &tasks);
         let wired = Wired { senders: &senders, secrets: &secrets, simulated: outside.simulated };
         let router = roles(config, &parts, &wired, &tasks).await?;
         let kept = senders.values().cloned().collect();
@@ -199,7 +206,9 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let bus = Bus::open(&config.bus, clock.clone()).await.context("the event log")?;
     let stores = stores::open(config, &clock).await?;
     let seal = key::seal(&dir).context("the audit's key")?;
+    let ring = signing::Place::of(config, stores.redis.as_ref()).load().await?;
     Ok(Parts {
+        keys: Keyring::new(ring),
         trail: Trail::new(stores.audit, bus.clone(), clock.clone(), seal),
         people: stores.people,
         answers: stores.answers,
@@ -309,7 +318,7 @@ async fn roles(
         faces = faces.merge(ingest::http::router(ingest));
     }
     if on(Role::Router) {
-        route::start(route_parts(parts), tasks).await?;
+        route::start(route_parts(config, parts), tasks).await?;
         receipt::start(receipt_parts(parts), tasks).await?;
     }
     if on(Role::Fanout) {
@@ -356,6 +365,7 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
         bus: parts.bus.clone(),
         alerts: parts.alerts.clone(),
         agencies: parts.agencies.clone(),
+        keys: parts.keys.clone(),
         registry: parts.registry.clone(),
         ledger: parts.ledger.clone(),
         city: Arc::clone(&parts.city),
@@ -379,13 +389,20 @@ fn outlook(config: &Config) -> Arc<Outlook> {
     Arc::new(Outlook { settings: config.forecast.clone(), bounds })
 }
 
-fn route_parts(parts: &Parts) -> route::Parts {
+fn gate(config: &Config, parts: &Parts) -> Gate {
+    Gate::new(parts.keys.clone(), parts.clock.clone(), config.trust.clone())
+        .with_agencies(parts.agencies.clone())
+}
+
+fn route_parts(config: &Config, parts: &Parts) -> route::Parts {
     route::Parts {
         clock: parts.clock.clone(),
         bus: parts.bus.clone(),
         registry: parts.registry.clone(),
         ledger: parts.ledger.clone(),
         alerts: parts.alerts.clone(),
+        gate: gate(config, parts),
+        trail: parts.trail.clone(),
     }
 }
 
@@ -425,6 +442,7 @@ fn gateway_parts(config: &Config, parts: &Parts, secrets: &Secrets) -> Result<ga
         bus: parts.bus.clone(),
         registry: parts.registry.clone(),
         alerts: parts.alerts.clone(),
+        gate: gate(config, parts),
         ledger: parts.ledger.clone(),
         replies: parts.replies.clone(),
         answers: parts.answers.clone(),

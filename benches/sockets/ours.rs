@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use loa::auth::citizen::Doorkeeper;
+use loa::auth::gate::{self, Gate};
+use loa::auth::ring::{Keyring, Ring};
 use loa::auth::ticket::Tickets;
 use loa::bus::Bus;
 use loa::clock::Clock;
@@ -80,7 +82,9 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
         device
     });
     registry.bulk_load(devices).await?;
+    let keys = Keyring::new(Ring::fresh());
     let parts = Parts {
+        gate: Gate::new(keys, clock.clone(), gate::Settings::default()),
         apns_apps: None,
         doorkeeper: Doorkeeper::new(registry.clone(), None, Tickets::new(b"a key"), clock.clone()),
         bus,
@@ -153,5 +157,6 @@ fn alert(city: &City) -> Publication {
         supersedes: vec![],
         audience: Audience::Area(area),
         content: Content::Alert(Box::new(alert.expect("an alert"))),
+        signature: None,
     }
 }

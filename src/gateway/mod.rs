@@ -49,6 +49,7 @@ use axum::middleware::from_fn_with_state;
 use utoipa_axum::routes;
 
 use crate::auth::citizen::Doorkeeper;
+use crate::auth::gate::Gate;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::domain::channel::ApnsEnvironment;
@@ -80,6 +81,8 @@ pub struct Parts {
     pub registry: Registry,
     /// What was accepted.
     pub alerts: Alerts,
+    /// What is believed of the log, and the keys that citizens verify alerts with.
+    pub gate: Gate,
     /// What became of it.
     pub ledger: Ledger,
     /// What was answered to repeated requests.
@@ -133,8 +136,8 @@ impl Gateway {
         trusted_proxies: &[IpAddr],
         life: &Lifecycle,
     ) -> Result<(Self, Services), tail::Error> {
-        let (hub, tail) =
-            tail::open(&parts.bus, &parts.alerts, settings, parts.clock.clone()).await?;
+        let sources = (&parts.bus, &parts.alerts, &parts.gate);
+        let (hub, tail) = tail::open(sources, settings, parts.clock.clone()).await?;
         let (deliveries, recorder) = deliveries::open(parts.ledger.clone());
         let (sockets, reader) = sockets::open(hub.clone(), deliveries.clone())?;
         say_descriptor_limit(settings.streams_max);
@@ -195,6 +198,7 @@ impl Gateway {
             .routes(routes!(public::cap))
             .routes(routes!(public::units))
             .routes(routes!(shapes::shapes))
+            .routes(routes!(public::jwks))
             .routes(routes!(webpush::vapid))
             .routes(routes!(past::config))
             .routes(routes!(past::recent))

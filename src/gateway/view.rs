@@ -77,6 +77,10 @@ pub struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(examples("/v1/cap/0197c7a2-0000-7000-8000-000000000000.xml"))]
     pub cap: Option<String>,
+    /// Over that message, byte for byte: a detached JWS (RFC 7515, appendix F) by a key of
+    /// `/.well-known/jwks.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// Where a publication applies.
@@ -208,6 +212,7 @@ impl View {
             status: status(publication),
             questions: notice(publication).map(|one| one.questions.clone()).unwrap_or_default(),
             cap: is_alert.then(|| format!("/v1/cap/{}.xml", publication.id)),
+            signature: publication.signature.clone(),
         }
     }
 

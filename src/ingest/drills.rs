@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
-use crate::domain::agency::{Agency, Jurisdiction};
+use crate::domain::agency::{Agency, DRILLS, Jurisdiction};
 use crate::domain::audience::Audience;
 use crate::domain::ids::{DeviceId, PublicationId, SubjectId, UnitCode};
 use crate::domain::lane::Lane;
@@ -28,8 +28,6 @@ use crate::store::registry::Registry;
 
 /// The kind of status change that a link test is.
 pub const KIND: &str = "link-test";
-/// Who publishes it.
-const AGENCY: &str = "loa-drills";
 /// A receipt that has not come by then counts as lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the receipts are looked at meanwhile.
@@ -127,8 +125,8 @@ impl Ingest {
     ) -> Result<BTreeMap<UnitCode, PublicationId>, Problem> {
         let now = self.clock.now();
         let agency = Agency {
-            id: AGENCY.parse().expect("a constant of the ids' alphabet"),
-            name: AGENCY.to_owned(),
+            id: DRILLS.parse().expect("a constant of the ids' alphabet"),
+            name: DRILLS.to_owned(),
             jurisdiction: Jurisdiction::unlimited(),
             operator: false,
             second_person: false,

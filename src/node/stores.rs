@@ -121,6 +121,7 @@ pub async fn registry(config: &Config, clock: &Clock) -> Result<Registry> {
     }
 }
 
-async fn connect(settings: &Settings) -> Result<Redis> {
+/// Connects to the cluster's Redis.
+pub async fn connect(settings: &Settings) -> Result<Redis> {
     Redis::open(settings).await.context("store.redis")
 }

@@ -86,6 +86,26 @@ impl Database {
         Ok((Self { writer: Arc::new(writer), readers: Arc::new(readers) }, prepared))
     }
 
+    /// As [`Database::open`], for a file of a directory that is made where there is none, away from
+    /// the runtime's workers.
+    pub async fn of_dir<T, E>(
+        dir: &Path,
+        name: &'static str,
+        migrations: &'static [&'static str],
+        prepare: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<(Self, T), E>
+    where
+        T: Send + 'static,
+        E: From<Failure> + Send + 'static,
+    {
+        let dir = dir.to_owned();
+        let open = move || {
+            std::fs::create_dir_all(&dir).map_err(Failure::new)?;
+            Self::open(&dir.join(name), migrations, prepare)
+        };
+        tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
+    }
+
     /// Does work in the writer's next transaction and answers when it is durable. `after` runs on
     /// the writer's thread between the commit and the answer, in the order of the work.
     pub async fn write<T, E>(

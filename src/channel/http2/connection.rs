@@ -27,6 +27,10 @@ const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// Answers are small; this lets thousands of them in before we must say that there is room.
 const RECEIVE_WINDOW_BYTES: u32 = 1024 * 1024;
 
+/// Streams used before the peer has said how many it allows. Otherwise as many as `h2` sees fit
+/// would be handed to it, and those beyond the peer's limit would wait in its line, unseen.
+const UNSETTLED: u32 = 1;
+
 /// A connection that ends sooner, unproven, counts as a failed connect.
 const USEFUL: Duration = Duration::from_secs(30);
 
@@ -63,6 +67,7 @@ impl Endpoint {
         }
         client::Builder::new()
             .enable_push(false)
+            .initial_max_send_streams(UNSETTLED as usize)
             .initial_connection_window_size(RECEIVE_WINDOW_BYTES)
             .handshake(BufWriter::with_capacity(WRITE_BUFFER_BYTES, tls))
             .await
@@ -95,12 +100,11 @@ impl Link {
         warm_up: WarmUp,
         end: CancellationToken,
     ) -> Self {
-        let peer_limit = u32::try_from(sender.current_max_send_streams()).unwrap_or(u32::MAX);
         Self {
             id,
             end,
             sender,
-            peer_limit: AtomicU32::new(peer_limit),
+            peer_limit: AtomicU32::new(UNSETTLED),
             warm_up,
             proven: AtomicBool::new(false),
             suspect: AtomicBool::new(false),
@@ -122,9 +126,11 @@ impl Link {
         if self.is_warm() { limit } else { limit.min(1) }
     }
 
-    /// Whether all its streams may be used.
+    /// Whether all its streams may be used: the peer's settings came, before any answer of its
+    /// (RFC 9113 section 3.4), and it proved itself where it must.
     pub fn is_warm(&self) -> bool {
-        self.warm_up == WarmUp::None || self.is_proven()
+        let settled = self.peer_limit.load(Ordering::Relaxed) > UNSETTLED || self.answers() > 0;
+        settled && (self.warm_up == WarmUp::None || self.is_proven())
     }
 
     /// Whether a request was ever answered with 200 on it.

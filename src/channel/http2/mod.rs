@@ -17,6 +17,7 @@
 //! section 7.1.3: nobody else puts headers into these connections), but `h2` never indexes this
 //! name.
 
+mod attempt;
 mod body;
 mod client;
 mod connection;
@@ -28,8 +29,9 @@ mod settings;
 pub mod tls;
 mod watchdog;
 
+pub use attempt::Answer;
 pub use body::Body;
-pub use client::{Answer, Client};
+pub use client::Client;
 pub use error::Error;
 pub use resolve::{Lookup, Resolver};
 pub use settings::{Settings, WarmUp};

@@ -37,14 +37,10 @@ pub struct Store {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let dir = settings.dir.clone();
-        let open = move || {
-            std::fs::create_dir_all(&dir).map_err(Failure::new)?;
-            let file = dir.join("answers.db");
-            let (database, ()) = Database::open(&file, &MIGRATIONS, |_| Ok::<_, Failure>(()))?;
-            Ok(Store { database })
-        };
-        tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
+        let nothing = |_: &Connection| Ok::<_, Failure>(());
+        let (database, ()) =
+            Database::of_dir(&settings.dir, "answers.db", &MIGRATIONS, nothing).await?;
+        Ok(Store { database })
     }
 
     async fn write<T: Send + 'static>(

@@ -1,20 +1,17 @@
 //! The people store in one SQLite file, `people.db`, that other processes may change.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{
-    Error, NewSession, PEOPLE_MAX, REQUESTS_MAX, Request, RequestState, Result, SESSIONS_MAX,
-    Session, Settings,
+    Error, NewSession, PEOPLE_MAX, REQUESTS_MAX, Request, RequestState, Result, SEEN_EVERY,
+    SESSIONS_MAX, Session, Settings,
 };
 use crate::domain::ids::PersonId;
 use crate::domain::person::Person;
 use crate::store::Failure;
 use crate::store::sqlite::{Database, from_ms, to_ms};
-
-/// How old a session's last use may be before it is written again.
-const SEEN_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE people (id TEXT PRIMARY KEY, body TEXT NOT NULL, password TEXT) WITHOUT ROWID;
@@ -43,14 +40,10 @@ pub struct Store {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let dir = settings.dir.clone();
-        let open = move || {
-            std::fs::create_dir_all(&dir).map_err(Failure::new)?;
-            let file = dir.join("people.db");
-            let (database, ()) = Database::open(&file, &MIGRATIONS, |_| Ok::<_, Failure>(()))?;
-            Ok(Store { database })
-        };
-        tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
+        let nothing = |_: &Connection| Ok::<_, Failure>(());
+        let (database, ()) =
+            Database::of_dir(&settings.dir, "people.db", &MIGRATIONS, nothing).await?;
+        Ok(Store { database })
     }
 
     async fn write<T: Send + 'static>(
@@ -135,10 +128,9 @@ impl Store {
         idle_since: Timestamp,
     ) -> Result<Option<Session>> {
         let found = self.read(move |connection| session(connection, token_hash)).await?;
-        let over = |found: &Session| {
-            found.ends_at <= now || found.seen_at < idle_since || !found.person.active
+        let Some(found) = found.filter(|found| found.holds(now, idle_since)) else {
+            return Ok(None);
         };
-        let Some(found) = found.filter(|found| !over(found)) else { return Ok(None) };
         if now.duration_since(found.seen_at) >= SEEN_EVERY {
             self.write(move |connection| {
                 let update = "UPDATE sessions SET seen_ms = max(seen_ms, ?) WHERE token = ?";
@@ -198,8 +190,9 @@ impl Store {
     /// Adds or replaces a request.
     pub async fn put_request(&self, request: Request) -> Result<()> {
         let work = move |connection: &Connection| -> Result<()> {
-            let waiting = "SELECT count(*) FROM requests WHERE waiting = 1";
-            let waiting = connection.query_row(waiting, [], |row| row.get::<_, i64>(0));
+            let waiting = "SELECT count(*) FROM requests WHERE waiting = 1 AND id <> ?";
+            let waiting =
+                connection.query_row(waiting, [request.id.as_bytes()], |row| row.get::<_, i64>(0));
             if waiting.map_err(Failure::from)? >= REQUESTS_MAX as i64 {
                 return Err(Error::TooManyRequests);
             }
