@@ -38,6 +38,7 @@ export class Desk {
 /** What a draft may leave to the node. */
 export function draftBody(units, words, severity) {
   const { infos } = alert(units, words, severity);
+  for (const info of infos) info.areas[0].description = info.language === "vi-VN" ? "Ven sông Sài Gòn" : "By the Saigon river";
   return { infos };
 }
 

@@ -23,7 +23,7 @@ export function Agencies() {
     <section class="panel">
       <div class="row wrap"><h2 class="grow">{t("Cơ quan", "Agencies")}</h2><button type="button" class="primary" onClick={() => setEditing(fresh)}>{t("Thêm cơ quan", "Add an agency")}</button></div>
       <div class="scroll-x" tabIndex={0} role="region" aria-label={t("Cơ quan", "Agencies")}>
-        <table class="plain stack">
+        <table class="plain as-cards">
           <thead><tr><th scope="col">{t("Tên", "Name")}</th><th scope="col">{t("Mã", "Id")}</th><th scope="col">{t("Đơn vị", "Units")}</th><th scope="col">{t("Cao nhất", "Highest")}</th><th scope="col">{t("Loại tin", "Kinds")}</th><th><span class="sr-only">{t("Việc", "Do")}</span></th></tr></thead>
           <tbody>
             {(answer?.agencies ?? []).map((agency) => (

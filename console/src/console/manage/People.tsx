@@ -27,7 +27,7 @@ export function People() {
     <section class="panel">
       <div class="row wrap"><h2 class="grow">{t("Người", "People")}</h2><button type="button" class="primary" onClick={() => setEditing(fresh)}>{t("Thêm người", "Add a person")}</button></div>
       <div class="scroll-x" tabIndex={0} role="region" aria-label={t("Người", "People")}>
-        <table class="plain stack">
+        <table class="plain as-cards">
           <thead><tr><th scope="col">{t("Tên", "Name")}</th><th scope="col">{t("Tên đăng nhập", "Login")}</th><th scope="col">{t("Cơ quan", "Agency")}</th><th scope="col">{t("Quyền", "Rights")}</th><th scope="col">{t("Tình trạng", "State")}</th><th><span class="sr-only">{t("Sửa", "Edit")}</span></th></tr></thead>
           <tbody>
             {(answer?.people ?? []).map((person) => (

@@ -46,7 +46,7 @@ export function Audit() {
         <label class="field grow"><span>{t("Đối tượng", "Object")}</span><input type="search" value={object} onInput={(event) => setObject(event.currentTarget.value)} /></label>
       </form>
       <div class="scroll-x" tabIndex={0} role="region" aria-label={t("Nhật ký", "Audit trail")}>
-        <table class="plain stack">
+        <table class="plain as-cards">
           <thead>
             <tr>
               <th scope="col" class="num">#</th><th scope="col">{t("Lúc", "When")}</th><th scope="col">{t("Ai", "Who")}</th>

@@ -94,7 +94,7 @@ function History() {
         </div>
       )}
       <div class="scroll-x" tabIndex={0} role="region" aria-label={t("Kết quả", "Results")}>
-        <table class="plain history stack">
+        <table class="plain history as-cards">
           <thead>
             <tr>
               <th scope="col">{t("Lúc", "When")}</th><th scope="col">{t("Mức", "Level")}</th>
