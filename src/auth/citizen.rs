@@ -8,12 +8,14 @@ use axum::http::request::Parts;
 
 use crate::auth::bearer::Verifier;
 use crate::auth::device::{self, Secret};
+use crate::auth::oidc::provider;
+use crate::auth::oidc::session::{Session, Sessions};
 use crate::auth::ticket::{Holder, Tickets};
 use crate::auth::{credentials, unauthorized};
 use crate::clock::Clock;
 use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, SubjectId};
-use crate::http::Problem;
+use crate::http::{Code, Problem};
 use crate::store::registry::Registry;
 
 /// Checks who a citizen is.
@@ -22,6 +24,7 @@ pub struct Doorkeeper {
     registry: Registry,
     bearer: Option<Arc<Verifier>>,
     tickets: Tickets,
+    sessions: Sessions,
     clock: Clock,
 }
 
@@ -53,10 +56,25 @@ impl Doorkeeper {
     pub fn new(
         registry: Registry,
         bearer: Option<Arc<Verifier>>,
-        tickets: Tickets,
+        (tickets, sessions): (Tickets, Sessions),
         clock: Clock,
     ) -> Self {
-        Self { registry, bearer, tickets, clock }
+        Self { registry, bearer, tickets, sessions, clock }
+    }
+
+    /// Whose word is taken for who somebody is.
+    pub fn verifier(&self) -> Option<&Verifier> {
+        self.bearer.as_deref()
+    }
+
+    /// The sessions of citizens' browsers.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The session of a request's cookie.
+    pub fn session(&self, headers: &HeaderMap) -> Option<Session> {
+        self.sessions.of(headers, self.clock.now())
     }
 
     /// The device with this id, if the secret is its own.
@@ -69,9 +87,19 @@ impl Doorkeeper {
     }
 
     /// The citizen of a bearer token.
-    pub fn subject(&self, token: &str) -> Result<SubjectId, Problem> {
-        let verified = self.bearer.as_ref().and_then(|verifier| verifier.subject(token));
-        verified.ok_or_else(|| unauthorized(EXPECTED))
+    pub async fn subject(&self, token: &str) -> Result<SubjectId, Problem> {
+        let verifier = self.bearer.as_ref().ok_or_else(|| unauthorized(EXPECTED))?;
+        verifier.subject(token).await.map_err(refused)
+    }
+
+    /// Who asks: by the `Authorization` header, or else by the session of a browser.
+    async fn of_request(&self, parts: &Parts) -> Result<Option<Citizen>, Problem> {
+        if let Some(citizen) = self.of_headers(&parts.headers).await? {
+            return Ok(Some(citizen));
+        }
+        let Some(session) = self.session(&parts.headers) else { return Ok(None) };
+        session.check(&parts.method, &parts.headers)?;
+        Ok(Some(Citizen::Subject(session.subject)))
     }
 
     /// Who the headers say is asking; `None` without an `Authorization` header.
@@ -86,7 +114,7 @@ impl Doorkeeper {
                 self.device(&id, &secret).await.map(|device| Some(Citizen::Device(device)))
             }
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                self.subject(token).map(|subject| Some(Citizen::Subject(subject)))
+                self.subject(token).await.map(|subject| Some(Citizen::Subject(subject)))
             }
             _ => Err(unauthorized(EXPECTED)),
         }
@@ -115,6 +143,18 @@ impl Doorkeeper {
     }
 }
 
+/// What a provider's word that is not taken is answered with.
+pub fn refused(error: provider::Error) -> Problem {
+    match error {
+        provider::Error::Refused => unauthorized(EXPECTED),
+        provider::Error::Away(_) | provider::Error::Unusable(_) => {
+            tracing::warn!(%error, "nobody can log in just now");
+            let detail = "the identity provider cannot be asked just now";
+            Problem::new(Code::Unavailable, detail).retry_after(10)
+        }
+    }
+}
+
 impl<S> FromRequestParts<S> for AsCitizen
 where
     S: Send + Sync,
@@ -123,7 +163,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let found = Doorkeeper::from_ref(state).of_headers(&parts.headers).await?;
+        let found = Doorkeeper::from_ref(state).of_request(parts).await?;
         found.map(Self).ok_or_else(|| unauthorized(EXPECTED))
     }
 }
@@ -151,7 +191,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Doorkeeper::from_ref(state).of_headers(&parts.headers).await? {
+        match Doorkeeper::from_ref(state).of_request(parts).await? {
             Some(Citizen::Subject(subject)) => Ok(Self(subject)),
             _ => Err(unauthorized("`Authorization: Bearer <token>` of the identity provider")),
         }

@@ -93,7 +93,8 @@ async fn again(parts: &Parts, restart: &Restart) -> Result<u64, Error> {
                     if publication.is_expired(parts.clock.now()) {
                         continue;
                     }
-                    if router::believed(parts, lane, &delivery, &publication).await?.is_err() {
+                    let believed = router::believed(parts, lane, &delivery, &publication);
+                    if believed.await?.is_err() {
                         continue;
                     }
                     if parts.alerts.restore(&publication, position).await? {
