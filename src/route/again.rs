@@ -83,7 +83,7 @@ async fn again(parts: &Parts, restart: &Restart) -> Result<u64, Error> {
             let mut reader = parts.bus.reader(topic, partition, from).await?;
             while reader.offset() < bounds.end {
                 for delivery in reader.next_batch(PAGE).await? {
-                    // What cannot be read or believed went to the dead letters when it was read first.
+                    // What cannot be read or believed is among the dead letters already.
                     let Ok(publication) =
                         event::publication::decode(&delivery.headers, &delivery.payload)
                     else {

@@ -5,6 +5,7 @@ import { t } from "../shared/language";
 import { known } from "./alerts";
 import { AlertCard } from "./AlertCard";
 import { ask } from "./device";
+import { Genuine } from "./Genuine";
 import type { Publication } from "./types";
 import { textOf } from "./words";
 
@@ -41,6 +42,7 @@ export function AlertPage({ id, now }: { id: string; now: number }) {
       <AlertCard publication={publication} now={now} whole ended={over && publication.action !== "cancel"} />
       {units.length > 0 && <p><strong>{t("Khu vực", "Area")}:</strong> {units.join("; ")}</p>}
       <p class="meta">{t("Phát lúc", "Published")} {dateTime(publication.accepted_at)} · {t("hết hiệu lực", "expires")} {dateTime(publication.expires)}</p>
+      <Genuine publication={publication} />
       {chain.length > 1 && (
         <>
           <h2>{t("Diễn biến", "Timeline")}</h2>

@@ -1,9 +1,9 @@
 // An identity provider: npm's oidc-provider, certified by the OpenID Foundation, with one client.
 // Arguments: the package's folder, our redirect URL. Prints its issuer, then answers lines on
-// standard input: `rotate` (its keys are others from then on), `token {claims} {header}` (a token
-// signed by its present key; claims over plausible ones), `key NAME VALUE` (what the next id tokens
-// say otherwise), each with one line.
-import { createHash, generateKeyPairSync, sign } from "node:crypto";
+// standard input, each with one line: `rotate` (its keys are others from then on), `token` with
+// claims and header over plausible ones (signed by its present key), `fetched` (how often its keys
+// were asked for).
+import { generateKeyPairSync, sign } from "node:crypto";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
@@ -39,6 +39,8 @@ function open() {
     features: { devInteractions: { enabled: true } },
     findAccount: (_, id) => ({ accountId: id, claims: async () => ({ sub: id }) }),
   });
+  // The tests' browser names the host it means in X-Forwarded-Host.
+  provider.proxy = true;
   provider.on("server_error", (_, error) => console.error(error));
   handler = provider.callback();
 }
@@ -63,7 +65,5 @@ for await (const line of createInterface({ input: process.stdin })) {
     console.log(token(JSON.parse(claims ?? "{}"), JSON.parse(header ?? "{}")));
   } else if (word === "fetched") {
     console.log(String(fetched));
-  } else if (word === "challenge") {
-    console.log(createHash("sha256").update(claims).digest("base64url"));
   }
 }
