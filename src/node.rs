@@ -14,9 +14,10 @@ use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::bearer::Verifier;
+use crate::auth::bearer::{OwnKeys, Verifier};
 use crate::auth::citizen::Doorkeeper;
 use crate::auth::gate::Gate;
+use crate::auth::oidc::session::Sessions;
 use crate::auth::ring::Keyring;
 use crate::auth::ticket::Tickets;
 use crate::bus::Bus;
@@ -443,13 +444,18 @@ fn fanout_parts(config: &Config, parts: &Parts, senders: &Senders) -> fanout::Pa
 fn gateway_parts(config: &Config, parts: &Parts, secrets: &Secrets) -> Result<gateway::Parts> {
     let key = secrets.node;
     let verifier = match &config.auth.citizens {
-        Some(provider) => Some(Arc::new(
-            Verifier::new(provider, &key::derived(&key, "subject")).context("auth.citizens")?,
-        )),
+        Some(provider) => {
+            let (pseudonym, login) = (key::derived(&key, "subject"), key::derived(&key, "login"));
+            let own = OwnKeys { pseudonym: &pseudonym, login: &login };
+            let verifier = Verifier::new(provider, own, "loa_login", parts.clock.clone());
+            Some(Arc::new(verifier.context("auth.citizens")?))
+        }
         None => None,
     };
     let apps = config.channel.apns.as_ref().map(|apns| Arc::from(apns.served()));
     let tickets = Tickets::new(&key::derived(&key, "ticket"));
+    let sessions = Sessions::new(&key::derived(&key, "citizen session"));
+    let registry = parts.registry.clone();
     Ok(gateway::Parts {
         bus: parts.bus.clone(),
         registry: parts.registry.clone(),
@@ -458,9 +464,8 @@ fn gateway_parts(config: &Config, parts: &Parts, secrets: &Secrets) -> Result<ga
         ledger: parts.ledger.clone(),
         replies: parts.replies.clone(),
         answers: parts.answers.clone(),
-        login: config.auth.citizens_login.clone(),
         city: Arc::clone(&parts.city),
-        doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone())
+        doorkeeper: Doorkeeper::new(registry, verifier, (tickets, sessions), parts.clock.clone())
             .paced(Pace::new("citizen", config.http.citizen_rate(), together(parts))),
         node_key: key::derived(&key, "device").into(),
         webpush: offer(config, secrets)?,

@@ -8,6 +8,7 @@ use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use loa::auth::citizen::Doorkeeper;
 use loa::auth::gate::{self, Gate};
+use loa::auth::oidc::session::Sessions;
 use loa::auth::ring::{Keyring, Ring};
 use loa::auth::ticket::Tickets;
 use loa::bus::Bus;
@@ -86,14 +87,18 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
     let parts = Parts {
         gate: Gate::new(keys, clock.clone(), gate::Settings::default()),
         apns_apps: None,
-        doorkeeper: Doorkeeper::new(registry.clone(), None, Tickets::new(b"a key"), clock.clone()),
+        doorkeeper: Doorkeeper::new(
+            registry.clone(),
+            None,
+            (Tickets::new(b"a key"), Sessions::new(b"a key")),
+            clock.clone(),
+        ),
         bus,
         registry,
         alerts: Alerts::open(&alerts::Settings { dir: dir.to_owned() }).await?,
         ledger: Ledger::start(&ledger::Settings { dir: dir.to_owned() }, clock.clone()).await?,
         replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
         answers: Answers::open(&answers::Settings { dir: dir.to_owned() }).await?,
-        login: None,
         city: Arc::clone(city),
         node_key: Arc::from(&b"a key"[..]),
         webpush: None,

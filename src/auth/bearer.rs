@@ -1,39 +1,97 @@
-//! Bearer tokens of the citizens' identity provider: a JWT, verified against the issuer's keys,
-//! whose `sub` becomes a pseudonym. The provider's own id is never stored.
+//! The citizens' identity provider: bearer tokens of apps and logins of browsers, whose `sub`
+//! becomes a pseudonym. The provider's own id is never stored.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use axum::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use jsonwebtoken::jwk::{Jwk, JwkSet};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 use sha2::Sha256;
+use url::Url;
 
+use crate::auth::oidc::login::{Answer, Client, Login};
+use crate::auth::oidc::provider::{self, Provider};
+use crate::auth::oidc::wire::{Wire, may_be_asked};
+use crate::clock::Clock;
+use crate::config::secret::Secret;
 use crate::domain::ids::SubjectId;
 
-/// Seconds the issuer's clock and ours may differ.
-const SKEW_SECONDS: u64 = 60;
-/// Keys an issuer may have at a time.
-const KEYS_MAX: usize = 32;
-/// The algorithms that are accepted. Never `none`, never a shared secret.
-const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
-
-/// The citizens' identity provider.
+/// An identity provider.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The `iss` claim, exactly.
+    /// The `iss` claim, exactly; what the provider publishes of itself is found below it.
     pub issuer: String,
     /// The `aud` claim that means us.
     pub audience: String,
-    /// The issuer's JWK set, inline.
+    /// The issuer's JWK set, inline, for a provider that publishes nothing.
     #[serde(default)]
     pub jwks: Option<String>,
-    /// The issuer's JWK set, in a file.
+    /// The same, in a file.
     #[serde(default)]
     pub jwks_file: Option<PathBuf>,
+    /// Authorities (PEM) trusted for the provider beside the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// How browsers log in; absent: only apps do.
+    #[serde(default)]
+    pub login: Option<LoginSettings>,
+}
+
+/// How browsers log in.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginSettings {
+    /// Where the provider sends people back to: our own address and `/v1/login/callback`.
+    pub redirect_url: Url,
+    /// Our secret at the provider, inline.
+    #[serde(default)]
+    pub secret: Option<Secret>,
+    /// The same, in a file.
+    #[serde(default)]
+    pub secret_file: Option<PathBuf>,
+    /// What we ask for.
+    #[serde(default = "openid")]
+    pub scope: String,
+}
+
+fn openid() -> String {
+    "openid".to_owned()
+}
+
+impl Settings {
+    /// Every rule that is broken, with the path below the provider's table.
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let given = self.jwks.is_some() || self.jwks_file.is_some();
+        if self.jwks.is_some() && self.jwks_file.is_some() {
+            found.push("jwks, jwks_file: give one of them, or none".to_owned());
+        }
+        if !given && !Url::parse(&self.issuer).is_ok_and(|url| may_be_asked(&url)) {
+            found.push("issuer: must be an https URL, for its keys are asked for there".to_owned());
+        }
+        if self.audience.is_empty() {
+            found.push("audience: must not be empty".to_owned());
+        }
+        if let Some(login) = &self.login {
+            if given {
+                found.push("login: needs a provider that publishes itself, so no jwks".to_owned());
+            }
+            if !may_be_asked(&login.redirect_url) {
+                found.push("login.redirect_url: must be https, or of this machine".to_owned());
+            }
+            if !login.scope.split(' ').any(|word| word == "openid") {
+                found.push("login.scope: must hold `openid`".to_owned());
+            }
+            if login.secret.is_some() && login.secret_file.is_some() {
+                found.push("login: give one of secret and secret_file, or none".to_owned());
+            }
+        }
+        found
+    }
 }
 
 impl std::fmt::Debug for Settings {
@@ -42,12 +100,15 @@ impl std::fmt::Debug for Settings {
     }
 }
 
+impl std::fmt::Debug for LoginSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoginSettings").finish_non_exhaustive()
+    }
+}
+
 /// Why the verifier could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Neither or both of `jwks` and `jwks_file`.
-    #[error("give exactly one of jwks and jwks_file")]
-    NoKeys,
     /// The file could not be read.
     #[error("jwks_file {path}: {cause}")]
     File {
@@ -56,81 +117,112 @@ pub enum Error {
         /// Why.
         cause: std::io::Error,
     },
-    /// The keys could not be read.
+    /// The keys could not be used.
     #[error("the JWK set: {0}")]
-    Keys(String),
+    Keys(provider::Error),
+    /// The provider could not be asked.
+    #[error("{0}")]
+    Trust(String),
+    /// Our secret could not be had.
+    #[error("login: {0}")]
+    Secret(#[from] crate::config::secret::Error),
 }
 
-/// Verifies tokens of one issuer.
+/// The keys that a verifier needs of ours.
+#[derive(Clone, Copy)]
+pub struct OwnKeys<'a> {
+    /// Turns `sub` into a pseudonym; whoever changes it makes strangers of all.
+    pub pseudonym: &'a [u8],
+    /// Binds the two steps of a login.
+    pub login: &'a [u8],
+}
+
+/// Who somebody is, by one issuer's word.
 pub struct Verifier {
-    issuer: String,
-    keys: Vec<(Option<String>, Algorithm, DecodingKey)>,
-    audience: String,
+    provider: Arc<Provider>,
+    login: Option<Login>,
     pseudonym_key: Vec<u8>,
 }
 
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verifier").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("Verifier").field("provider", &self.provider).finish_non_exhaustive()
     }
-}
-
-#[derive(Deserialize)]
-struct Claims {
-    sub: String,
 }
 
 impl Verifier {
-    /// A verifier for an issuer. The pseudonym key turns `sub` into a subject; whoever changes it
-    /// makes strangers of all citizens.
-    pub fn new(settings: &Settings, pseudonym_key: &[u8]) -> Result<Self, Error> {
+    /// A verifier for an issuer; `cookie` is the name of the cookie between a login's steps.
+    pub fn new(
+        settings: &Settings,
+        keys: OwnKeys<'_>,
+        cookie: &'static str,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let (issuer, audience) = (&settings.issuer, &settings.audience);
         let text = match (&settings.jwks, &settings.jwks_file) {
-            (Some(text), None) => text.clone(),
-            (None, Some(path)) => std::fs::read_to_string(path)
-                .map_err(|cause| Error::File { path: path.clone(), cause })?,
-            _ => return Err(Error::NoKeys),
+            (Some(text), _) => Some(text.clone()),
+            (None, Some(path)) => Some(
+                std::fs::read_to_string(path)
+                    .map_err(|cause| Error::File { path: path.clone(), cause })?,
+            ),
+            (None, None) => None,
         };
-        let set: JwkSet =
-            serde_json::from_str(&text).map_err(|error| Error::Keys(error.to_string()))?;
-        if set.keys.is_empty() || set.keys.len() > KEYS_MAX {
-            return Err(Error::Keys(format!("it must hold 1 to {KEYS_MAX} keys")));
-        }
-        let keys = set.keys.iter().map(usable).collect::<Result<_, _>>()?;
-        Ok(Self {
-            issuer: settings.issuer.clone(),
-            audience: settings.audience.clone(),
-            keys,
-            pseudonym_key: pseudonym_key.to_vec(),
-        })
+        let wire = Wire::new(settings.ca_file.as_deref()).map_err(Error::Trust)?;
+        let provider = match text {
+            Some(text) => {
+                Provider::given(issuer, audience, &text, clock.clone()).map_err(Error::Keys)?
+            }
+            None => Provider::published(issuer, audience, wire.clone(), clock.clone()),
+        };
+        let provider = Arc::new(provider);
+        let login = settings.login.as_ref().map(|login| {
+            let own = (clock, keys.login.to_vec());
+            let client = client(audience, login)?;
+            Ok::<_, Error>(Login::new(Arc::clone(&provider), wire, client, own, cookie))
+        });
+        Ok(Self { provider, login: login.transpose()?, pseudonym_key: keys.pseudonym.to_vec() })
     }
 
-    /// Whose token this is; `None` for anything that is not a good token of our issuer, for us,
-    /// at this time.
-    pub fn subject(&self, token: &str) -> Option<SubjectId> {
-        let header = decode_header(token).ok()?;
-        self.keys
-            .iter()
-            .filter(|(id, algorithm, _)| {
-                *algorithm == header.alg && (header.kid.is_none() || *id == header.kid)
-            })
-            .find_map(|(_, algorithm, key)| {
-                let claims = decode::<Claims>(token, key, &self.validation(*algorithm)).ok()?;
-                Some(pseudonym(&self.pseudonym_key, &self.issuer, &claims.claims.sub))
-            })
+    /// Whose token this is.
+    pub async fn subject(&self, token: &str) -> Result<SubjectId, provider::Error> {
+        Ok(self.named(&self.provider.verify(token).await?.sub))
     }
 
-    fn validation(&self, algorithm: Algorithm) -> Validation {
-        let mut validation = Validation::new(algorithm);
-        validation.leeway = SKEW_SECONDS;
-        validation.validate_nbf = true;
-        validation.set_issuer(&[&self.issuer]);
-        validation.set_audience(&[&self.audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        validation
+    /// How browsers log in, if they do.
+    pub fn login(&self) -> Option<&Login> {
+        self.login.as_ref()
+    }
+
+    /// Who came back from a login.
+    pub async fn finished(
+        &self,
+        headers: &HeaderMap,
+        answer: &Answer,
+    ) -> Result<SubjectId, provider::Error> {
+        let login = self.login.as_ref().ok_or(provider::Error::Refused)?;
+        Ok(self.named(&login.finish(headers, answer).await?.sub))
+    }
+
+    fn named(&self, sub: &str) -> SubjectId {
+        pseudonym(&self.pseudonym_key, self.provider.issuer(), sub)
     }
 }
 
-/// A citizen's pseudonym: base64url(HMAC-SHA256(key, iss | sub)).
+fn client(audience: &str, login: &LoginSettings) -> Result<Client, Error> {
+    let LoginSettings { redirect_url, secret, secret_file, scope } = login;
+    let secret = match (secret, secret_file) {
+        (None, None) => None,
+        (inline, file) => Some(Secret::resolve("secret", inline.as_ref(), file.as_deref())?),
+    };
+    Ok(Client {
+        id: audience.to_owned(),
+        secret,
+        redirect_url: redirect_url.clone(),
+        scope: scope.clone(),
+    })
+}
+
+/// A pseudonym: base64url(HMAC-SHA256(key, iss | sub)).
 pub fn pseudonym(key: &[u8], issuer: &str, sub: &str) -> SubjectId {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes any key");
     mac.update(issuer.as_bytes());
@@ -140,26 +232,14 @@ pub fn pseudonym(key: &[u8], issuer: &str, sub: &str) -> SubjectId {
     text.parse().expect("43 characters of base64url are a subject")
 }
 
-fn usable(jwk: &Jwk) -> Result<(Option<String>, Algorithm, DecodingKey), Error> {
-    let key = DecodingKey::from_jwk(jwk).map_err(|error| Error::Keys(error.to_string()))?;
-    // The key's own `alg` decides; without it, its type.
-    let named = jwk.common.key_algorithm.map(|algorithm| algorithm.to_string());
-    let algorithm = match named {
-        Some(name) => ALGORITHMS.into_iter().find(|known| format!("{known:?}") == name),
-        None => ALGORITHMS.into_iter().find(|known| known.family() == key.family()),
-    };
-    let algorithm = algorithm.ok_or_else(|| {
-        Error::Keys("only keys for RS256, ES256 and EdDSA are accepted".to_owned())
-    })?;
-    Ok((jwk.common.key_id.clone(), algorithm, key))
-}
-
 #[cfg(test)]
 mod tests {
-    use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
+    use jsonwebtoken::jwk::{Jwk, JwkSet};
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::auth::oidc::provider::SKEW_SECONDS;
 
     const ISSUER: &str = "https://id.example";
 
@@ -174,8 +254,11 @@ mod tests {
             audience: "loa".into(),
             jwks: Some(set),
             jwks_file: None,
+            ca_file: None,
+            login: None,
         };
-        (signer, Verifier::new(&settings, b"pepper").expect("one key"))
+        let keys = OwnKeys { pseudonym: b"pepper", login: b"salt" };
+        (signer, Verifier::new(&settings, keys, "loa_login", Clock::System).expect("one key"))
     }
 
     fn token(signer: &EncodingKey, change: impl FnOnce(&mut Value)) -> String {
@@ -186,38 +269,50 @@ mod tests {
         encode(&header, &claims, signer).expect("a token")
     }
 
-    #[test]
-    fn a_good_token_gives_a_pseudonym_and_never_the_id() {
+    async fn taken(verifier: &Verifier, token: &str) -> bool {
+        verifier.subject(token).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_good_token_gives_a_pseudonym_and_never_the_id() {
         let (signer, verifier) = pair();
-        let subject = verifier.subject(&token(&signer, |_| {})).expect("a good token");
+        let subject = verifier.subject(&token(&signer, |_| {})).await.expect("a good token");
         assert_eq!(subject, pseudonym(b"pepper", ISSUER, "079"));
         assert!(!subject.as_str().contains("079"));
         assert_ne!(subject, pseudonym(b"salt", ISSUER, "079"));
     }
 
-    #[test]
-    fn anything_else_is_refused() {
+    #[tokio::test]
+    async fn anything_else_is_refused() {
         let (signer, verifier) = pair();
         let now = get_current_timestamp();
         type Change = Box<dyn Fn(&mut Value)>;
-        let changes: [(&str, Change); 6] = [
+        let changes: [(&str, Change); 10] = [
             ("issuer", Box::new(|c| c["iss"] = json!("https://evil.example"))),
             ("audience", Box::new(|c| c["aud"] = json!("other"))),
             ("expired", Box::new(move |c| c["exp"] = json!(now - SKEW_SECONDS - 5))),
             ("not yet", Box::new(move |c| c["nbf"] = json!(now + SKEW_SECONDS + 30))),
             ("no sub", Box::new(|c| c["sub"] = Value::Null)),
+            ("another party", Box::new(|c| c["azp"] = json!("other"))),
+            ("two audiences, no party", Box::new(|c| c["aud"] = json!(["loa", "other"]))),
+            ("of the future", Box::new(move |c| c["iat"] = json!(now + SKEW_SECONDS + 30))),
+            ("an empty sub", Box::new(|c| c["sub"] = json!(""))),
             ("no exp", Box::new(|c| c["exp"] = Value::Null)),
         ];
         for (what, change) in changes {
-            assert_eq!(verifier.subject(&token(&signer, change)), None, "{what}");
+            assert!(!taken(&verifier, &token(&signer, change)).await, "{what}");
         }
         let within = token(&signer, |c| c["exp"] = json!(now - SKEW_SECONDS / 2));
-        assert!(verifier.subject(&within).is_some(), "clocks may differ by a minute");
+        assert!(taken(&verifier, &within).await, "clocks may differ by a minute");
         let (stranger, _) = pair();
-        assert_eq!(verifier.subject(&token(&stranger, |_| {})), None, "another key");
+        assert!(!taken(&verifier, &token(&stranger, |_| {})).await, "another key");
         let shared = EncodingKey::from_secret(b"shared");
         let hs = encode(&Header::default(), &json!({"sub": "079"}), &shared).expect("a token");
-        assert_eq!(verifier.subject(&hs), None, "a shared secret");
-        assert_eq!(verifier.subject("a.b.c"), None);
+        assert!(!taken(&verifier, &hs).await, "a shared secret");
+        assert!(!taken(&verifier, "a.b.c").await);
+        let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","kid":"one"}"#);
+        let good = token(&signer, |_| {});
+        let body = good.split('.').nth(1).expect("a body");
+        assert!(!taken(&verifier, &format!("{head}.{body}.")).await, "alg none");
     }
 }

@@ -8,13 +8,15 @@ use axum::http::request::Parts;
 
 use crate::auth::bearer::Verifier;
 use crate::auth::device::{self, Secret};
+use crate::auth::oidc::provider;
+use crate::auth::oidc::session::{Session, Sessions};
 use crate::auth::ticket::{Holder, Tickets};
 use crate::auth::{credentials, unauthorized};
 use crate::clock::Clock;
 use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, SubjectId};
-use crate::http::Problem;
 use crate::http::pace::Pace;
+use crate::http::{Code, Problem};
 use crate::store::registry::Registry;
 
 /// Checks who a citizen is.
@@ -23,6 +25,7 @@ pub struct Doorkeeper {
     registry: Registry,
     bearer: Option<Arc<Verifier>>,
     tickets: Tickets,
+    sessions: Sessions,
     clock: Clock,
     pace: Option<Arc<Pace<SubjectId>>>,
 }
@@ -55,15 +58,30 @@ impl Doorkeeper {
     pub fn new(
         registry: Registry,
         bearer: Option<Arc<Verifier>>,
-        tickets: Tickets,
+        (tickets, sessions): (Tickets, Sessions),
         clock: Clock,
     ) -> Self {
-        Self { registry, bearer, tickets, clock, pace: None }
+        Self { registry, bearer, tickets, sessions, clock, pace: None }
     }
 
     /// Lets each citizen ask so fast, whichever of their devices they ask with.
     pub fn paced(self, pace: Pace<SubjectId>) -> Self {
         Self { pace: Some(Arc::new(pace)), ..self }
+    }
+
+    /// Whose word is taken for who somebody is.
+    pub fn verifier(&self) -> Option<&Verifier> {
+        self.bearer.as_deref()
+    }
+
+    /// The sessions of citizens' browsers.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The session of a request's cookie.
+    pub fn session(&self, headers: &HeaderMap) -> Option<Session> {
+        self.sessions.of(headers, self.clock.now())
     }
 
     /// The device with this id, if the secret is its own.
@@ -76,9 +94,21 @@ impl Doorkeeper {
     }
 
     /// The citizen of a bearer token.
-    pub fn subject(&self, token: &str) -> Result<SubjectId, Problem> {
-        let verified = self.bearer.as_ref().and_then(|verifier| verifier.subject(token));
-        verified.ok_or_else(|| unauthorized(EXPECTED))
+    pub async fn subject(&self, token: &str) -> Result<SubjectId, Problem> {
+        let verifier = self.bearer.as_ref().ok_or_else(|| unauthorized(EXPECTED))?;
+        verifier.subject(token).await.map_err(refused)
+    }
+
+    /// Who asks: by the `Authorization` header, or else by the session of a browser.
+    async fn of_request(&self, parts: &Parts) -> Result<Option<Citizen>, Problem> {
+        if let Some(citizen) = self.of_headers(&parts.headers).await? {
+            return Ok(Some(citizen));
+        }
+        let Some(session) = self.session(&parts.headers) else { return Ok(None) };
+        session.check(&parts.method, &parts.headers)?;
+        let citizen = Citizen::Subject(session.subject);
+        self.pace(&citizen).await?;
+        Ok(Some(citizen))
     }
 
     /// Who the headers say is asking; `None` without an `Authorization` header.
@@ -93,18 +123,24 @@ impl Doorkeeper {
                 Citizen::Device(self.device(&id, &secret).await?)
             }
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                Citizen::Subject(self.subject(token)?)
+                Citizen::Subject(self.subject(token).await?)
             }
             _ => return Err(unauthorized(EXPECTED)),
         };
-        let subject = match &citizen {
+        self.pace(&citizen).await?;
+        Ok(Some(citizen))
+    }
+
+    /// Counts a request of a citizen.
+    async fn pace(&self, citizen: &Citizen) -> Result<(), Problem> {
+        let subject = match citizen {
             Citizen::Device(device) => device.subject.as_ref(),
             Citizen::Subject(subject) => Some(subject),
         };
-        if let Some((pace, subject)) = self.pace.as_ref().zip(subject) {
-            pace.take(subject).await?;
+        match self.pace.as_ref().zip(subject) {
+            Some((pace, subject)) => pace.take(subject).await,
+            None => Ok(()),
         }
-        Ok(Some(citizen))
     }
 
     /// A ticket for an event stream.
@@ -130,6 +166,18 @@ impl Doorkeeper {
     }
 }
 
+/// What a provider's word that is not taken is answered with.
+pub fn refused(error: provider::Error) -> Problem {
+    match error {
+        provider::Error::Refused => unauthorized(EXPECTED),
+        provider::Error::Away(_) | provider::Error::Unusable(_) => {
+            tracing::warn!(%error, "nobody can log in just now");
+            let detail = "the identity provider cannot be asked just now";
+            Problem::new(Code::Unavailable, detail).retry_after(10)
+        }
+    }
+}
+
 impl<S> FromRequestParts<S> for AsCitizen
 where
     S: Send + Sync,
@@ -138,7 +186,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let found = Doorkeeper::from_ref(state).of_headers(&parts.headers).await?;
+        let found = Doorkeeper::from_ref(state).of_request(parts).await?;
         found.map(Self).ok_or_else(|| unauthorized(EXPECTED))
     }
 }
@@ -166,7 +214,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Doorkeeper::from_ref(state).of_headers(&parts.headers).await? {
+        match Doorkeeper::from_ref(state).of_request(parts).await? {
             Some(Citizen::Subject(subject)) => Ok(Self(subject)),
             _ => Err(unauthorized("`Authorization: Bearer <token>` of the identity provider")),
         }

@@ -129,6 +129,9 @@ pub fn seal(keys: &Keyring, record: Parts<'_>, now: Timestamp) -> Option<[(Strin
     Some([(KEY_ID.to_owned(), key.kid().to_owned()), (SIGNATURE.to_owned(), signature)])
 }
 
+/// Agencies as they were a moment ago.
+type Known = HashMap<AgencyId, (Timestamp, Option<Agency>)>;
+
 /// Decides what goes on. A cheap handle.
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -136,7 +139,7 @@ pub struct Gate {
     agencies: Option<Agencies>,
     clock: Clock,
     settings: Settings,
-    known: Arc<Mutex<HashMap<AgencyId, (Timestamp, Option<Agency>)>>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl Gate {

@@ -3,6 +3,7 @@
 //!
 //! - a device: `Authorization: Loa-Device <device id>:<secret>` ([`device`])
 //! - a citizen: `Authorization: Bearer <JWT>` ([`bearer`])
+//! - a citizen's browser: a session's cookie, after a login at the identity provider ([`oidc`])
 //! - a browser's EventSource, which cannot set headers: a short-lived ticket ([`ticket`])
 //! - an agency: `Authorization: Bearer loa_…` ([`api_key`]); on the log, a signature
 //!   ([`submission`])
@@ -17,6 +18,7 @@ pub mod desk;
 pub mod device;
 pub mod gate;
 pub mod jws;
+pub mod oidc;
 pub mod password;
 pub mod ring;
 pub mod submission;

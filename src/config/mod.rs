@@ -141,8 +141,6 @@ pub struct Registry {
 pub struct Auth {
     /// The identity provider; without one, citizens use Loa anonymously.
     pub citizens: Option<auth::bearer::Settings>,
-    /// How the citizens' page sends them to the provider; absent: it does not.
-    pub citizens_login: Option<gateway::past::Login>,
 }
 
 /// The desk and its pages.
@@ -267,8 +265,8 @@ pub fn show(file: Option<&Path>, flags: &[Flag]) -> Result<String, Error> {
 }
 
 /// Keys whose values are secrets wherever they stand.
-const SECRETS: [&str; 5] =
-    ["key", "certificate", "service_account", "external_account", "password"];
+const SECRETS: [&str; 6] =
+    ["key", "secret", "certificate", "service_account", "external_account", "password"];
 
 fn redact(table: &mut toml::Table) {
     for (key, value) in table.iter_mut() {
@@ -319,6 +317,8 @@ impl Config {
         found.extend(rules.into_iter().map(|rule| format!("forecast.{rule}")));
         let hygiene = fanout.hygiene.problems();
         found.extend(hygiene.into_iter().map(|rule| format!("fanout.hygiene.{rule}")));
+        let citizens = self.auth.citizens.iter().flat_map(auth::bearer::Settings::problems);
+        found.extend(citizens.map(|rule| format!("auth.citizens.{rule}")));
         found.extend(self.http.problems().into_iter().map(|rule| format!("http.{rule}")));
         found.extend(self.geofence.problems().into_iter().map(|rule| format!("geofence.{rule}")));
         found.extend(self.console.problems().into_iter().map(|rule| format!("console.{rule}")));

@@ -347,7 +347,7 @@ pub(super) struct Claim {
     responses(
         (status = 200, description = "It gets the citizen's status changes now", body = DeviceView),
         (status = 401, description = "Wrong token or secret", body = Document),
-        (status = 409, description = "The citizen has too many devices", body = Document)
+        (status = 409, description = "Another citizen's, or this one has too many", body = Document)
     ),
     security(("citizen" = []))
 )]
@@ -360,7 +360,11 @@ pub(super) async fn claim(
     let refused = || crate::auth::unauthorized("the secret of this device");
     let (id, secret) = (id.parse().ok(), Secret::parse(&claim.secret));
     let (Some(id), Some(secret)) = (id, secret) else { return Err(refused()) };
-    gateway.parts.doorkeeper.device(&id, &secret).await?;
+    let device = gateway.parts.doorkeeper.device(&id, &secret).await?;
+    if device.subject.as_ref().is_some_and(|other| *other != subject) {
+        let detail = "the device is another citizen's: it must be released first";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
     let claimed = gateway.parts.registry.claim(&id, Some(subject)).await;
     let claimed = claimed.map_err(registry_problem)?;
     gateway.device_changed(&claimed).await?;

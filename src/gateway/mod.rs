@@ -20,6 +20,7 @@ mod fixture;
 pub mod frame;
 pub mod hub;
 pub mod inbox;
+pub mod login;
 pub mod me;
 pub mod opening;
 pub mod outbox;
@@ -57,7 +58,6 @@ use crate::domain::webpush::Offer;
 use crate::gateway::deliveries::{Deliveries, Recorder};
 use crate::gateway::hub::Hub;
 use crate::gateway::hub::tail::{self, Tail};
-use crate::gateway::past::Login;
 use crate::gateway::settings::Settings;
 use crate::gateway::shapes::Shapes;
 use crate::gateway::sockets::{Reader, Sockets};
@@ -90,8 +90,6 @@ pub struct Parts {
     pub replies: Replies,
     /// What citizens answered.
     pub answers: Answers,
-    /// How citizens log in, for the page that sends them there.
-    pub login: Option<Login>,
     /// The units.
     pub city: Arc<City>,
     /// Checks who a citizen is.
@@ -199,6 +197,10 @@ impl Gateway {
             .routes(routes!(public::jwks))
             .routes(routes!(webpush::vapid))
             .routes(routes!(past::config))
+            .routes(routes!(login::enter))
+            .routes(routes!(login::callback))
+            .routes(routes!(login::session))
+            .routes(routes!(login::leave))
             .routes(routes!(past::recent))
             .routes(routes!(past::one))
             .route("/plain", axum::routing::get(plain::page))

@@ -112,10 +112,10 @@ impl Gateway {
                 self.parts.doorkeeper.device(&id, &secret).await.map(Citizen::Device)
             }
             (None, None, Some(bearer)) => {
-                self.parts.doorkeeper.subject(bearer).map(Citizen::Subject)
+                self.parts.doorkeeper.subject(bearer).await.map(Citizen::Subject)
             }
             (Some(device), None, Some(bearer)) => {
-                let subject = self.parts.doorkeeper.subject(bearer)?;
+                let subject = self.parts.doorkeeper.subject(bearer).await?;
                 let id: DeviceId = device.parse().map_err(|_| refused())?;
                 let stored = self.parts.registry.get(&id).await;
                 let stored = stored.map_err(|error| Problem::internal(&error))?;

@@ -9,11 +9,13 @@ use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::auth::bearer::Verifier;
 use crate::domain::device::Place;
 use crate::domain::geo::{Circle, Ring};
 use crate::domain::ids::{PublicationId, UnitCode};
 use crate::domain::publication::{Action, Content, Publication};
 use crate::gateway::Gateway;
+use crate::gateway::login::LOGIN_PATH;
 use crate::gateway::public::{CACHE_SECONDS, fit, is_public};
 use crate::gateway::view::View;
 use crate::geofence::BUILTIN_CITY;
@@ -27,20 +29,10 @@ const LIMIT_MAX: usize = 100;
 const SCANNED_MAX: usize = 500;
 
 /// How citizens log in, for the page that sends them there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Login {
-    /// Where the identity provider asks them who they are.
-    pub authorize_url: String,
-    /// As whom we ask.
-    pub client_id: String,
-    /// What we ask for.
-    #[serde(default = "openid")]
-    pub scope: String,
-}
-
-fn openid() -> String {
-    "openid".to_owned()
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LoginView {
+    /// Where the page sends the browser.
+    login: &'static str,
 }
 
 /// What the citizens' page needs to know of this node.
@@ -52,7 +44,7 @@ pub(super) struct ConfigView {
     boundaries: &'static str,
     /// How to log in; absent: nobody can.
     #[serde(skip_serializing_if = "Option::is_none")]
-    oidc: Option<Login>,
+    oidc: Option<LoginView>,
     /// How to subscribe to pushes.
     push: PushView,
     /// Surveys can be answered.
@@ -72,10 +64,11 @@ pub(super) struct PushView {
     responses((status = 200, description = "What this node offers", body = ConfigView)))]
 pub(super) async fn config(State(gateway): State<Gateway>) -> impl IntoResponse {
     let offer = gateway.parts.webpush.as_ref();
+    let login = gateway.parts.doorkeeper.verifier().and_then(Verifier::login);
     let view = ConfigView {
         city: BUILTIN_CITY,
         boundaries: gateway.parts.city.boundaries().as_str(),
-        oidc: gateway.parts.login.clone(),
+        oidc: login.map(|_| LoginView { login: LOGIN_PATH }),
         push: PushView { vapid: offer.map(|offer| offer.application_server_key.clone()) },
         survey: true,
     };

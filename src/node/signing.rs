@@ -58,7 +58,7 @@ impl Place {
 
     /// The ring; made when there is none.
     pub async fn load(&self) -> Result<Ring> {
-        Ok(Ring::parse(&self.read().await?).context(NAME)?)
+        Ring::parse(&self.read().await?).context(NAME)
     }
 
     /// Changes the ring.

@@ -83,7 +83,7 @@ async fn again(parts: &Parts, restart: &Restart) -> Result<u64, Error> {
             let mut reader = parts.bus.reader(topic, partition, from).await?;
             while reader.offset() < bounds.end {
                 for delivery in reader.next_batch(PAGE).await? {
-                    // What cannot be read or believed went to the dead letters when it was read first.
+                    // What cannot be read or believed is among the dead letters already.
                     let Ok(publication) =
                         event::publication::decode(&delivery.headers, &delivery.payload)
                     else {
@@ -93,7 +93,8 @@ async fn again(parts: &Parts, restart: &Restart) -> Result<u64, Error> {
                     if publication.is_expired(parts.clock.now()) {
                         continue;
                     }
-                    if router::believed(parts, lane, &delivery, &publication).await?.is_err() {
+                    let believed = router::believed(parts, lane, &delivery, &publication);
+                    if believed.await?.is_err() {
                         continue;
                     }
                     if parts.alerts.restore(&publication, position).await? {

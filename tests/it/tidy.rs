@@ -3,6 +3,7 @@
 
 mod imports;
 mod repository;
+mod security;
 mod source;
 mod style;
 

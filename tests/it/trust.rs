@@ -1,6 +1,7 @@
 //! Trust: what is believed of the log, what leaves with a signature, who may log in.
 
 mod alerts;
+mod oidc;
 mod records;
 
 use jiff::Timestamp;

@@ -7,6 +7,7 @@ import { known } from "./alerts";
 import { AlertCard } from "./AlertCard";
 import type { Shapes } from "./AreaMap";
 import { ask } from "./device";
+import { Genuine } from "./Genuine";
 import type { Publication } from "./types";
 import { textOf } from "./words";
 
@@ -46,6 +47,7 @@ export function AlertPage({ id, now }: { id: string; now: number }) {
       {units.length > 0 && <p><strong>{t("Khu vực", "Area")}:</strong> {units.join("; ")}</p>}
       {(publication.area?.units.length ?? 0) > 0 && <LazyMap units={publication.area!.units} shapes={shapes} />}
       <p class="meta">{t("Phát lúc", "Published")} {dateTime(publication.accepted_at)} · {t("hết hiệu lực", "expires")} {dateTime(publication.expires)}</p>
+      <Genuine publication={publication} />
       {chain.length > 1 && (
         <>
           <h2>{t("Diễn biến", "Timeline")}</h2>

@@ -4,7 +4,7 @@ import { ago } from "../shared/format";
 import { t } from "../shared/language";
 import { useStore } from "../shared/store";
 import { known } from "./alerts";
-import { ask, credentials, device } from "./device";
+import { ask, credentials, device, session } from "./device";
 import { LoginLink } from "./login";
 import { Survey } from "./Survey";
 import type { Config, Publication } from "./types";
@@ -15,6 +15,7 @@ interface Item { publication: Publication; state: "live" | "superseded" | "expir
 export function Inbox({ now, config }: { now: number; config: Config | null }) {
   const mine = useStore(device);
   const { at } = useStore(known);
+  const inside = useStore(session);
   const [items, setItems] = useState<Item[] | null>(null);
   const [failed, setFailed] = useState(false);
   useEffect(() => {
@@ -22,7 +23,7 @@ export function Inbox({ now, config }: { now: number; config: Config | null }) {
     ask<{ items?: Item[]; publications?: Item[] }>("GET", "/v1/inbox?limit=50")
       .then((page) => { setItems(page.items ?? page.publications ?? []); setFailed(false); })
       .catch(() => setFailed(true));
-  }, [mine, at]);
+  }, [mine, at, inside]);
   return (
     <section aria-labelledby="inbox-title">
       <h1 id="inbox-title">{t("Hộp thư", "Inbox")}</h1>

@@ -23,12 +23,17 @@ export const places = createStore<Place[]>(read<Place[]>(PLACES) ?? []);
 export const pushOn = createStore<boolean>(read(ADDRESS) !== null);
 export const exercises = createStore<boolean>(readSetting("loa.exercises") === "1");
 
-/** The device's own credentials, for what it asks of the node. */
+/** What proves to the node that a logged-in browser's request comes from our own page. */
+export const session = createStore<string | null>(null);
+
+export function proof(): Record<string, string> {
+  const now = session.get();
+  return now === null ? {} : { "X-Loa-Csrf": now };
+}
+
+/** Who asks: the device, which after a login is the citizen's; without one, the citizen's session. */
 export function credentials(): Record<string, string> {
-  const now = device.get();
-  const bearer = sessionStorage.getItem("loa.bearer");
-  if (bearer) return { Authorization: `Bearer ${bearer}` };
-  return now === null ? {} : { Authorization: `Loa-Device ${now.id}:${now.secret}` };
+  return device.get() === null ? proof() : own();
 }
 
 function own(): Record<string, string> {

@@ -2,12 +2,10 @@ import { render } from "preact";
 import { language } from "../shared/language";
 import { applyTheme } from "../shared/theme";
 import { App } from "./App";
-import { finishLogin } from "./login";
 import { begin } from "./stream";
 
 applyTheme();
 document.documentElement.lang = language.get();
-finishLogin();
 const root = document.getElementById("app")!;
 root.textContent = "";
 render(<App />, root);

@@ -16,12 +16,12 @@ export interface Publication {
   area?: { boundaries: string; vintage: string; units: string[]; descriptions?: string[] };
   texts: Text[];
   status?: { reference: string; state: string; changed_at: string; step: number; remark?: string; kind?: string };
-  cap?: string; questions?: Question[];
+  cap?: string; signature?: string; questions?: Question[];
 }
 export interface Unit { code: string; name: string; kind: string }
 export interface Config {
   city: string; boundaries: string; push?: { vapid?: string | null };
-  oidc?: { authorize_url: string; client_id?: string; scope?: string };
+  oidc?: { login: string };
 }
 export interface Device { id: string; secret: string }
 export interface Place { code: string; name: string }

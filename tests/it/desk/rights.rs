@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::support::citizen::Citizen;
 
 /// Who, how, where, with what; and what it must be answered with.
 type Row = (&'static str, &'static str, String, Option<Value>, u16, &'static str);
@@ -13,6 +14,8 @@ struct Tried {
     draft: String,
     /// A publication of agency `a`.
     publication: String,
+    /// The device of a citizen who is none of them.
+    device: String,
 }
 
 fn calm_draft() -> Value {
@@ -119,26 +122,94 @@ fn admins() -> Vec<Row> {
     ]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_forbidden_act_is_refused_with_its_status_and_code() {
-    let house = House::open().await;
+/// Stolen sessions, requests of another site's making, tokens that prove nothing, and devices that
+/// ask for what is another's.
+fn impostors(tried: &Tried) -> Vec<Row> {
+    let (draft, device) = (&tried.draft, format!("/v1/devices/{}", tried.device));
+    let approve = format!("{draft}/approve");
+    let session = "/v1/console/session".to_owned();
+    let empty = || Some(json!({}));
+    let secret = || Some(json!({"secret": "A".repeat(43)}));
+    let own = |path: &str| format!("{device}{path}");
+    let mut rows: Vec<Row> = vec![
+        ("stolen", "GET", session.clone(), None, 401, "unauthorized"),
+        ("stolen", "POST", approve.clone(), empty(), 401, "unauthorized"),
+        ("invented", "GET", session.clone(), None, 401, "unauthorized"),
+        ("doubled", "GET", session, None, 401, "unauthorized"),
+        ("framed", "POST", approve.clone(), empty(), 403, "csrf"),
+        ("framed", "POST", "/v1/console/logout".into(), None, 403, "csrf"),
+        ("framed", "PUT", "/v1/console/people/x".into(), empty(), 403, "csrf"),
+        ("framed", "DELETE", draft.clone(), None, 403, "csrf"),
+        ("mixed", "POST", approve, empty(), 403, "csrf"),
+        ("phone", "GET", own(""), None, 403, "forbidden"),
+        ("phone", "PUT", own(""), Some(json!({"places": []})), 403, "forbidden"),
+        ("phone", "DELETE", own(""), None, 403, "forbidden"),
+        ("phone", "POST", own("/release"), None, 403, "forbidden"),
+        ("phone", "POST", own("/claim"), secret(), 401, "unauthorized"),
+        ("phone", "GET", "/v1/console/drafts".into(), None, 401, "unauthorized"),
+        ("phone", "POST", "/v1/alerts".into(), empty(), 401, "unauthorized"),
+        ("key", "GET", "/v1/inbox".into(), None, 401, "unauthorized"),
+        ("key", "GET", own(""), None, 401, "unauthorized"),
+        ("lan", "GET", "/v1/inbox".into(), None, 401, "unauthorized"),
+        ("nobody", "POST", "/v1/logout".into(), None, 401, "unauthorized"),
+        ("nobody", "GET", "/v1/session".into(), None, 401, "unauthorized"),
+        ("nobody", "GET", "/v1/login".into(), None, 404, "not_found"),
+    ];
+    for who in ["guess", "alg none", "forged cookie"] {
+        for path in ["/v1/inbox", "/v1/me"] {
+            rows.push((who, "GET", path.to_owned(), None, 401, "unauthorized"));
+        }
+        rows.push((who, "DELETE", "/v1/me".into(), None, 401, "unauthorized"));
+    }
+    rows
+}
+
+/// Who they are, and what they show.
+async fn cast(house: &House) -> BTreeMap<&'static str, Officer> {
     let mut by_name = BTreeMap::new();
     for name in ["lan", "minh", "nga", "hung", "ops"] {
         by_name.insert(name, house.login(name).await);
     }
-    let nobody = Officer { to: house.to(), headers: Vec::new(), csrf: None };
-    by_name.insert("nobody", nobody);
     by_name.insert("key", house.key("a", "plain", &[Right::Write]).await);
     by_name.insert("reader", house.key("a", "reader", &[]).await);
+    let of = |headers: Vec<String>, csrf: Option<String>| Officer { to: house.to(), headers, csrf };
+    by_name.insert("nobody", of(Vec::new(), None));
+    let stolen = house.login("minh").await;
+    assert_eq!(stolen.ask("POST", "/v1/console/logout", None).await.status, 204);
+    by_name.insert("stolen", stolen);
+    let (minh, lan) = (by_name["minh"].clone(), by_name["lan"].clone());
+    by_name.insert("invented", of(vec![format!("cookie: loa_session={}", "A".repeat(43))], None));
+    let doubled = [minh.headers.clone(), lan.headers.clone()].concat();
+    by_name.insert("doubled", of(doubled, minh.csrf.clone()));
+    by_name.insert("framed", of(minh.headers.clone(), None));
+    by_name.insert("mixed", of(minh.headers, lan.csrf));
+    let phone = Citizen::register(&house.to(), json!({"places": []})).await;
+    by_name.insert("phone", of(vec![phone.auth()], None));
+    let guess = format!("authorization: Loa-Device {}:{}", phone.id, "A".repeat(43));
+    by_name.insert("guess", of(vec![guess], None));
+    // {"alg":"none"} and {"sub":"079090000001"}
+    let none = "authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIwNzkwOTAwMDAwMDEifQ.";
+    by_name.insert("alg none", of(vec![none.to_owned()], None));
+    let forged =
+        "cookie: loa_citizen=eyJzdWJqZWN0IjoiYSIsImVuZHNfcyI6OTk5OTk5OTk5OSwic2FsdCI6MX0.AA";
+    by_name.insert("forged cookie", of(vec![forged.to_owned()], None));
+    by_name
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_forbidden_act_is_refused_with_its_status_and_code() {
+    let house = House::open().await;
+    let by_name = cast(&house).await;
     let lan = &by_name["lan"];
     let draft = format!("/v1/console/drafts/{}", lan.submitted().await);
     let made = lan.done("/v1/console/drafts", calm_draft()).await;
     let publish = format!("/v1/console/drafts/{}/publish", made["id"].as_str().expect("an id"));
     let published = lan.done(&publish, json!({})).await;
     let publication = published["publication"].as_str().expect("an id").to_owned();
-    let tried = Tried { draft, publication };
-    let table = [strangers(&tried), deciders(&tried), admins()].concat();
-    assert!(table.len() >= 55, "{}", table.len());
+    let device = Citizen::register(&house.to(), json!({"places": []})).await.id;
+    let tried = Tried { draft, publication, device };
+    let table = [strangers(&tried), deciders(&tried), admins(), impostors(&tried)].concat();
+    assert!(table.len() >= 85, "{}", table.len());
     for (who, method, path, body, status, code) in &table {
         let answer = by_name[who].ask(method, path, body.as_ref()).await;
         assert_eq!(refusal(&answer), (*status, (*code).to_owned()), "{who} {method} {path}");

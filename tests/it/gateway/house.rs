@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use loa::auth::citizen::Doorkeeper;
 use loa::auth::gate::{self, Gate};
+use loa::auth::oidc::session::Sessions;
 use loa::auth::ring::{Keyring, Ring};
 use loa::auth::ticket::Tickets;
 use loa::bus::{Bus, Record, TopicId};
@@ -72,14 +73,18 @@ impl House {
         let parts = Parts {
             gate: Gate::new(keys.clone(), clock.clone(), gate::Settings::default()),
             apns_apps: None,
-            doorkeeper: Doorkeeper::new(registry.clone(), None, tickets, clock.clone()),
+            doorkeeper: Doorkeeper::new(
+                registry.clone(),
+                None,
+                (tickets, Sessions::new(b"k")),
+                clock.clone(),
+            ),
             bus: bus.clone(),
             registry,
             alerts: alerts.clone(),
             ledger: ledger.clone(),
             replies: replies.expect("replies"),
             answers: answers.expect("answers"),
-            login: None,
             city,
             node_key: Arc::from(&b"a node's key"[..]),
             webpush: None,

@@ -10,7 +10,8 @@ use crate::support::node::{AlertXml, CENTRE};
 
 /// Every route of a node with all roles, as docs and clients know them; the description itself,
 /// `/openapi.json`, is not among them.
-const ROUTES: [(&str, &str); 75] = [
+const ROUTES: [(&str, &str); 80] = [
+    ("get", "/.well-known/jwks.json"),
     ("get", "/healthz"),
     ("get", "/metrics"),
     ("get", "/readyz"),
@@ -44,12 +45,15 @@ const ROUTES: [(&str, &str); 75] = [
     ("get", "/v1/devices/{id}"),
     ("get", "/v1/events"),
     ("get", "/v1/inbox"),
+    ("get", "/v1/login"),
+    ("get", "/v1/login/callback"),
     ("get", "/v1/me"),
     ("get", "/v1/publications/{id}/answers"),
     ("get", "/v1/publications/{id}/answers.csv"),
     ("get", "/v1/publications/{id}/funnel"),
     ("get", "/v1/publications/{id}/recipients"),
     ("get", "/v1/push/vapid"),
+    ("get", "/v1/session"),
     ("get", "/v1/stream"),
     ("get", "/v1/units"),
     ("delete", "/v1/console/agencies/{id}/keys/{name}"),
@@ -78,6 +82,7 @@ const ROUTES: [(&str, &str); 75] = [
     ("post", "/v1/devices"),
     ("post", "/v1/devices/{id}/claim"),
     ("post", "/v1/devices/{id}/release"),
+    ("post", "/v1/logout"),
     ("post", "/v1/notices"),
     ("post", "/v1/receipts"),
     ("post", "/v1/status-changes"),

@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["domain", "clock", "config::secret"]),
     ("channel", &["domain", "clock", "config::secret"]),
     ("http", &["domain", "clock", "store", "lifecycle", "metrics"]),
-    ("auth", &["domain", "clock", "store", "http"]),
+    ("auth", &["domain", "clock", "store", "http", "config::secret"]),
     ("trail", &["domain", "event", "bus", "store", "clock", "lifecycle"]),
     (
         "ingest",
@@ -165,6 +165,7 @@ const HOMES: &[Home] = &[
             || (path.starts_with("src/channel/") && path.ends_with("/client.rs"))
             || path.starts_with("src/simulator/")
             || path == "src/cli/client.rs"
+            || path == "src/auth/oidc/wire.rs"
     }),
     ("geo::", |path| path.starts_with("src/geofence/")),
     ("rstar::", |path| path.starts_with("src/geofence/")),

@@ -74,7 +74,7 @@ async fn published(test: &TestNode, identifier: &str) -> Publication {
     let stored = test.node.parts.alerts.get(id).await.expect("a store").expect("stored");
     let population = Population::new(&test.node.parts.city, DEVICES, (1, Mix::default()));
     let phones = audience(&stored.publication, &population).len() as u64;
-    test.funnel_where(id, |now| now.total.accepted == phones && now.open_dispatches == 0).await;
+    test.funnel_where(id, |now| now.total.accepted >= phones && now.open_dispatches == 0).await;
     (*stored.publication).clone()
 }
 
@@ -85,15 +85,13 @@ async fn stored(test: &TestNode, publication: &Publication) {
 }
 
 /// Every way to forge, each with the word it is refused with.
-async fn forgeries(test: &TestNode, known: &Publication) -> Vec<(&'static str, Lane, Record)> {
+fn forgeries(
+    test: &TestNode,
+    known: &Publication,
+    genuine: Record,
+) -> Vec<(&'static str, Lane, Record)> {
     let ours = &test.node.parts.keys;
     let strangers = Keyring::new(Ring::fresh());
-    let delivery = on_the_log(test, Lane::Emergency, known.id).await;
-    let genuine = Record {
-        key: delivery.key.clone(),
-        headers: delivery.headers.clone(),
-        payload: delivery.payload.clone(),
-    };
     let text = String::from_utf8(genuine.payload.to_vec()).expect("JSON");
     let mut altered = genuine.clone();
     altered.payload = Bytes::from(text.replacen("Ngập sâu", "Chạy đi", 1));
@@ -139,7 +137,9 @@ async fn a_forged_record_reaches_no_one(shape: Shape) {
     let known = published(&test, "genuine").await;
     assert_eq!(stream.publication().await, known.id.to_string());
     let delivered = test.providers.record.total();
-    let forgeries = forgeries(&test, &known).await;
+    let Delivery { key, headers, payload, .. } = on_the_log(&test, Lane::Emergency, known.id).await;
+    let genuine = Record { key, headers, payload };
+    let forgeries = forgeries(&test, &known, genuine.clone());
     let mut expected: BTreeMap<&str, usize> = BTreeMap::new();
     for (code, lane, record) in forgeries {
         *expected.entry(code).or_default() += 1;
@@ -153,9 +153,7 @@ async fn a_forged_record_reaches_no_one(shape: Shape) {
     }
     assert_eq!(found, expected, "{letters:?}");
     // The whole genuine record once more is the same publication: nobody is told twice.
-    let again = on_the_log(&test, Lane::Emergency, known.id).await;
-    let Delivery { key, headers, payload, .. } = again;
-    write(&test, Lane::Emergency, Record { key, headers, payload }).await;
+    write(&test, Lane::Emergency, genuine).await;
     let last = published(&test, "after").await;
     assert_eq!(stream.publication().await, last.id.to_string(), "nothing between on the stream");
     assert_eq!(test.providers.record.total(), 2 * delivered, "two alerts, and nothing else");
