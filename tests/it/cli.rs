@@ -74,7 +74,7 @@ fn every_command_explains_itself_with_an_example() {
         .map_while(|line| line.split_whitespace().next().map(|word| vec![word.to_owned()]))
         .filter(|command| command[0] != "help")
         .collect();
-    assert_eq!(commands.len(), 17, "{commands:?}");
+    assert_eq!(commands.len(), 18, "{commands:?}");
     for command in &COMMANDS {
         commands.push(command.iter().map(ToString::to_string).collect());
     }
