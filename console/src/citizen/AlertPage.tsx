@@ -46,6 +46,9 @@ export function AlertPage({ id, now }: { id: string; now: number }) {
       {units.length > 0 && <p><strong>{t("Khu vực", "Area")}:</strong> {units.join("; ")}</p>}
       {(publication.area?.units.length ?? 0) > 0 && <LazyMap units={publication.area!.units} shapes={shapes} />}
       <p class="meta">{t("Phát lúc", "Published")} {dateTime(publication.accepted_at)} · {t("hết hiệu lực", "expires")} {dateTime(publication.expires)}</p>
+      {publication.signature && (
+        <p class="meta">✓ {t("Có chữ ký số, ai cũng kiểm tra được", "Signed; anybody can verify it")} (<a href="/.well-known/jwks.json">{t("khóa công khai", "public keys")}</a>)</p>
+      )}
       {chain.length > 1 && (
         <>
           <h2>{t("Diễn biến", "Timeline")}</h2>

@@ -16,7 +16,7 @@ export interface Publication {
   area?: { boundaries: string; vintage: string; units: string[]; descriptions?: string[] };
   texts: Text[];
   status?: { reference: string; state: string; changed_at: string; step: number; remark?: string; kind?: string };
-  cap?: string; questions?: Question[];
+  cap?: string; signature?: string; questions?: Question[];
 }
 export interface Unit { code: string; name: string; kind: string }
 export interface Config {
