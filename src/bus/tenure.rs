@@ -1,5 +1,6 @@
-//! The time during which a partition is a consumer's own. On Kafka it may end at any moment; whoever
-//! works on its records longer than a moment learns so and stops, and the partition waits for that.
+//! The time during which a partition is a consumer's own. On Kafka it may end at any moment; who
+//! works on its records for longer than a moment learns so and stops, and the partition waits for
+//! that.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

@@ -64,7 +64,8 @@ use crate::gateway::sockets::{Reader, Sockets};
 use crate::geofence::City;
 use crate::http::Router;
 use crate::http::idempotency::idempotent;
-use crate::http::limits::{AddressRate, AddressSlots};
+use crate::http::limits::{AddressSlots, ClientAddress};
+use crate::http::pace::Own;
 use crate::lifecycle::Lifecycle;
 use crate::store::alerts::Alerts;
 use crate::store::answers::Answers;
@@ -114,7 +115,7 @@ pub struct Gateway {
     deliveries: Deliveries,
     sockets: Sockets,
     slots: Arc<AddressSlots>,
-    rate: Arc<AddressRate>,
+    rate: Arc<Own<ClientAddress>>,
     trusted: Arc<[IpAddr]>,
     life: Lifecycle,
     shapes: Arc<Shapes>,
@@ -146,10 +147,7 @@ impl Gateway {
             deliveries,
             sockets,
             slots: AddressSlots::new(settings.streams_max, settings.streams_per_address),
-            rate: Arc::new(AddressRate::new(
-                settings.new_streams_per_second,
-                settings.new_streams_burst,
-            )),
+            rate: Arc::new(Own::new(settings.new_streams_per_second, settings.new_streams_burst)),
             trusted: trusted_proxies.to_vec().into(),
             life: life.clone(),
             shapes: Shapes::of(&parts.city),

@@ -354,11 +354,10 @@ async fn dispatches(cluster: &Cluster) -> Vec<(TopicId, Vec<Record>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_workers_on_one_dispatch_only_the_newer_goes_on() {
-    const SMALL: usize = 4;
-    let mut cluster = Cluster::with(4_000, SMALL).await;
+    let mut cluster = Cluster::with(6_000, 1).await;
     cluster.slow(100);
     let id = cluster.publish("twins").await;
-    cluster.see(400).await;
+    cluster.see(200).await;
     // A worker over the same stores that believes it owns every dispatch too, as one does that
     // has not heard yet that its partitions went to others.
     let log = Shape { store: cluster.shape.store.clone(), ..Shape::cluster().await };
@@ -369,11 +368,10 @@ async fn of_two_workers_on_one_dispatch_only_the_newer_goes_on() {
         twin.node.parts.bus.publish(topic, records).await.expect("published");
     }
     let repeats = cluster.is_whole(id).await;
-    let bound = count * SMALL;
     eprintln!("{repeats} got it again, of {count} dispatches that each of two workers took");
-    assert!(repeats <= bound, "{repeats} repeats, a batch for each dispatch is {bound}");
+    assert!(repeats <= count, "a batch of one for each dispatch, not {repeats}");
     let most = cluster.received(id).values().map(Vec::len).max().expect("somebody");
-    assert!(most <= 3, "one device got it {most} times");
+    assert!(most <= 2, "one device got it {most} times");
     cluster.no_dead_letters().await;
     twin.stop().await;
     cluster.stop().await;

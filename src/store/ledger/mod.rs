@@ -15,8 +15,8 @@
 //!
 //! **One worker at a time.** [`Ledger::open`] takes an open dispatch over and raises its `term`. A
 //! save of an earlier term, or behind the stored cursor, comes from a worker that another has
-//! replaced: it answers [`Saved::Replaced`] and changes nothing, so that what the new worker repeats
-//! is the one batch the old one may have had on its way, and is counted once.
+//! replaced: it answers [`Saved::Replaced`] and changes nothing, so that the new worker repeats the
+//! one batch that the old one may have had on its way, and no more, and counts it once.
 //!
 //! **Counts never go back.** Receipts and deliveries count a device once per publication and
 //! stage, whatever is repeated and in whatever order; a stage implies those before it.
