@@ -139,9 +139,10 @@ async function sheet(name) {
 async function documents() {
   const docs = new URL("../../docs/", import.meta.url).pathname;
   copyFileSync(join(folder, "watch-1440-light.png"), join(docs, "console.png"));
-  const phones = ["home-360-light", "alert-360-dark", "inbox-360-light"];
+  // The second is scrolled down to its map.
+  const phones = [["home-360-light", 0], ["alert-360-dark", 640], ["inbox-360-light", 0]];
   const html = join(folder, "phones.html");
-  const frame = (name) => `<div style="width:360px;height:760px;overflow:hidden;border-radius:28px;border:8px solid #10222c"><img src="${name}.png" style="display:block"></div>`;
+  const frame = ([name, up]) => `<div style="width:360px;height:760px;overflow:hidden;border-radius:28px;border:8px solid #10222c"><img src="${name}.png" style="display:block;margin-top:${-up}px"></div>`;
   writeFileSync(html, `<body style="margin:0;padding:24px;display:flex;gap:24px;background:#dfeaf0">${phones.map(frame).join("")}`);
   const page = await browser.newPage({ viewport: { width: 1224, height: 824 } });
   await page.goto(`file://${html}`);

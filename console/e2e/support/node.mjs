@@ -12,14 +12,13 @@ export const LOA = process.env.LOA_BIN ?? join(TARGET, "debug/loa");
 const START_MS = 60_000;
 export const PASSWORD = "mat-khau-thu-nghiem";
 
+/** A free port below those that the system gives to connections: one of these may take it before we do. */
 export function freePort() {
-  return new Promise((done, fail) => {
+  const port = 20_000 + Math.floor(Math.random() * 12_000);
+  return new Promise((done) => {
     const server = createServer();
-    server.on("error", fail);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
+    server.on("error", () => done(freePort()));
+    server.listen(port, "127.0.0.1", () => server.close(() => done(port)));
   });
 }
 

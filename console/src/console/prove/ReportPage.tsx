@@ -67,23 +67,25 @@ export function ReportPage() {
         </p>
         <FunnelTable funnel={funnel} {...(funnel.forecast ? { forecast: funnel.forecast } : {})} over />
         <h3>{t("Theo đơn vị", "By unit")}</h3>
-        <table class="plain">
-          <thead>
-            <tr>
-              <th scope="col">{t("Đơn vị", "Unit")}</th><th scope="col" class="num">{t("Cần đến", "Targeted")}</th>
-              <th scope="col" class="num">{t("Nhà cung cấp nhận", "Accepted")}</th><th scope="col" class="num">{t("Đã nhận", "Received")}</th>
-              <th scope="col" class="num">{t("Thất bại", "Failed")}</th><th scope="col" class="num">{t("Tỷ lệ nhận", "Share received")}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {Object.entries(funnel.units).map(([code, counts]) => (
-              <tr key={code}>
-                <th scope="row">{unitName(code)}</th><td class="num">{number(counts.targeted)}</td><td class="num">{number(counts.accepted)}</td>
-                <td class="num">{number(counts.received)}</td><td class="num">{number(failedTotal(counts))}</td><td class="num">{percent(counts.received, due(counts))}</td>
+        <div class="scroll-x" tabIndex={0} role="region" aria-label={t("Bảng theo đơn vị", "Table by unit")}>
+          <table class="plain">
+            <thead>
+              <tr>
+                <th scope="col">{t("Đơn vị", "Unit")}</th><th scope="col" class="num">{t("Cần đến", "Targeted")}</th>
+                <th scope="col" class="num">{t("Nhà cung cấp nhận", "Accepted")}</th><th scope="col" class="num">{t("Đã nhận", "Received")}</th>
+                <th scope="col" class="num">{t("Thất bại", "Failed")}</th><th scope="col" class="num">{t("Tỷ lệ nhận", "Share received")}</th>
               </tr>
-            ))}
-          </tbody>
-        </table>
+            </thead>
+            <tbody>
+              {Object.entries(funnel.units).map(([code, counts]) => (
+                <tr key={code}>
+                  <th scope="row">{unitName(code)}</th><td class="num">{number(counts.targeted)}</td><td class="num">{number(counts.accepted)}</td>
+                  <td class="num">{number(counts.received)}</td><td class="num">{number(failedTotal(counts))}</td><td class="num">{percent(counts.received, due(counts))}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
         <h3>{t("Diễn biến", "Timeline")}</h3>
         <ol class="plain-list">
           {chain.map((row) => <li key={row.id}>{dateTime(row.accepted_at)} – <b>{t(...(ACTIONS[row.action] ?? [row.action, row.action]))}</b>: {row.headline}</li>)}
