@@ -19,5 +19,7 @@ export default defineConfig({
       },
     },
   },
-  test: { include: ["src/**/*.test.ts"] },
+  // A test reads the levels' colours where the node keeps them.
+  server: { fs: { allow: [".."] } },
+  test: { include: ["src/**/*.test.ts"], css: { include: /tokens/ } },
 });

@@ -52,7 +52,11 @@ missing() {
     node_is_new || echo nodejs
     has npm || echo npm
   fi
-  if [ "$1" = e2e ] || [ "$1" = test ]; then has_chromium || echo chromium; fi
+  # The browser, and the hand that spoils a log for it.
+  if [ "$1" = e2e ] || [ "$1" = test ]; then
+    has_chromium || echo chromium
+    has sqlite3 || echo sqlite3
+  fi
   [ "$1" != console ] || return 0
   has cc || has gcc || echo gcc
   # A compiler without the C library's headers compiles nothing.

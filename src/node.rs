@@ -32,6 +32,7 @@ use crate::domain::status_kinds::StatusKinds;
 use crate::domain::webpush::Offer;
 use crate::gateway::Gateway;
 use crate::geofence::City;
+use crate::http::pace::{Pace, Together};
 use crate::ingest::{self, Ingest};
 use crate::lifecycle::{Drained, Lifecycle};
 use crate::store::agencies::Agencies;
@@ -147,7 +148,7 @@ impl Node {
         housekeeping::start(parts.clone(), kept, config.node.keep_days, &tasks);
         let (limits, stop) = (config.http.clone(), tasks.token().clone());
         let grace = Duration::from_secs(config.node.grace_seconds);
-        let app = http::shield::around(router, &limits);
+        let app = http::shield::around(router, &limits, together(&parts));
         tasks.service("http", async move {
             http::serve::serve(listener, app, &limits, stop, grace).await
         });
@@ -187,9 +188,13 @@ pub fn lock(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// The public half of the key that signs a data directory's audit.
-pub fn audit_key(dir: &Path) -> Result<Vec<u8>> {
-    Ok(key::seal(dir)?.public())
+/// The public half of the key that signs the audit.
+pub async fn audit_key(config: &Config) -> Result<Vec<u8>> {
+    let redis = match (&config.node.audit_key_file, &config.store) {
+        (None, store::Settings::Redis(settings)) => Some(stores::connect(settings).await?),
+        _ => None,
+    };
+    Ok(key::seal(config, redis.as_ref()).await?.public())
 }
 
 /// Opens the log and every store.
@@ -206,7 +211,7 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let city = City::load(&dir).context("boundaries")?;
     let bus = Bus::open(&config.bus, clock.clone()).await.context("the event log")?;
     let stores = stores::open(config, &clock).await?;
-    let seal = key::seal(&dir).context("the audit's key")?;
+    let seal = key::seal(config, stores.redis.as_ref()).await.context("the audit's key")?;
     let ring = signing::Place::of(config, stores.redis.as_ref()).load().await?;
     Ok(Parts {
         keys: Keyring::new(ring),
@@ -311,7 +316,9 @@ async fn roles(
             housekeeping::finish_for_others(ingest.clone(), tasks);
         }
         ingest::intake::start(ingest.clone(), config.submissions.clone(), tasks).await?;
-        let drafts = ingest.finish_drafts().await.map_err(|problem| anyhow!(problem.detail))?;
+        // Alone, nobody else can be at it.
+        let age = parts.redis.as_ref().map_or(Duration::ZERO, |_| stores::RESERVED);
+        let drafts = ingest.finish_drafts(age).await.map_err(|problem| anyhow!(problem.detail))?;
         if drafts > 0 {
             tracing::info!(drafts, "published what was decided before a crash");
         }
@@ -347,6 +354,11 @@ async fn roles(
     let pages = on(Role::Console) || on(Role::Gateway);
     let tiles = config.console.tile_origin();
     Ok(if pages { router.merge(http::pages::router(tiles.as_deref())) } else { router })
+}
+
+/// Nodes that share their stores count requests together.
+fn together(parts: &Parts) -> Option<Together> {
+    parts.redis.as_ref().map(|redis| Together::new(Rates::shared(redis.clone())))
 }
 
 /// Nodes that share their stores share the providers' quotas too.
@@ -453,7 +465,8 @@ fn gateway_parts(config: &Config, parts: &Parts, secrets: &Secrets) -> Result<ga
         replies: parts.replies.clone(),
         answers: parts.answers.clone(),
         city: Arc::clone(&parts.city),
-        doorkeeper: Doorkeeper::new(registry, verifier, (tickets, sessions), parts.clock.clone()),
+        doorkeeper: Doorkeeper::new(registry, verifier, (tickets, sessions), parts.clock.clone())
+            .paced(Pace::new("citizen", config.http.citizen_rate(), together(parts))),
         node_key: key::derived(&key, "device").into(),
         webpush: offer(config, secrets)?,
         apns_apps: apps,

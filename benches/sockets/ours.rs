@@ -121,9 +121,13 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
     let limits = limits::Settings {
         requests_per_second: PLENTY,
         request_burst: PLENTY,
+        credential_requests_per_second: PLENTY,
+        credential_request_burst: PLENTY,
+        citizen_requests_per_second: PLENTY,
+        citizen_request_burst: PLENTY,
         ..limits::Settings::default()
     };
-    let router = shield::around(gateway.router().split_for_parts().0, &limits);
+    let router = shield::around(gateway.router().split_for_parts().0, &limits, None);
     let (stop, grace) = (life.token().clone(), Duration::from_secs(5));
     life.service("http", async move { serve::serve(listener, router, &limits, stop, grace).await });
     Ok((gateway, port))

@@ -54,7 +54,8 @@ function closure(start) {
   return seen;
 }
 
-const citizen = [...closure("index.html")].filter((name) => name !== "assets/old.js");
+// The map comes only to those who open it.
+const citizen = [...closure("index.html")].filter((name) => name !== "assets/old.js" && !name.startsWith("assets/AreaMap"));
 const total = citizen.reduce((sum, name) => sum + wire.get(name), 0);
 for (const name of citizen) console.log(`  ${String(wire.get(name)).padStart(7)}  ${name}`);
 console.log(`citizens' page: ${total} bytes compressed, at most ${CITIZEN_MAX_BYTES}`);

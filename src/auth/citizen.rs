@@ -15,6 +15,7 @@ use crate::auth::{credentials, unauthorized};
 use crate::clock::Clock;
 use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, SubjectId};
+use crate::http::pace::Pace;
 use crate::http::{Code, Problem};
 use crate::store::registry::Registry;
 
@@ -26,6 +27,7 @@ pub struct Doorkeeper {
     tickets: Tickets,
     sessions: Sessions,
     clock: Clock,
+    pace: Option<Arc<Pace<SubjectId>>>,
 }
 
 /// Who asks, on a citizen's path.
@@ -59,7 +61,12 @@ impl Doorkeeper {
         (tickets, sessions): (Tickets, Sessions),
         clock: Clock,
     ) -> Self {
-        Self { registry, bearer, tickets, sessions, clock }
+        Self { registry, bearer, tickets, sessions, clock, pace: None }
+    }
+
+    /// Lets each citizen ask so fast, whichever of their devices they ask with.
+    pub fn paced(self, pace: Pace<SubjectId>) -> Self {
+        Self { pace: Some(Arc::new(pace)), ..self }
     }
 
     /// Whose word is taken for who somebody is.
@@ -99,6 +106,7 @@ impl Doorkeeper {
         }
         let Some(session) = self.session(&parts.headers) else { return Ok(None) };
         session.check(&parts.method, &parts.headers)?;
+        self.counted(&session.subject).await?;
         Ok(Some(Citizen::Subject(session.subject)))
     }
 
@@ -107,16 +115,31 @@ impl Doorkeeper {
         if !headers.contains_key(axum::http::header::AUTHORIZATION) {
             return Ok(None);
         }
-        match credentials(headers) {
+        let citizen = match credentials(headers) {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case(device::SCHEME) => {
                 let parsed = device::parse_credentials(rest);
                 let (id, secret) = parsed.ok_or_else(|| unauthorized(EXPECTED))?;
-                self.device(&id, &secret).await.map(|device| Some(Citizen::Device(device)))
+                Citizen::Device(self.device(&id, &secret).await?)
             }
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                self.subject(token).await.map(|subject| Some(Citizen::Subject(subject)))
+                Citizen::Subject(self.subject(token).await?)
             }
-            _ => Err(unauthorized(EXPECTED)),
+            _ => return Err(unauthorized(EXPECTED)),
+        };
+        let subject = match &citizen {
+            Citizen::Device(device) => device.subject.as_ref(),
+            Citizen::Subject(subject) => Some(subject),
+        };
+        if let Some(subject) = subject {
+            self.counted(subject).await?;
+        }
+        Ok(Some(citizen))
+    }
+
+    async fn counted(&self, subject: &SubjectId) -> Result<(), Problem> {
+        match &self.pace {
+            Some(pace) => pace.take(subject).await,
+            None => Ok(()),
         }
     }
 

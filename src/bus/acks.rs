@@ -55,6 +55,11 @@ impl Acks {
         last.map(|offset| Position { offset: offset + 1, ..position })
     }
 
+    /// A partition begins anew: what was begun of it before is somebody else's to do.
+    pub fn forget(&self, topic: TopicId, partition: u32) {
+        self.lock().remove(&(topic, partition));
+    }
+
     /// How many records are begun and not committed: what a caller bounds its work by.
     pub fn waiting(&self) -> usize {
         self.lock().values().map(|window| window.waiting.len()).sum()
@@ -85,6 +90,9 @@ mod tests {
         assert_eq!((acks.waiting(), acks.done(at(4)), acks.done(at(9))), (1, None, None));
         assert_eq!(acks.done(Position { partition: 1, ..at(5) }), None);
         assert_eq!((acks.done(at(5)), acks.done(at(5))), (Some(at(6)), None));
+        acks.begin(at(7));
+        acks.forget(TopicId::Receipts, 3);
+        assert_eq!((acks.waiting(), acks.done(at(7))), (0, None));
     }
 
     proptest! {

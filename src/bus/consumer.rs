@@ -1,6 +1,6 @@
 //! Consumers: a group's reading of topics, at least once.
 
-use crate::bus::{Delivery, Position, Result, TopicId, embedded, kafka};
+use crate::bus::{Delivery, Position, Result, Tenure, TopicId, embedded, kafka};
 
 /// Reads topics for a group, from its committed offsets on.
 ///
@@ -60,6 +60,16 @@ impl Committer {
         match self {
             Committer::Embedded(committer) => committer.commit(next).await,
             Committer::Kafka(committer) => committer.commit(next).await,
+        }
+    }
+
+    /// The consumer's time with a partition; none when it is another's now, and then what was read
+    /// of it is that one's to work on. A partition that is to go waits a few seconds for the work
+    /// under its tenure to end.
+    pub fn tenure(&self, topic: TopicId, partition: u32) -> Option<Tenure> {
+        match self {
+            Committer::Embedded(committer) => Some(committer.tenure()),
+            Committer::Kafka(committer) => committer.tenure(topic, partition),
         }
     }
 

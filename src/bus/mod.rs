@@ -24,6 +24,7 @@
 //! partition in both shapes when the counts agree.
 
 mod acks;
+mod commits;
 mod consumer;
 mod embedded;
 mod error;
@@ -33,6 +34,7 @@ mod limits;
 mod partition;
 mod reader;
 mod settings;
+mod tenure;
 mod topic;
 
 use std::ops::Range;
@@ -41,10 +43,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 pub use acks::Acks;
+pub use commits::Commits;
 pub use consumer::{Committer, Consumer};
 pub use error::{Error, Result};
 pub use reader::Reader;
 pub use settings::{Settings, Shape};
+pub use tenure::{Tenure, Work};
 pub use topic::{Cleanup, Definition, PARTITIONS_MAX, TopicId, UnknownTopic};
 
 use crate::clock::Clock;

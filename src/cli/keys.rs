@@ -1,17 +1,15 @@
 //! `loa keys`: the signing keys. A running node sees a change within seconds.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::auth::ring::{self, Key, Ring};
+use crate::cli::place::Place;
 use crate::cli::{BadInput, audit};
-use crate::config::{self, Config, Flag};
 use crate::domain::audit::Act;
-use crate::node::signing::Place;
+use crate::node::signing;
 
 /// Added to `node.keep_days`, for alerts that are read as long as they are kept.
 const MARGIN_DAYS: i64 = 30;
@@ -32,30 +30,11 @@ pub enum Command {
     Revoke(RevokeArgs),
 }
 
-/// Where the keys are.
-#[derive(Debug, Args)]
-pub struct Where {
-    /// The settings file
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The node's data directory
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-}
-
-impl Where {
-    fn load(&self) -> Result<Config> {
-        let dir = self.data_dir.as_ref().map(|dir| dir.display().to_string());
-        let flags: Vec<Flag> = dir.map(|dir| ("node.data_dir", dir)).into_iter().collect();
-        Ok(config::load(self.config.as_deref(), &flags)?)
-    }
-}
-
 /// How to list them.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     #[command(flatten)]
-    place: Where,
+    place: Place,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -70,7 +49,7 @@ pub struct RotateArgs {
     #[arg(long, default_value = "command-line", value_name = "NAME")]
     by: String,
     #[command(flatten)]
-    place: Where,
+    place: Place,
 }
 
 /// Which key leaked.
@@ -83,7 +62,7 @@ pub struct RevokeArgs {
     #[arg(long, default_value = "command-line", value_name = "NAME")]
     by: String,
     #[command(flatten)]
-    place: Where,
+    place: Place,
 }
 
 /// What keys sign.
@@ -114,7 +93,7 @@ pub async fn run(command: Command) -> Result<bool> {
 }
 
 async fn list(args: ListArgs) -> Result<bool> {
-    let ring = Place::open(&args.place.load()?).await?.load().await?;
+    let ring = signing::Place::open(&args.place.settings()?).await?.load().await?;
     if args.json {
         let keys: Vec<_> = ring.keys().iter().map(document).collect();
         println!("{}", json!({ "keys": keys }));
@@ -125,28 +104,28 @@ async fn list(args: ListArgs) -> Result<bool> {
 }
 
 async fn rotate(args: RotateArgs) -> Result<bool> {
-    let config = args.place.load()?;
+    let config = args.place.settings()?;
     let days = i64::from(config.node.keep_days) + MARGIN_DAYS;
     let kept = SignedDuration::from_hours(24 * days);
     let (now, purpose) = (Timestamp::now(), ring::Purpose::from(args.purpose));
-    let place = Place::open(&config).await?;
+    let place = signing::Place::open(&config).await?;
     let ring = place.change(|ring| ring.rotated(purpose, now, kept)).await?;
     let deed = (Act::RotateSigningKey, purpose.as_str().to_owned());
-    audit::note(&config.node.data_dir, &args.by, deed).await?;
+    audit::note(&config, &args.by, deed).await?;
     show(&ring);
     Ok(true)
 }
 
 async fn revoke(args: RevokeArgs) -> Result<bool> {
-    let config = args.place.load()?;
-    let place = Place::open(&config).await?;
+    let config = args.place.settings()?;
+    let place = signing::Place::open(&config).await?;
     let now = Timestamp::now();
     let changed = place.change(|ring| ring.revoked(&args.kid, now)).await;
     let ring = changed.map_err(|error| match error.downcast_ref::<ring::Error>() {
         Some(ring::Error::Unknown(_)) => BadInput(error.to_string()).into(),
         _ => error,
     })?;
-    audit::note(&config.node.data_dir, &args.by, (Act::RevokeSigningKey, args.kid)).await?;
+    audit::note(&config, &args.by, (Act::RevokeSigningKey, args.kid)).await?;
     show(&ring);
     Ok(true)
 }

@@ -14,6 +14,7 @@ pub mod health;
 pub mod keys;
 pub mod letters;
 pub mod people;
+mod place;
 pub mod plan;
 pub mod publish;
 pub mod serve;

@@ -80,6 +80,9 @@ pub struct Node {
     /// Kinds of status change.
     #[serde(default)]
     pub status_kinds_file: Option<PathBuf>,
+    /// The key that signs the audit's checkpoints, in place of one that is made.
+    #[serde(default)]
+    pub audit_key_file: Option<PathBuf>,
 }
 
 /// A part of the pipeline a process may run.

@@ -110,6 +110,12 @@ impl Template {
         if !(1..=MINUTES_MAX).contains(&self.expires_minutes) {
             return Err(format!("expires_minutes: must be 1..={MINUTES_MAX}"));
         }
+        // What the linter refuses in an alert must not come ready-made.
+        let wanted = self.level.severity();
+        if self.severity != wanted {
+            let (level, given) = (self.level, self.severity);
+            return Err(format!("severity: level {level} is severity {wanted}, not {given}"));
+        }
         if !self.texts.contains_key("vi") {
             return Err("texts: no words in Vietnamese (vi)".to_owned());
         }
@@ -146,7 +152,13 @@ pub async fn list(
 
 #[cfg(test)]
 mod tests {
+    use jiff::{SignedDuration, Timestamp};
+    use serde_json::json;
+
     use super::*;
+    use crate::domain::alert::CapTime;
+    use crate::domain::level::PARAMETER;
+    use crate::domain::lint::lint;
 
     #[test]
     fn the_built_in_ones_cover_nine_hazards_in_both_languages() {
@@ -166,8 +178,29 @@ mod tests {
         assert_eq!(hazards, wanted.into());
         for one in &all {
             assert!(one.texts.contains_key("en") && !one.response_types.is_empty(), "{}", one.id);
-            // The severity of a level is the least an alert of that level has.
-            assert!(one.severity <= one.level.severity(), "{}", one.id);
+        }
+    }
+
+    #[test]
+    fn the_linter_finds_nothing_in_an_alert_made_of_a_template() {
+        let now: Timestamp = "2026-08-01T09:00:00Z".parse().expect("an instant");
+        for one in Templates::built_in().templates {
+            let minutes = SignedDuration::from_mins(one.expires_minutes.into());
+            let end = now.checked_add(minutes).expect("a month at most");
+            let infos = one.texts.iter().map(|(language, text)| {
+                json!({"language": language, "categories": [one.category], "event": text.event,
+                    "response_types": one.response_types, "urgency": one.urgency,
+                    "severity": one.severity, "certainty": one.certainty,
+                    "expires": CapTime::new(end, 420), "headline": text.headline,
+                    "description": text.description, "instruction": text.instruction,
+                    "parameters": [{"name": PARAMETER, "value": one.level.to_string()}],
+                    "areas": [{"description": "Cả thành phố"}]})
+            });
+            let alert = json!({"identifier": one.id, "sender": "bch",
+                "sent": CapTime::new(now, 420), "status": "Actual", "msg_type": "Alert",
+                "scope": "Public", "infos": infos.collect::<Vec<_>>()});
+            let alert = serde_json::from_value(alert).expect("an alert");
+            assert_eq!(lint(&alert, now), [], "{}", one.id);
         }
     }
 
@@ -180,6 +213,7 @@ mod tests {
             (spoil("\"vi\"", "\"fr\""), "Vietnamese"),
             (spoil("\"Triều cường\"", "\" \""), "empty"),
             (spoil("\"Met\"", "\"Weather\""), "Weather"),
+            (spoil("\"Severe\"", "\"Minor\""), "level 3 is severity Severe, not Minor"),
         ] {
             let error = Templates::parse(&text).expect_err(named).to_string();
             assert!(error.contains(named), "{error}");

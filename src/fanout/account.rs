@@ -9,9 +9,9 @@ use crate::domain::retry::next_attempt;
 use crate::fanout::Error;
 use crate::fanout::batch::{self, MISCONFIGURED_RETRY, Push};
 use crate::fanout::plan::Plan;
-use crate::fanout::run::{Ended, Run};
+use crate::fanout::run::{Ended, Run, ended};
 use crate::metrics;
-use crate::store::ledger::{State, Waiting};
+use crate::store::ledger::{Saved, State, Waiting};
 
 /// What an answer asks of the next attempt.
 type Wish = (Option<Duration>, &'static str);
@@ -131,7 +131,9 @@ impl Run<'_> {
         let waiting = std::mem::take(&mut self.progress.retries).len() as u64;
         self.progress.state = state;
         self.add_unsent(state, waiting);
-        self.save().await?;
+        if self.save().await? == Saved::Replaced {
+            return Ok(Ended::Replaced);
+        }
         let mut after = self.progress.cursor;
         let limit = self.shared.settings.batch;
         let mut unsent = 0;
@@ -148,8 +150,7 @@ impl Run<'_> {
             }
         }
         self.add_unsent(state, unsent);
-        self.save().await?;
-        Ok(Ended::Finished)
+        Ok(ended(self.save().await?, Ended::Finished))
     }
 
     fn add_unsent(&mut self, state: State, count: u64) {

@@ -20,14 +20,19 @@ const WAKE: Duration = Duration::from_millis(250);
 /// How long a cancel waits for the batch in flight of the dispatch it withdraws. A worker that
 /// died leaves its intent behind, and that is then taken as reached.
 const SETTLE: Duration = Duration::from_secs(10);
+/// How long a dispatch that another worker took over may stand still before it is taken back, as
+/// long as its partition is ours. A batch's answers come in less.
+const STILL: Duration = Duration::from_secs(10);
 
 /// Why a run came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// Nothing is left to do: its record may be acknowledged.
     Finished,
-    /// The node stops; the next worker goes on at the cursor.
+    /// The node stops, or the partition goes to another; the next worker goes on at the cursor.
     Stopped,
+    /// Another worker has taken it over.
+    Replaced,
 }
 
 /// One dispatch in work.
@@ -74,6 +79,31 @@ pub async fn run(
     run.go(active, stop).await
 }
 
+/// Waits for another worker that took a dispatch over: until it is over or this one is to stop,
+/// or, and then there is no end, until nothing has moved for a while. The record is ours as long as
+/// its partition is, and must not be acknowledged before.
+pub async fn elsewhere(
+    shared: &Shared,
+    id: &DispatchId,
+    stop: &CancellationToken,
+) -> Result<Option<Ended>, Error> {
+    let mut seen = None;
+    loop {
+        let Some(row) = shared.ledger.get(id).await? else { return Ok(Some(Ended::Finished)) };
+        if row.state != State::Open {
+            return Ok(Some(Ended::Finished));
+        }
+        if seen.as_ref() == Some(&row) {
+            return Ok(None);
+        }
+        seen = Some(row);
+        tokio::select! {
+            () = tokio::time::sleep(STILL) => {}
+            () = stop.cancelled() => return Ok(Some(Ended::Stopped)),
+        }
+    }
+}
+
 /// The rows of earlier dispatches once none of them has a batch in flight.
 async fn settled(shared: &Shared, ids: &[DispatchId]) -> Result<Vec<Progress>, Error> {
     let mut rows = Vec::with_capacity(ids.len());
@@ -99,41 +129,46 @@ impl Run<'_> {
         let mut hot = None;
         loop {
             if stop.is_cancelled() {
-                self.save().await?;
-                return Ok(Ended::Stopped);
+                return Ok(ended(self.save().await?, Ended::Stopped));
             }
             if let Some(state) = self.over() {
                 return self.settle(state).await;
             }
             if permit.is_none() {
-                permit = active.acquire().await.ok();
+                tokio::select! {
+                    free = active.acquire() => permit = free.ok(),
+                    () = stop.cancelled() => continue,
+                }
                 hot = self.shared.gate.enter(self.road.lane);
                 continue;
             }
-            self.shared.gate.pass(self.road.lane).await;
+            tokio::select! {
+                () = self.shared.gate.pass(self.road.lane) => {}
+                () = stop.cancelled() => continue,
+            }
             let before = self.progress.clone();
             match self.next().await? {
                 Next::Finished => {
                     // Nothing is left to send: the next dispatch need not wait for this save.
                     drop((permit.take(), hot.take()));
-                    self.progress.state = State::Done;
-                    self.save().await?;
-                    return Ok(Ended::Finished);
+                    return self.finish().await;
                 }
                 Next::Wait(until) => {
-                    self.save().await?;
+                    if self.save().await? == Saved::Replaced {
+                        return Ok(Ended::Replaced);
+                    }
                     (permit, hot) = (None, None);
                     self.sleep_until(until, stop).await;
                 }
-                Next::Batch(plan) => {
-                    // The intent is durable before anything of the batch is sent.
-                    self.save().await?;
-                    if self.progress.frozen {
+                // The intent is durable before anything of the batch is sent.
+                Next::Batch(plan) => match self.save().await? {
+                    Saved::Saved => self.execute(plan).await?,
+                    Saved::Frozen => {
                         self.progress = Progress { frozen: true, ..before };
                         return self.settle(State::Superseded).await;
                     }
-                    self.execute(plan).await?;
-                }
+                    Saved::Replaced => return Ok(Ended::Replaced),
+                },
             }
             debug_assert!(hot.is_none() || permit.is_some());
         }
@@ -150,13 +185,17 @@ impl Run<'_> {
         }
     }
 
+    async fn finish(&mut self) -> Result<Ended, Error> {
+        self.progress.state = State::Done;
+        Ok(ended(self.save().await?, Ended::Finished))
+    }
+
     /// Stores the progress; a frozen dispatch is marked so, and the loop then settles it.
-    pub(super) async fn save(&mut self) -> Result<(), Error> {
+    pub(super) async fn save(&mut self) -> Result<Saved, Error> {
         self.progress.counts.waiting = self.progress.retries.len() as u64;
-        if self.shared.ledger.save(&self.progress).await? == Saved::Frozen {
-            self.progress.frozen = true;
-        }
-        Ok(())
+        let saved = self.shared.ledger.save(&self.progress).await?;
+        self.progress.frozen |= saved == Saved::Frozen;
+        Ok(saved)
     }
 
     async fn sleep_until(&self, until: Timestamp, stop: &CancellationToken) {
@@ -172,4 +211,9 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// How a run ends with its last save.
+pub(super) fn ended(saved: Saved, otherwise: Ended) -> Ended {
+    if saved == Saved::Replaced { Ended::Replaced } else { otherwise }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use crate::bus::{Consumer, TopicId};
+use crate::bus::{Commits, Consumer, TopicId};
 use crate::channel::Delivery;
 use crate::channel::fcm::{Payload, Topics};
 use crate::domain::audience::{Audience, Coverage};
@@ -57,6 +57,7 @@ struct Poster<'a> {
 
 impl Poster<'_> {
     async fn serve(&self, mut consumer: Consumer) -> Result<(), Error> {
+        let mut commits = Commits::new(consumer.committer());
         loop {
             let batch = tokio::select! {
                 batch = consumer.next_batch(16) => batch?,
@@ -68,10 +69,11 @@ impl Poster<'_> {
                     self.post(&publication).await?;
                 }
                 if self.stop.is_cancelled() {
-                    return Ok(());
+                    return Ok(commits.land().await?);
                 }
-                consumer.commit(delivery.position.next()).await?;
+                commits.done(delivery.position).await?;
             }
+            commits.land().await?;
         }
     }
 

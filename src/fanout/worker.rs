@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::bus::{self, Acks, Committer, Consumer, Delivery, Position, TopicId};
+use crate::bus::{self, Acks, Committer, Consumer, Delivery, Position, Tenure, TopicId, Work};
 use crate::channel::Sender;
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::{Dispatch, DispatchId};
@@ -21,7 +22,7 @@ use crate::domain::lane::Lane;
 use crate::event::dead_letter::Reason;
 use crate::event::dispatch;
 use crate::fanout::hygiene::Hygiene;
-use crate::fanout::run::{Ended, run};
+use crate::fanout::run::{Ended, elsewhere, run};
 use crate::fanout::{Error, Shared};
 use crate::lifecycle::Lifecycle;
 
@@ -115,11 +116,15 @@ async fn work(
             (consumer, batch) = &mut coming, if open.len() < OPEN_MAX => {
                 coming = Box::pin(take(consumer));
                 for delivery in batch? {
-                    committing.begun(delivery.position);
+                    // What was read of a partition that went meanwhile is another's to work on.
+                    let Some(work) = committing.begun(delivery.position) else { continue };
                     let (shared, road) = (Arc::clone(&shared), road.clone());
                     let (active, stop) = (Arc::clone(&active), stop.clone());
                     open.spawn(async move {
-                        one(&shared, &road, delivery, (&active, &stop)).await
+                        let at = delivery.position;
+                        let limits = (&*active, &stop, &work);
+                        let is_done = one(&shared, &road, delivery, limits).await?;
+                        Ok((at, work, is_done))
                     });
                 }
             }
@@ -138,7 +143,17 @@ async fn take(mut consumer: Consumer) -> (Consumer, bus::Result<Vec<Delivery>>) 
     (consumer, batch)
 }
 
-type Finished = Result<Option<Position>, Error>;
+/// A record that is worked on no more, and whether it may be acknowledged.
+type Finished = Result<(Position, Work, bool), Error>;
+
+/// What of one partition is in work.
+#[derive(Debug, Default)]
+struct Open {
+    tenure: Tenure,
+    dispatches: usize,
+    /// Whether it is held back.
+    held: bool,
+}
 
 /// Offsets on their way: while one commit is under way the others gather, so that a thousand small
 /// dispatches cost a few flushes and no new dispatch waits for one.
@@ -147,8 +162,7 @@ struct Committing {
     committer: Committer,
     /// What is to be committed next, by topic and partition.
     due: BTreeMap<(TopicId, u32), Position>,
-    /// How many dispatches of each partition are open, and whether it is held back.
-    open: BTreeMap<(TopicId, u32), (usize, bool)>,
+    open: BTreeMap<(TopicId, u32), Open>,
     /// The commit under way, at most one.
     flight: JoinSet<Result<(), bus::Error>>,
 }
@@ -159,22 +173,34 @@ impl Committing {
         Self { acks, committer, due: BTreeMap::new(), open: BTreeMap::new(), flight }
     }
 
-    fn begun(&mut self, position: Position) {
-        self.acks.begin(position);
+    /// Begins a record, unless its partition is another's by now.
+    fn begun(&mut self, position: Position) -> Option<Work> {
         let Position { topic, partition, .. } = position;
-        let (open, held) = self.open.entry((topic, partition)).or_default();
-        *open += 1;
-        if *open >= OPEN_OF_PARTITION_MAX && !*held {
-            *held = true;
+        let tenure = self.committer.tenure(topic, partition)?;
+        let work = tenure.work()?;
+        let open = self.open.entry((topic, partition)).or_default();
+        if !open.tenure.is(&tenure) {
+            // It was away, or is new: it goes on where its last owner's commit stands.
+            self.acks.forget(topic, partition);
+            *open = Open { tenure, ..Open::default() };
+        }
+        self.acks.begin(position);
+        open.dispatches += 1;
+        if open.dispatches >= OPEN_OF_PARTITION_MAX && !open.held {
+            open.held = true;
             self.committer.hold(topic, partition, true);
         }
+        Some(work)
     }
 
-    fn ended(&mut self, Position { topic, partition, .. }: Position) {
-        let Some((open, held)) = self.open.get_mut(&(topic, partition)) else { return };
-        *open = open.saturating_sub(1);
-        if *held && *open <= OPEN_OF_PARTITION_MAX / 2 {
-            *held = false;
+    fn ended(&mut self, Position { topic, partition, .. }: Position, work: &Work) {
+        let Some(open) = self.open.get_mut(&(topic, partition)) else { return };
+        if !work.is_of(&open.tenure) {
+            return;
+        }
+        open.dispatches = open.dispatches.saturating_sub(1);
+        if open.held && open.dispatches <= OPEN_OF_PARTITION_MAX / 2 {
+            open.held = false;
             self.committer.hold(topic, partition, false);
         }
     }
@@ -182,9 +208,9 @@ impl Committing {
     fn finished(&mut self, finished: Result<Finished, JoinError>) -> Result<(), Error> {
         // Panics are caught inside; a task is only ever aborted with the whole set.
         let Ok(finished) = finished else { return Ok(()) };
-        let Some(position) = finished? else { return Ok(()) };
-        self.ended(position);
-        if let Some(next) = self.acks.done(position) {
+        let (position, work, is_done) = finished?;
+        self.ended(position, &work);
+        if let Some(next) = is_done.then(|| self.acks.done(position)).flatten() {
             self.due.insert((next.topic, next.partition), next);
         }
         Ok(())
@@ -219,35 +245,46 @@ impl Committing {
     }
 }
 
-/// Works on one record until it may be acknowledged: its position, or `None` when the node stops
-/// first.
+/// Works on one record until it may be acknowledged, or until the node stops or the record's
+/// partition is to go to another: whether it may.
 async fn one(
     shared: &Shared,
     road: &Road,
     delivery: Delivery,
-    (active, stop): (&Semaphore, &CancellationToken),
-) -> Finished {
+    (active, stop, work): (&Semaphore, &CancellationToken, &Work),
+) -> Result<bool, Error> {
     let decoded = match dispatch::decode(&delivery.headers, &delivery.payload) {
         Ok(decoded) => decoded,
         Err(error) => {
             let now = shared.clock.now();
             shared.bus.bury(&delivery, Reason::from(&error), 1, now).await?;
-            return Ok(Some(delivery.position));
+            return Ok(true);
         }
     };
     tokio::select! {
         () = shared.running.begin(decoded.id) => {}
-        () = stop.cancelled() => return Ok(None),
+        () = stop.cancelled() => return Ok(false),
+        () = work.over() => return Ok(false),
     }
-    let ended = persist(shared, road, &decoded, (active, stop)).await;
+    let halt = stop.child_token();
+    let ended = {
+        let mut persisting = pin!(persist(shared, road, &decoded, (active, &halt)));
+        tokio::select! {
+            ended = &mut persisting => ended,
+            () = work.over() => {
+                halt.cancel();
+                persisting.await
+            }
+        }
+    };
     shared.running.end(decoded.id);
     match ended {
-        Ok(Ended::Finished) => Ok(Some(delivery.position)),
-        Ok(Ended::Stopped) => Ok(None),
+        Ok(Ended::Finished) => Ok(true),
+        Ok(Ended::Stopped | Ended::Replaced) => Ok(false),
         Err(reason) => {
             let reason = Reason { code: "dispatch_failed".to_owned(), detail: reason, field: None };
             shared.bus.bury(&delivery, reason, TRIES, shared.clock.now()).await?;
-            Ok(Some(delivery.position))
+            Ok(true)
         }
     }
 }
@@ -260,9 +297,10 @@ async fn persist(
 ) -> Result<Ended, String> {
     let mut tries = 0;
     loop {
-        let running = AssertUnwindSafe(run((shared, road), dispatch, active, stop));
+        let running = AssertUnwindSafe(step((shared, road), dispatch, active, stop));
         let (reason, passes) = match running.catch_unwind().await {
-            Ok(Ok(ended)) => return Ok(ended),
+            Ok(Ok(Some(ended))) => return Ok(ended),
+            Ok(Ok(None)) => continue,
             Ok(Err(error)) => (error.to_string(), error.passes()),
             Err(_) => ("the worker panicked".to_owned(), false),
         };
@@ -276,5 +314,23 @@ async fn persist(
             () = tokio::time::sleep(PAUSE) => {}
             () = stop.cancelled() => return Ok(Ended::Stopped),
         }
+    }
+}
+
+/// Runs a dispatch, and waits for another worker that took it over meanwhile; `None` when it must
+/// be taken back.
+async fn step(
+    (shared, road): (&Shared, &Road),
+    dispatch: &Dispatch,
+    active: &Semaphore,
+    stop: &CancellationToken,
+) -> Result<Option<Ended>, Error> {
+    match run((shared, road), dispatch, active, stop).await? {
+        Ended::Replaced if stop.is_cancelled() => Ok(Some(Ended::Stopped)),
+        Ended::Replaced => {
+            tracing::info!(dispatch.id = %dispatch.id.0, "another worker took a dispatch over");
+            elsewhere(shared, &dispatch.id, stop).await
+        }
+        ended => Ok(Some(ended)),
     }
 }

@@ -33,6 +33,7 @@ pub mod receipts;
 pub mod rfc6455;
 pub mod session;
 pub mod settings;
+mod shapes;
 pub mod sockets;
 pub mod sse;
 pub mod view;
@@ -58,11 +59,13 @@ use crate::gateway::deliveries::{Deliveries, Recorder};
 use crate::gateway::hub::Hub;
 use crate::gateway::hub::tail::{self, Tail};
 use crate::gateway::settings::Settings;
+use crate::gateway::shapes::Shapes;
 use crate::gateway::sockets::{Reader, Sockets};
 use crate::geofence::City;
 use crate::http::Router;
 use crate::http::idempotency::idempotent;
-use crate::http::limits::{AddressRate, AddressSlots};
+use crate::http::limits::{AddressSlots, ClientAddress};
+use crate::http::pace::Own;
 use crate::lifecycle::Lifecycle;
 use crate::store::alerts::Alerts;
 use crate::store::answers::Answers;
@@ -110,9 +113,10 @@ pub struct Gateway {
     deliveries: Deliveries,
     sockets: Sockets,
     slots: Arc<AddressSlots>,
-    rate: Arc<AddressRate>,
+    rate: Arc<Own<ClientAddress>>,
     trusted: Arc<[IpAddr]>,
     life: Lifecycle,
+    shapes: Arc<Shapes>,
 }
 
 /// The tasks of a gateway, not yet running.
@@ -141,12 +145,10 @@ impl Gateway {
             deliveries,
             sockets,
             slots: AddressSlots::new(settings.streams_max, settings.streams_per_address),
-            rate: Arc::new(AddressRate::new(
-                settings.new_streams_per_second,
-                settings.new_streams_burst,
-            )),
+            rate: Arc::new(Own::new(settings.new_streams_per_second, settings.new_streams_burst)),
             trusted: trusted_proxies.to_vec().into(),
             life: life.clone(),
+            shapes: Shapes::of(&parts.city),
             parts,
         };
         Ok((gateway, Services { tail, recorder, reader }))
@@ -191,6 +193,7 @@ impl Gateway {
             .routes(routes!(public::feed))
             .routes(routes!(public::cap))
             .routes(routes!(public::units))
+            .routes(routes!(shapes::shapes))
             .routes(routes!(public::jwks))
             .routes(routes!(webpush::vapid))
             .routes(routes!(past::config))

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::alert::{Info, Severity, Status};
-use crate::domain::audience::Audience;
+use crate::domain::audience::{Audience, Coverage};
 use crate::domain::ids::PublicationId;
 use crate::domain::level::Level;
 use crate::domain::notice::{Notice, NoticeKind};
@@ -260,7 +260,11 @@ fn area(publication: &Publication) -> Option<AreaView> {
     Some(AreaView {
         boundaries: area.boundaries.as_str(),
         vintage: area.vintage.to_string(),
-        units: area.units.iter().map(|unit| unit.code.to_string()).collect(),
+        // Of a unit that only cells stick out of nothing is inside.
+        units: (area.units.iter())
+            .filter(|unit| !matches!(unit.coverage, Coverage::Cells { .. }))
+            .map(|unit| unit.code.to_string())
+            .collect(),
         descriptions,
     })
 }

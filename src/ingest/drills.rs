@@ -63,10 +63,15 @@ pub fn start(ingest: Ingest, minutes: u32, tasks: &crate::lifecycle::Lifecycle) 
     let stop = tasks.token().clone();
     tasks.service("link tests", async move {
         let every = Duration::from_secs(60 * u64::from(minutes.max(1)));
-        let mut schedule = tokio::time::interval_at(Instant::now() + every, every);
+        // Spread, so that the nodes of a cluster do not test at once.
+        let first = every.mul_f64(1.0 + rand::random::<f64>() / 5.0);
+        let mut schedule = tokio::time::interval_at(Instant::now() + first, every);
         loop {
             tokio::select! {
-                _ = schedule.tick(), if minutes > 0 => {}
+                // Another node of the cluster may have tested meanwhile.
+                _ = schedule.tick(), if minutes > 0 => if ingest.tested_within(every / 2).await {
+                    continue;
+                },
                 () = ingest.link_test.notified() => {}
                 () = stop.cancelled() => return Ok::<(), Infallible>(()),
             }
@@ -80,7 +85,24 @@ pub fn start(ingest: Ingest, minutes: u32, tasks: &crate::lifecycle::Lifecycle) 
     });
 }
 
+fn signed(time: Duration) -> SignedDuration {
+    SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)
+}
+
 impl Ingest {
+    /// Whether the newest link test, of whichever node, is this young.
+    async fn tested_within(&self, age: Duration) -> bool {
+        match self.drills.history(1).await {
+            Ok(tests) => tests
+                .first()
+                .is_some_and(|test| self.clock.now().duration_since(test.at) < signed(age)),
+            Err(error) => {
+                tracing::warn!(%error, "link tests could not be read");
+                false
+            }
+        }
+    }
+
     /// Sends to every canary, waits for their receipts, and remembers what came of it.
     pub async fn test_links(&self) -> Result<Option<LinkTest>, Problem> {
         let canaries = self.drills.canaries().await.map_err(|error| Problem::internal(&error))?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::auth::submission::{KEY_ID, SIGNATURE, signed, verify};
-use crate::bus::{self, Consumer, Delivery, Record, TopicId};
+use crate::bus::{self, Commits, Consumer, Delivery, Record, TopicId};
 use crate::domain::agency::Agency;
 use crate::domain::ids::AgencyId;
 use crate::event::dead_letter::Reason;
@@ -90,11 +90,13 @@ async fn serve(
     settings: &Settings,
     mut consumer: Consumer,
 ) -> Result<(), bus::Error> {
+    let mut commits = Commits::new(consumer.committer());
     loop {
         for delivery in consumer.next_batch(BATCH).await? {
             one(ingest, settings, &delivery).await?;
-            consumer.commit(delivery.position.next()).await?;
+            commits.done(delivery.position).await?;
         }
+        commits.land().await?;
     }
 }
 

@@ -100,10 +100,22 @@ fn kept_vapid(dir: &Path) -> anyhow::Result<String> {
     Ok(String::from_utf8(kept(dir, "vapid.key", fresh_vapid)?)?)
 }
 
-/// The key that signs the audit's checkpoints.
-pub fn seal(dir: &Path) -> anyhow::Result<Seal> {
+/// The key that signs the audit's checkpoints: of the settings, of the cluster, or else of the
+/// data directory. Nodes that append to one audit sign with one key.
+pub async fn seal(config: &Config, redis: Option<&Redis>) -> anyhow::Result<Seal> {
+    let dir = &config.node.data_dir;
     let make = || Ok(rand::random::<[u8; SEED_BYTES]>().into());
-    Seal::new(&kept(dir, "audit.key", make)?).context("audit.key")
+    match (&config.node.audit_key_file, redis) {
+        (Some(path), _) => {
+            let seed = std::fs::read(path)
+                .with_context(|| format!("node.audit_key_file: {}", path.display()))?;
+            Seal::new(&seed).context("node.audit_key_file")
+        }
+        (None, Some(redis)) => {
+            Seal::new(&agreed(redis, dir, "audit.key", make).await?).context("audit.key in Redis")
+        }
+        (None, None) => Seal::new(&kept(dir, "audit.key", make)?).context("audit.key"),
+    }
 }
 
 /// What a file of the data directory holds; made when it is not there, for its owner only.

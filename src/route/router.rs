@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use crate::auth::gate::{self, Refused};
-use crate::bus::{Consumer, Delivery, Position, Record, TopicId};
+use crate::bus::{Commits, Consumer, Delivery, Position, Record, TopicId};
 use crate::domain::audience::{AreaAudience, Audience};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::channel::Channel;
@@ -57,6 +57,7 @@ async fn serve(
     mut consumer: Consumer,
     routed: &Routed,
 ) -> Result<(), Error> {
+    let mut commits = Commits::new(consumer.committer());
     loop {
         for delivery in consumer.next_batch(64).await? {
             match event::publication::decode(&delivery.headers, &delivery.payload) {
@@ -72,8 +73,9 @@ async fn serve(
                     parts.bus.bury(&delivery, Reason::from(&error), 1, now).await?;
                 }
             }
-            consumer.commit(delivery.position.next()).await?;
+            commits.done(delivery.position).await?;
         }
+        commits.land().await?;
     }
 }
 

@@ -86,6 +86,60 @@ impl Database {
         Ok((Self { writer: Arc::new(writer), readers: Arc::new(readers) }, prepared))
     }
 
+    /// As [`Database::open`], for a file of a directory that is made where there is none, away from
+    /// the runtime's workers.
+    pub async fn of_dir<T, E>(
+        dir: &Path,
+        name: &'static str,
+        migrations: &'static [&'static str],
+        prepare: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<(Self, T), E>
+    where
+        T: Send + 'static,
+        E: From<Failure> + Send + 'static,
+    {
+        let dir = dir.to_owned();
+        let open = move || {
+            std::fs::create_dir_all(&dir).map_err(Failure::new)?;
+            Self::open(&dir.join(name), migrations, prepare)
+        };
+        tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
+    }
+
+    /// As [`Database::of_dir`], with nothing to prepare.
+    pub async fn plain(
+        dir: &Path,
+        name: &'static str,
+        migrations: &'static [&'static str],
+    ) -> Result<Self, Failure> {
+        let nothing = |_: &Connection| Ok::<_, Failure>(());
+        Ok(Self::of_dir(dir, name, migrations, nothing).await?.0)
+    }
+
+    /// As [`Database::write`], for work that only the storage can refuse.
+    pub async fn change<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Failure>,
+    {
+        Ok(self.write(work, |_| ()).await?)
+    }
+
+    /// As [`Database::read`], for what only the storage can refuse.
+    pub async fn look<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Failure>,
+    {
+        Ok(self.read(work).await?)
+    }
+
     /// Does work in the writer's next transaction and answers when it is durable. `after` runs on
     /// the writer's thread between the commit and the answer, in the order of the work.
     pub async fn write<T, E>(

@@ -112,8 +112,7 @@ impl Trail {
     /// Signs the end of the chain, if it moved since the last checkpoint.
     pub async fn sign(&self) -> Result<bool, audit::Error> {
         let (seq, hash) = self.audit.head().await?;
-        let last = self.audit.checkpoints().await?.last().map_or(0, |checkpoint| checkpoint.seq);
-        if seq <= last {
+        if seq <= self.audit.signed().await? {
             return Ok(false);
         }
         let at = self.clock.now();

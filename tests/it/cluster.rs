@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
+use loa::bus::{Record, TopicId};
 use loa::channel;
 use loa::clock::Clock;
 use loa::config::Role;
@@ -16,6 +17,7 @@ use loa::domain::agency::Jurisdiction;
 use loa::domain::channel::Channel;
 use loa::domain::funnel::Funnel;
 use loa::domain::ids::PublicationId;
+use loa::domain::lane::Lane;
 use loa::node::{Node, Outside};
 use loa::simulator::citizens::{Mix, Population};
 use loa::simulator::faults::{Rule, Service, Then, When};
@@ -50,13 +52,17 @@ struct Member {
 }
 
 impl Member {
-    async fn start(shape: &Shape, channel: channel::Settings, roles: &[Role]) -> Self {
+    async fn start(
+        (shape, batch): (&Shape, usize),
+        channel: channel::Settings,
+        roles: &[Role],
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut config = settings(&dir);
         shape.apply(&mut config);
         config.channel = channel;
         config.node.roles = roles.iter().copied().collect();
-        config.fanout.batch = BATCH;
+        config.fanout.batch = batch;
         config.fanout.dispatches_emergency = DISPATCHES;
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");
@@ -83,6 +89,7 @@ impl Member {
 /// The nodes, and who is to be reached.
 struct Cluster {
     shape: Shape,
+    batch: usize,
     providers: Providers,
     api: Member,
     routers: Vec<Member>,
@@ -96,9 +103,14 @@ struct Cluster {
 
 impl Cluster {
     async fn start(devices: u32) -> Self {
+        Self::with(devices, BATCH).await
+    }
+
+    async fn with(devices: u32, batch: usize) -> Self {
         let shape = Shape::cluster().await;
         let providers = Providers::start(Options::default()).await.expect("the simulator starts");
-        let start = async |role| Member::start(&shape, providers.channel_settings(), &[role]).await;
+        let on = (&shape, batch);
+        let start = async |role| Member::start(on, providers.channel_settings(), &[role]).await;
         let api = start(Role::Api).await;
         let two = async |role| vec![start(role).await, start(role).await];
         let (routers, fanouts) = (two(Role::Router).await, two(Role::Fanout).await);
@@ -112,7 +124,19 @@ impl Cluster {
         let pushes = providers.deliveries(ALL);
         let members = (api, routers, fanouts, gateways);
         let (api, routers, fanouts, gateways) = members;
-        Self { shape, providers, api, routers, fanouts, gateways, key, population, tokens, pushes }
+        Self {
+            shape,
+            batch,
+            providers,
+            api,
+            routers,
+            fanouts,
+            gateways,
+            key,
+            population,
+            tokens,
+            pushes,
+        }
     }
 
     fn slow(&self, ms: u64) {
@@ -176,6 +200,31 @@ impl Cluster {
         received(&self.providers, &self.tokens, id)
     }
 
+    /// One more fan-out node, over a log.
+    async fn worker(&self, shape: &Shape) -> Member {
+        let channel = self.providers.channel_settings();
+        Member::start((shape, self.batch), channel, &[Role::Fanout]).await
+    }
+
+    /// Everyone got a publication, and counts once, whoever repeated what. Answers the repeats.
+    async fn is_whole(&self, id: PublicationId) -> usize {
+        let funnel = self.over(id).await;
+        let (got, everyone) = (self.received(id), self.everyone(id).await);
+        assert_eq!(people(&got), everyone);
+        let pushed = Channel::PUSH.iter().filter_map(|channel| funnel.channels.get(channel));
+        let accepted: u64 = pushed.map(|counts| counts.accepted).sum();
+        assert_eq!(accepted, everyone.len() as u64, "{:?}", funnel.total);
+        repeats(&got)
+    }
+
+    async fn no_dead_letters(&self) {
+        let bus = &self.api.node.parts.bus;
+        for partition in 0..bus.partitions(TopicId::DeadLetters) {
+            let bounds = bus.bounds(TopicId::DeadLetters, partition).await.expect("bounds");
+            assert!(bounds.is_empty(), "{bounds:?}");
+        }
+    }
+
     async fn stop(self) {
         for member in self.gateways.into_iter().chain(self.fanouts).chain(self.routers) {
             member.stop().await;
@@ -214,16 +263,7 @@ async fn two_nodes_of_each_role_reach_everyone_once_and_streams_go_on_at_the_oth
     assert_eq!(back.expect("hello").await["recovered"], true);
     assert_eq!(back.until_live().await, [second.to_string()], "exactly what it missed");
     for id in [first, second] {
-        let funnel = cluster.over(id).await;
-        let (got, everyone) = (cluster.received(id), cluster.everyone(id).await);
-        assert_eq!(people(&got), everyone);
-        assert_eq!(repeats(&got), 0);
-        let pushed: u64 = Channel::PUSH
-            .iter()
-            .filter_map(|channel| funnel.channels.get(channel))
-            .map(|counts| counts.accepted)
-            .sum();
-        assert_eq!(pushed, everyone.len() as u64, "{:?}", funnel.total);
+        assert_eq!(cluster.is_whole(id).await, 0);
     }
     cluster.stop().await;
 }
@@ -257,16 +297,82 @@ async fn nodes_that_die_in_the_middle_are_replaced_by_the_others_within_the_boun
     cluster.fanouts.remove(0).kill();
     cluster.routers.remove(0).kill();
     cluster.see(400).await;
-    let (shape, channel) = (cluster.shape.clone(), cluster.providers.channel_settings());
-    cluster.fanouts.push(Member::start(&shape, channel, &[Role::Fanout]).await);
+    let next = cluster.worker(&cluster.shape).await;
+    cluster.fanouts.push(next);
     let after = cluster.publish("after-the-deaths").await;
     for id in [id, after] {
-        cluster.over(id).await;
-        let (got, everyone) = (cluster.received(id), cluster.everyone(id).await);
-        assert_eq!(people(&got), everyone);
-        let repeats = repeats(&got);
+        let repeats = cluster.is_whole(id).await;
         eprintln!("{repeats} got it again, at most {BOUND} may");
         assert!(repeats <= BOUND, "{repeats}");
     }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_move_in_mid_dispatch_are_handed_over_at_the_cursor() {
+    let mut cluster = Cluster::with(4_000, 4).await;
+    cluster.slow(100);
+    let id = cluster.publish("handed-over").await;
+    cluster.see(400).await;
+    // Who joins is given partitions with dispatches in the middle, and who leaves gives them back.
+    for _ in 0..2 {
+        let guest = cluster.worker(&cluster.shape).await;
+        cluster.see(400).await;
+        guest.stop().await;
+    }
+    let repeats = cluster.is_whole(id).await;
+    eprintln!("{repeats} got it again");
+    assert_eq!(repeats, 0, "nobody died");
+    cluster.no_dead_letters().await;
+    cluster.stop().await;
+}
+
+/// Every dispatch of the emergency lane, as it lies on the log.
+async fn dispatches(cluster: &Cluster) -> Vec<(TopicId, Vec<Record>)> {
+    let bus = &cluster.api.node.parts.bus;
+    let mut all = Vec::new();
+    for channel in [Channel::Apns, Channel::Fcm] {
+        let topic = TopicId::Dispatches(channel, Lane::Emergency);
+        let mut records = Vec::new();
+        for partition in 0..bus.partitions(topic) {
+            let bounds = bus.bounds(topic, partition).await.expect("bounds");
+            let mut reader = bus.reader(topic, partition, bounds.start).await.expect("a reader");
+            while reader.offset() < bounds.end {
+                let batch = tokio::time::timeout(PATIENCE, reader.next_batch(256)).await;
+                let batch = batch.expect("in time").expect("read");
+                records.extend(batch.into_iter().map(|one| Record {
+                    key: one.key,
+                    headers: one.headers,
+                    payload: one.payload,
+                }));
+            }
+        }
+        all.push((topic, records));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_workers_on_one_dispatch_only_the_newer_goes_on() {
+    let mut cluster = Cluster::with(6_000, 1).await;
+    cluster.slow(100);
+    let id = cluster.publish("twins").await;
+    cluster.see(200).await;
+    // A worker over the same stores that believes it owns every dispatch too, as one does that
+    // has not heard yet that its partitions went to others.
+    let log = Shape { store: cluster.shape.store.clone(), ..Shape::cluster().await };
+    let twin = cluster.worker(&log).await;
+    let mut count = 0;
+    for (topic, records) in dispatches(&cluster).await {
+        count += records.len();
+        twin.node.parts.bus.publish(topic, records).await.expect("published");
+    }
+    let repeats = cluster.is_whole(id).await;
+    eprintln!("{repeats} got it again, of {count} dispatches that each of two workers took");
+    assert!(repeats <= count, "a batch of one for each dispatch, not {repeats}");
+    let most = cluster.received(id).values().map(Vec::len).max().expect("somebody");
+    assert!(most <= 2, "one device got it {most} times");
+    cluster.no_dead_letters().await;
+    twin.stop().await;
     cluster.stop().await;
 }

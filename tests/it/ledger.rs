@@ -17,6 +17,12 @@ use uuid::Uuid;
 use crate::support::home::{Home, connect, contract};
 
 pub mod crash;
+mod terms;
+
+use terms::{
+    a_dispatch_taken_over_is_its_new_workers_alone, a_dispatch_that_is_over_is_taken_from_nobody,
+    a_replaced_worker_is_stopped_and_forgets_nobody, of_workers_that_open_at_once_one_goes_on,
+};
 
 contract!(
     a_progress_comes_back_as_it_was_also_after_a_restart,
@@ -26,6 +32,9 @@ contract!(
     a_dispatch_frozen_before_it_began_never_begins,
     nothing_is_sent_after_a_freeze_has_answered,
     a_replaced_worker_is_stopped_and_forgets_nobody,
+    a_dispatch_taken_over_is_its_new_workers_alone,
+    of_workers_that_open_at_once_one_goes_on,
+    a_dispatch_that_is_over_is_taken_from_nobody,
     a_dispatch_must_be_opened_first,
     targets_are_counted_once_however_often_they_are_said,
     a_device_is_counted_once_whatever_is_repeated,
@@ -103,7 +112,9 @@ async fn total(ledger: &Ledger, id: PublicationId) -> Counts {
 async fn a_progress_comes_back_as_it_was_also_after_a_restart(home: Home) {
     let ledger = open(&home).await;
     let mut progress = ledger.open(&dispatch(publication(0), "1", 0)).await.expect("opened");
-    assert_eq!(progress, Progress::new(progress.dispatch.clone()));
+    let fresh = Progress::new(progress.dispatch.clone());
+    assert!(progress.term > 0);
+    assert_eq!(progress, Progress { term: progress.term, ..fresh });
     sent(&mut progress, 500);
     progress.cursor = Seq(400);
     progress.state = State::Done;
@@ -123,8 +134,8 @@ async fn a_progress_comes_back_as_it_was_also_after_a_restart(home: Home) {
     let ledger = open(&home).await;
     let id = progress.dispatch.id;
     assert_eq!(ledger.get(&id).await.expect("a look").as_ref(), Some(&progress));
-    assert_eq!(ledger.open(&progress.dispatch).await.expect("opened"), progress);
     assert_eq!(ledger.of_publication(publication(0)).await.expect("a look"), [progress.clone()]);
+    assert_eq!(ledger.open(&progress.dispatch).await.expect("opened"), progress);
     assert!(progress.may_have_reached(Seq(8)) && !progress.may_have_reached(Seq(7)));
     assert!(!progress.may_have_reached(Seq(501)));
 }
@@ -223,21 +234,6 @@ async fn nothing_is_sent_after_a_freeze_has_answered(home: Home) {
         let frozen = ledger.freeze(&id).await.expect("an answer").expect("opened");
         assert_eq!(sending.await.expect("no panic"), frozen.intent);
     }
-}
-
-async fn a_replaced_worker_is_stopped_and_forgets_nobody(home: Home) {
-    let ledger = open(&home).await;
-    let mut progress = ledger.open(&dispatch(publication(0), "1", 0)).await.expect("opened");
-    sent(&mut progress, 100);
-    progress.cursor = Seq(50);
-    let behind = Progress { cursor: Seq(49), ..progress.clone() };
-    assert_eq!(ledger.save(&progress).await.expect("an answer"), Saved::Saved);
-    assert_eq!(ledger.save(&behind).await.expect("an answer"), Saved::Frozen);
-    // The next worker repeats 51..=100 in smaller batches; 81..=100 may have been reached.
-    let smaller = Progress { intent: Seq(80), ..progress.clone() };
-    assert_eq!(ledger.save(&smaller).await.expect("an answer"), Saved::Saved);
-    let kept = ledger.get(&progress.dispatch.id).await.expect("a look").expect("opened");
-    assert_eq!(kept.intent, Seq(100));
 }
 
 async fn a_dispatch_must_be_opened_first(home: Home) {

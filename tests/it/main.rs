@@ -2,6 +2,8 @@
 
 mod agencies;
 mod alerts;
+mod answers;
+mod audit;
 mod bus;
 mod cap;
 mod channel;
@@ -9,6 +11,8 @@ mod chaos;
 mod cli;
 mod cluster;
 mod desk;
+mod drafts;
+mod drills;
 mod events;
 mod garbage;
 mod gateway;
@@ -19,6 +23,7 @@ mod lanes;
 mod late;
 mod ledger;
 mod path;
+mod people;
 mod phones;
 mod rates;
 mod recall;

@@ -24,10 +24,12 @@ export function freePort() {
 }
 
 export class Node {
-  constructor() {
+  /** `env`: settings that differ from those of the program. */
+  constructor(env = {}) {
     if (!existsSync(LOA)) throw new Error(`there is no ${LOA}: make e2e builds it`);
     this.dir = mkdtempSync(join(tmpdir(), "loa-e2e-"));
     this.output = "";
+    this.env = env;
   }
 
   /** `loa …` on this node's data directory. */
@@ -52,15 +54,16 @@ export class Node {
   async demo(citizens) {
     this.port ??= await freePort();
     await this.start([
-      "demo", "--citizens", String(citizens), "--once", "--keep", "--listen", `127.0.0.1:${this.port}`,
+      "demo", "--citizens", String(citizens), "--once", "--keep",
+      "--websockets-per-mille", process.env.WEBSOCKETS_PER_MILLE ?? "100", "--listen", `127.0.0.1:${this.port}`,
       "--data-dir", join(this.dir, "data"),
     ]);
-    await this.until(() => this.output.includes("the node goes on"), 240_000);
+    await this.until(() => this.output.includes("the node goes on"), 240_000 + citizens);
   }
 
   async start(args) {
     this.output = "";
-    this.child = spawn(LOA, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, LOA__HTTP__REQUESTS_PER_SECOND: "100000", LOA__HTTP__REQUEST_BURST: "100000" } });
+    this.child = spawn(LOA, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, LOA__HTTP__REQUESTS_PER_SECOND: "100000", LOA__HTTP__REQUEST_BURST: "100000", ...this.env } });
     const keep = (part) => (this.output = (this.output + part).slice(-200_000));
     this.child.stdout.on("data", keep);
     this.child.stderr.on("data", keep);
@@ -93,6 +96,13 @@ export class Node {
   async end() {
     await this.stop();
     rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /** A record in the log that no reader understands, as a faulty agency would write it. */
+  garbage(topic, payload) {
+    const log = join(this.dir, "data", "log.db");
+    const insert = `INSERT INTO "${topic}/0" ("offset", at_ms, key, headers, payload) SELECT COALESCE(MAX("offset"), -1) + 1, ${Date.now()}, 'e2e', '[]', CAST('${payload}' AS BLOB) FROM "${topic}/0";`;
+    execFileSync("sqlite3", [log, insert]);
   }
 
   /** A file in the node's directory. */

@@ -88,6 +88,7 @@ function Now({ now }: { now: number }) {
         {mine.length === 0 ? t("cho toàn thành phố", "for the whole city") : mine.map(({ name }) => name).join(", ")}
         {at > 0 && ` · ${t("cập nhật", "as of")} ${time(new Date(at))}`}
       </p>
+      {mine.length === 0 && live.length > 0 && <p><a class="button" href="#settings">◎ {t("Chọn nơi của bạn", "Choose your place")}</a></p>}
       <div aria-live="polite">
         {shown.map((publication) => <AlertCard key={publication.id} publication={publication} now={now} />)}
       </div>

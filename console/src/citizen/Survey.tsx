@@ -49,9 +49,13 @@ function Field({ question, value, set }: { question: Question; value: Value | un
   return (
     <fieldset class="question">
       <legend>{words(question.texts)}{question.required && <span aria-hidden="true"> *</span>}</legend>
-      {steps.map((step) => (
-        <label key={step} class="step"><input type="radio" name={id} checked={value === step} onChange={() => set(step)} /> {step}</label>
-      ))}
+      {steps.length > 0 && (
+        <div class="steps">
+          {steps.map((step) => (
+            <label key={step}><input type="radio" name={id} checked={value === step} onChange={() => set(step)} /> {step}</label>
+          ))}
+        </div>
+      )}
       {question.options?.map((option) => (
         <label key={option.id}>
           <input

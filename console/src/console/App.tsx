@@ -11,7 +11,7 @@ import { Preferences } from "./Preferences";
 import { ProvePage } from "./prove/ProvePage";
 import { ReportPage } from "./prove/ReportPage";
 import { follow, route } from "./router";
-import { connected, drafts, logout, may, rows, session, toasts } from "./state";
+import { agencies, connected, drafts, logout, may, people, rows, session, toasts, units } from "./state";
 import { TopFlags } from "./ui/Flags";
 import { Icon } from "./ui/Icon";
 import { useNow } from "./ui/useNow";
@@ -35,6 +35,10 @@ export function App() {
 
 function Page() {
   const { page } = useStore(route);
+  // Names come after the page: whatever says a code until then says the name now.
+  useStore(units);
+  useStore(agencies);
+  useStore(people);
   switch (page) {
     case "compose": return <ComposePage />;
     case "approve": return <ApprovePage />;

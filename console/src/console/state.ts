@@ -3,7 +3,7 @@
 import { t } from "../shared/language";
 import { createStore } from "../shared/store";
 import { ApiError, get, post, useCsrf, wordsOf } from "./api";
-import type { Draft, FunnelEvent, Provider, Row, Session, Template, Units } from "./types";
+import type { Agency, Draft, FunnelEvent, Person, Provider, Row, Session, Template, Units } from "./types";
 
 /** Publications kept in the list of a page; older ones are found under Prove. */
 const ROWS_MAX = 200;
@@ -11,8 +11,12 @@ const ROWS_MAX = 200;
 const POLL_MS = 10_000;
 
 export const session = createStore<Session | null | undefined>(undefined);
+/** People one manages, for their names. */
+export const people = createStore<Person[]>([]);
 export const units = createStore<Units | null>(null);
 export const templates = createStore<Template[]>([]);
+/** The agencies one may see, for their names. */
+export const agencies = createStore<Agency[]>([]);
 export const drafts = createStore<Draft[]>([]);
 export const rows = createStore<Row[]>([]);
 export const providers = createStore<Provider[]>([]);
@@ -68,6 +72,8 @@ function enter(now: Session): void {
   session.set(now);
   void attempt(async () => units.set(await get<Units>("/units")));
   void attempt(async () => templates.set((await get<{ templates: Template[] }>("/templates")).templates));
+  if (may("admin")) void attempt(async () => people.set((await get<{ people: Person[] }>("/people")).people));
+  void attempt(async () => agencies.set((await get<{ agencies: Agency[] }>("/agencies")).agencies));
   listen();
   void reload();
   clearInterval(polling);
@@ -159,7 +165,8 @@ function names(): Map<string, string> {
 /** An agency's name where it is known here, or its id. */
 export function agencyName(id: string): string {
   const own = session.get()?.agency;
-  return own?.id === id ? own.name : id;
+  if (own?.id === id) return own.name;
+  return agencies.get().find((one) => one.id === id)?.name ?? id;
 }
 
 /** Whether an actor (`person:lan`) is the person of the session. */
@@ -168,11 +175,18 @@ export function isMe(actor: string | undefined): boolean {
   return actor !== undefined && actor === `person:${me}`;
 }
 
-/** An actor in words: a person by their login, a key by its name. */
+function personName(id: string): string {
+  const known = [session.get()?.person, ...people.get()].find((one) => one?.id === id);
+  return known ? `${known.name} (${id})` : id;
+}
+
+/** An actor in words: a person by name and login where the name is known here, a key by its name. */
 export function actorWords(actor: string | undefined): string {
   if (actor === undefined) return "–";
   const [kind, ...rest] = actor.split(":");
   const name = rest.join(":");
-  if (kind === "person") return name;
+  if (kind === "person") return personName(name);
+  // The audit trail calls people by their login alone.
+  if (rest.length === 0) return personName(actor);
   return kind === "key" ? t(`khóa API ${name}`, `API key ${name}`) : actor;
 }

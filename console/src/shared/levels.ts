@@ -1,6 +1,8 @@
 // The five national levels of disaster risk (Quyết định 18/2021/QĐ-TTg, article 4) and CAP's scales,
 // in plain words. A level is always shown by number, name and colour together.
 
+import { t } from "./language";
+
 export type Severity = "Extreme" | "Severe" | "Moderate" | "Minor" | "Unknown";
 export type Urgency = "Immediate" | "Expected" | "Future" | "Past" | "Unknown";
 export type Certainty = "Observed" | "Likely" | "Possible" | "Unlikely" | "Unknown";
@@ -73,3 +75,9 @@ export const RESPONSES: Words<string> = [
   { value: "AllClear", vi: "Hết nguy hiểm", en: "All clear" },
   { value: "None", vi: "Không cần làm gì", en: "Nothing to do" },
 ];
+
+/** A severity of CAP with the levels it stands for. */
+export function severityWords(severity: Severity): string {
+  const levels = LEVELS.filter((level) => level.severity === severity).map(({ number }) => number);
+  return levels.length === 0 ? severity : `${severity} (${t("cấp", "level")} ${levels.join(", ")})`;
+}

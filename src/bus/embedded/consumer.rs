@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::Shared;
 use super::fetch::{self, Piece};
 use super::writer::Command;
-use crate::bus::{Delivery, Error, OVERTAKEN, Position, Result, TopicId};
+use crate::bus::{Delivery, Error, OVERTAKEN, Position, Result, Tenure, TopicId};
 
 /// Reads topics for a group. Dropping it frees the group for another.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Committer {
     log: Arc<Shared>,
     group: Arc<str>,
     held: Arc<watch::Sender<Places>>,
+    /// Nobody takes a partition from it.
+    tenure: Tenure,
 }
 
 /// Partitions that are held back.
@@ -59,7 +61,8 @@ impl Consumer {
         let next = next.await?;
         let changed = topics().map(|topic| log.layout.topics[&topic].changed.subscribe()).collect();
         let (hold, held) = watch::channel(Places::new());
-        let committer = Committer { log, group, held: Arc::new(hold) };
+        let (hold, tenure) = (Arc::new(hold), Tenure::default());
+        let committer = Committer { log, group, held: hold, tenure };
         Ok(Self { committer, changed, held, next, _membership: membership })
     }
 
@@ -155,6 +158,11 @@ impl Committer {
         }
         let group = self.group.clone();
         self.log.ask(|reply| Command::Commit { group, next, reply }).await
+    }
+
+    /// The time with any partition.
+    pub fn tenure(&self) -> Tenure {
+        self.tenure.clone()
     }
 
     /// Holds a partition back, or lets it go.

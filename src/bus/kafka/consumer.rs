@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::intake::Intake;
 use super::mailbox::Mailbox;
 use super::member::{Command, Member};
-use crate::bus::{Delivery, Error, Position, Result, TopicId};
+use crate::bus::{Delivery, Error, Position, Result, Tenure, TopicId};
 
 /// Reads topics for a group. Dropping it leaves the group.
 #[derive(Debug)]
@@ -83,6 +83,11 @@ impl Committer {
             done = member.commit(partition, offset) => done,
             () = self.closed.cancelled() => Err(Error::Closed),
         }
+    }
+
+    /// The time with a partition, while it is ours.
+    pub fn tenure(&self, topic: TopicId, partition: u32) -> Option<Tenure> {
+        self.members.get(&topic)?.tenure(partition)
     }
 
     /// Holds a partition back, or lets it go.

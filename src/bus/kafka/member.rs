@@ -5,26 +5,31 @@
 //! touches another. Partitions come and go cooperatively. Of one that went, nothing more is
 //! delivered or committed: its next owner begins at the last commit.
 
+mod group;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{oneshot, watch};
 
+use self::group::Group;
 use super::client;
 use super::intake::Intake;
 use super::mailbox::Mailbox;
 use super::message::delivery;
-use crate::bus::{Error, Lag, Position, TopicId};
-use crate::metrics;
+use crate::bus::{Error, Lag, Position, Tenure, TopicId};
 
 /// How long a question to the brokers may take before the thread goes on with its work.
 const QUESTION_PATIENCE: Duration = Duration::from_secs(5);
+/// How long partitions that are to go wait for the work on them to end: a batch's answers, with
+/// room. The group's other members go on meanwhile.
+const WORK_PATIENCE: Duration = Duration::from_secs(5);
 /// Messages polled before commands are looked at again.
 const POLL_MAX: usize = 1_000;
 
@@ -91,6 +96,7 @@ struct Owned {
     /// The group's commit, once known; nothing below is committed.
     floor: Option<u64>,
     waiting: Vec<(u64, oneshot::Sender<Answer>)>,
+    tenure: Tenure,
 }
 
 impl Member {
@@ -160,6 +166,24 @@ impl Member {
                     return Err(Error::OutOfRange { topic, partition, offset, start, end });
                 }
             }
+        }
+    }
+
+    /// The time with a partition, while it is ours.
+    pub fn tenure(&self, partition: u32) -> Option<Tenure> {
+        self.lock().get(&partition).map(|owned| owned.tenure.clone())
+    }
+
+    /// Ends the work on partitions that are to go. What is not done in time is fenced where it is
+    /// written.
+    fn end_work(&self, partitions: &[u32]) {
+        let tenures: Vec<Tenure> = partitions.iter().filter_map(|one| self.tenure(*one)).collect();
+        tenures.iter().for_each(Tenure::end);
+        let deadline = Instant::now() + WORK_PATIENCE;
+        let late = tenures.iter().filter(|tenure| !tenure.is_idle_by(deadline)).count();
+        if late > 0 {
+            let Reads { group, topic, .. } = &self.reads;
+            tracing::warn!(group, %topic, late, "partitions go to others with work under way");
         }
     }
 
@@ -416,66 +440,4 @@ fn offset(offset: Offset) -> Option<u64> {
 
 fn unsigned(offset: i64) -> u64 {
     u64::try_from(offset).unwrap_or(0)
-}
-
-/// The group's callbacks; they run in the member's thread, within `poll`.
-pub(super) struct Group(Arc<Member>);
-
-impl Group {
-    fn called(&self) {
-        self.0.calls.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl ClientContext for Group {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.called();
-        client::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.called();
-        client::say(&error, reason);
-    }
-}
-
-impl ConsumerContext for Group {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        self.called();
-        let Rebalance::Revoke(list) = rebalance else { return };
-        let member = &self.0;
-        for partition in partitions(list) {
-            member.intake.close((member.reads.topic, partition));
-            // Those who wait for a commit are told that it is not theirs to make any more.
-            let gone = member.lock().remove(&partition);
-            let waiting = gone.into_iter().flat_map(|owned| owned.waiting);
-            waiting.for_each(|(_, reply)| tell(reply, Answer::Done));
-        }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let member = &self.0;
-        let Reads { group, topic, .. } = &member.reads;
-        match rebalance {
-            Rebalance::Assign(list) => {
-                for partition in partitions(list) {
-                    member.lock().insert(partition, Owned::default());
-                    member.intake.open((*topic, partition));
-                }
-                // It may have been paused when it was ours before.
-                member.note("resume", consumer.resume(list));
-                member.assigned.send_replace(true);
-            }
-            Rebalance::Revoke(_) => {}
-            Rebalance::Error(error) => tracing::warn!(group, %error, "a rebalance failed"),
-        }
-        let owned = member.lock().len();
-        metrics::rebalanced(topic.name(), owned);
-        tracing::info!(group, partitions = owned, "partitions were shared out");
-    }
-}
-
-fn partitions(list: &TopicPartitionList) -> Vec<u32> {
-    let elements = list.elements();
-    elements.iter().filter_map(|one| u32::try_from(one.partition()).ok()).collect()
 }

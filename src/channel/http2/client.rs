@@ -5,40 +5,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
+use http::{Method, Request, StatusCode, Uri, Version};
 use rustls::ClientConfig;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::attempt::{Answer, Attempt};
 use super::connection::{Endpoint, Event, Link, drive};
-use super::error::{Fate, NO_CONNECTION, fate};
+use super::error::{Fate, NO_CONNECTION, NO_STREAM};
 use super::pool::{Connect, Found, Pool};
 use super::{Body, Error, Settings, WarmUp};
 use crate::domain::lane::Lane;
 
-/// Longest answer read; providers' answers have a few hundred bytes.
-const ANSWER_MAX_BYTES: usize = 64 * 1024;
-/// An answer is given at least this time (FACTS F6).
-const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// So often a refused request goes out again at once; then with a pause that grows to a second, so
 /// that a server that refuses everything is not hammered.
 const RESENDS_AT_ONCE: u32 = 8;
-
-/// What the server answered.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: StatusCode,
-    /// All headers.
-    pub headers: HeaderMap,
-    /// The body, cut at 64 KiB.
-    pub body: Bytes,
-    connection: u64,
-}
 
 /// A sender to one host. Clones share the connections.
 #[derive(Clone, Debug)]
@@ -111,25 +95,28 @@ impl Client {
         (lane, deadline): (Lane, Instant),
     ) -> Result<Answer, Error> {
         let _caller = Caller::new(&self.0);
+        let started = Instant::now();
         let hot = lane == Lane::Emergency;
         let mut refusals = 0;
         loop {
-            let (lease, waited) = self.lease(hot, deadline).await?;
+            let lease = self.lease(hot, deadline).await?;
             let Some(head) = head() else { return Err(Error::Withdrawn) };
-            let attempt = attempt(&lease.link, head, body.clone());
-            let answered_by = if waited { self.patience(deadline) } else { deadline };
-            match timeout_at(answered_by, attempt).await {
-                Ok(Ok(answer)) => {
+            let attempt = match Attempt::start(&lease.link, head, &body, started) {
+                Ok(attempt) => attempt.finish((started, deadline)).await,
+                Err(fate) => Err(fate),
+            };
+            match attempt {
+                Ok(answer) => {
                     self.answered(&lease.link, answer.status);
                     return Ok(answer);
                 }
-                Ok(Err(Fate::Closed)) => {
+                Err(Fate::Closed) => {
                     self.pool().retire(lease.link.id);
                     continue;
                 }
-                Ok(Err(Fate::Refused)) => {}
-                Ok(Err(Fate::Lost(reason))) => return Err(Error::Lost(reason)),
-                Err(_) => return Err(Error::Lost("timed_out")),
+                Err(Fate::Refused) => {}
+                Err(Fate::Stayed) => return Err(Error::NotSent(NO_STREAM)),
+                Err(Fate::Lost(reason)) => return Err(Error::Lost(reason)),
             }
             drop(lease);
             refusals += 1;
@@ -190,17 +177,9 @@ impl Client {
         self.0.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until when an answer is waited for. A request that waited for its stream, nearly to its
-    /// deadline perhaps, has its time all the same: cut short, it would be doubted and sent twice.
-    fn patience(&self, deadline: Instant) -> Instant {
-        let least = ANSWER_PATIENCE.min(self.0.settings.request_timeout());
-        deadline.max(Instant::now() + least)
-    }
-
-    /// A stream, and whether it had to be waited for.
-    async fn lease(&self, hot: bool, deadline: Instant) -> Result<(Lease<'_>, bool), Error> {
+    async fn lease(&self, hot: bool, deadline: Instant) -> Result<Lease<'_>, Error> {
         if let Some(lease) = self.try_lease(hot)? {
-            return Ok((lease, false));
+            return Ok(lease);
         }
         let _waiting = Count::new(&self.0.waiting);
         loop {
@@ -209,14 +188,14 @@ impl Client {
             // Registered before the second look, so that no stream is freed unseen in between.
             freed.as_mut().enable();
             if let Some(lease) = self.try_lease(hot)? {
-                return Ok((lease, true));
+                return Ok(lease);
             }
             tokio::select! {
                 () = &mut freed => {}
                 () = self.0.stop.cancelled() => return Err(Error::NotSent("stopped")),
                 () = sleep_until(deadline) => {
                     let up = self.pool().is_up();
-                    return Err(Error::NotSent(if up { "no_stream_free" } else { NO_CONNECTION }));
+                    return Err(Error::NotSent(if up { NO_STREAM } else { NO_CONNECTION }));
                 }
             }
         }
@@ -302,31 +281,6 @@ impl Drop for Count<'_> {
     }
 }
 
-async fn attempt(link: &Link, head: Request<()>, body: Body) -> Result<Answer, Fate> {
-    let mut sender = link.sender();
-    // An error here means that no frame of it was made.
-    let (answer, mut stream) = sender.send_request(head, false).map_err(|_| Fate::Closed)?;
-    // Where this fails the stream has ended, and its answer tells why.
-    let _ = stream.send_data(body, true);
-    let (parts, mut receive) = answer.await.map_err(|error| fate(&error))?.into_parts();
-    let mut body = BytesMut::new();
-    while let Some(chunk) = receive.data().await {
-        let chunk = match chunk {
-            Ok(chunk) => chunk,
-            // The status is known, so the request was processed; its detail is lost.
-            Err(_) => break,
-        };
-        let _ = receive.flow_control().release_capacity(chunk.len());
-        let room = ANSWER_MAX_BYTES - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() == ANSWER_MAX_BYTES {
-            break;
-        }
-    }
-    let (status, headers) = (parts.status, parts.headers);
-    Ok(Answer { status, headers, body: body.freeze(), connection: link.id })
-}
-
 /// Opens a connection, however often it takes, and drives it to its end. Ends with the client's
 /// `stop`, or when the deadlines of all who waited have passed; a reserved one is opened again.
 async fn open(client: Client, reserved: bool) {
@@ -343,17 +297,18 @@ async fn open(client: Client, reserved: bool) {
 async fn connect_and_drive(client: &Client, reserved: bool) {
     let shared = &client.0;
     let settings = &shared.settings;
-    let (link, connection) = loop {
+    let (link, fresh) = loop {
         let not_before = client.pool().not_before();
         if let Some(instant) = not_before {
             sleep_until(instant).await;
         }
         let connecting = timeout(settings.connect_timeout(), shared.endpoint.connect()).await;
         let error = match connecting {
-            Ok(Ok((sender, connection))) => {
+            Ok(Ok(fresh)) => {
                 let id = client.pool().next_id();
                 let end = shared.stop.child_token();
-                break (Arc::new(Link::new(id, sender, shared.warm_up, end)), connection);
+                let sender = fresh.sender.clone();
+                break (Arc::new(Link::new(id, sender, shared.warm_up, end)), fresh);
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "timed out".to_owned(),
@@ -377,7 +332,7 @@ async fn connect_and_drive(client: &Client, reserved: bool) {
         Event::MoreStreams => client.freed(),
         Event::NoNewStreams => client.pool().retire(link.id),
     };
-    let why = drive(&link, connection, settings, tell).await;
+    let why = drive(&link, fresh, settings, tell).await;
     tracing::debug!(host = shared.authority.as_str(), connection = link.id, why, "ended");
     client.pool().remove(&link, settings);
     // Whoever waited for a stream of this one must see that another is needed.

@@ -11,7 +11,6 @@ use std::time::Duration;
 use h2::client::{self, SendRequest};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::BufWriter;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
@@ -19,19 +18,30 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::gather::Gather;
 use super::resolve::Host;
 use super::{Body, Settings, WarmUp, watchdog};
 
-/// Frames are gathered up to this size before they become a TLS record and a system call.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// Answers are small; this lets thousands of them in before we must say that there is room.
 const RECEIVE_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// Streams used before the peer has said how many it allows. Otherwise as many as `h2` sees fit
+/// would be handed to it, and those beyond the peer's limit would wait in its line, unseen.
+const UNSETTLED: u32 = 1;
 
 /// A connection that ends sooner, unproven, counts as a failed connect.
 const USEFUL: Duration = Duration::from_secs(30);
 
 /// The transport under HTTP/2.
-pub type Io = BufWriter<TlsStream<TcpStream>>;
+pub type Io = Gather<TlsStream<TcpStream>>;
+
+/// A connection, not driven yet.
+pub struct Fresh {
+    /// Opens streams on it.
+    pub sender: SendRequest<Body>,
+    connection: client::Connection<Io, Body>,
+    io: Io,
+}
 
 /// Where connections go.
 #[derive(Debug)]
@@ -53,7 +63,7 @@ impl Endpoint {
     }
 
     /// Looks the name up (each time anew), connects, and shakes hands.
-    pub async fn connect(&self) -> io::Result<(SendRequest<Body>, client::Connection<Io, Body>)> {
+    pub async fn connect(&self) -> io::Result<Fresh> {
         let tcp = self.host.connect().await?;
         // Lone pushes would wait 40 ms for the peer's delayed acknowledgement.
         tcp.set_nodelay(true)?;
@@ -61,12 +71,16 @@ impl Endpoint {
         if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(io::Error::other("the server does not speak HTTP/2"));
         }
-        client::Builder::new()
+        let gather = Gather::new(tls);
+        let io = gather.handle();
+        let (sender, connection) = client::Builder::new()
             .enable_push(false)
+            .initial_max_send_streams(UNSETTLED as usize)
             .initial_connection_window_size(RECEIVE_WINDOW_BYTES)
-            .handshake(BufWriter::with_capacity(WRITE_BUFFER_BYTES, tls))
+            .handshake(gather)
             .await
-            .map_err(io::Error::other)
+            .map_err(io::Error::other)?;
+        Ok(Fresh { sender, connection, io })
     }
 }
 
@@ -95,12 +109,11 @@ impl Link {
         warm_up: WarmUp,
         end: CancellationToken,
     ) -> Self {
-        let peer_limit = u32::try_from(sender.current_max_send_streams()).unwrap_or(u32::MAX);
         Self {
             id,
             end,
             sender,
-            peer_limit: AtomicU32::new(peer_limit),
+            peer_limit: AtomicU32::new(UNSETTLED),
             warm_up,
             proven: AtomicBool::new(false),
             suspect: AtomicBool::new(false),
@@ -122,9 +135,11 @@ impl Link {
         if self.is_warm() { limit } else { limit.min(1) }
     }
 
-    /// Whether all its streams may be used.
+    /// Whether all its streams may be used: the peer's settings came, before any answer of its
+    /// (RFC 9113 section 3.4), and it proved itself where it must.
     pub fn is_warm(&self) -> bool {
-        self.warm_up == WarmUp::None || self.is_proven()
+        let settled = self.peer_limit.load(Ordering::Relaxed) > UNSETTLED || self.answers() > 0;
+        settled && (self.warm_up == WarmUp::None || self.is_proven())
     }
 
     /// Whether a request was ever answered with 200 on it.
@@ -187,7 +202,7 @@ pub enum Event {
 /// Drives a connection to its end and tells why it ended.
 pub async fn drive(
     link: &Link,
-    mut connection: client::Connection<Io, Body>,
+    Fresh { mut connection, io, .. }: Fresh,
     settings: &Settings,
     tell: impl Fn(Event),
 ) -> &'static str {
@@ -196,7 +211,8 @@ pub async fn drive(
     let mut probe = link.sender();
     let mut open = true;
     let traffic = poll_fn(|cx| {
-        let ended = Pin::new(&mut connection).poll(cx);
+        let ended = Pin::new(&mut connection).poll(cx).map_err(|_| ());
+        let left = io.send_off(cx).map_err(|_| ());
         let limit = u32::try_from(connection.max_concurrent_send_streams()).unwrap_or(u32::MAX);
         if limit > link.peer_limit.swap(limit, Ordering::Relaxed) {
             tell(Event::MoreStreams);
@@ -205,13 +221,13 @@ pub async fn drive(
             open = false;
             tell(Event::NoNewStreams);
         }
-        ended
+        if matches!(left, Poll::Ready(Err(()))) { left } else { ended }
     });
     tokio::select! {
         () = link.end.cancelled() => "closed by us",
         ended = traffic => match ended {
             Ok(()) => "closed by the peer",
-            Err(_) => "broken",
+            Err(()) => "broken",
         },
         () = watchdog::watch(pings, link, settings, alive) => "silent",
     }

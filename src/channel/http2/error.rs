@@ -2,6 +2,12 @@
 
 /// Until the deadline no connection stood.
 pub const NO_CONNECTION: &str = "no_connection";
+/// Until the deadline no stream was free.
+pub const NO_STREAM: &str = "no_stream_free";
+/// The answer did not come in its time.
+pub const TIMED_OUT: &str = "timed_out";
+/// The connection ended before the answer.
+pub const CONNECTION_LOST: &str = "connection_lost";
 
 /// Why a request got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +45,8 @@ pub enum Fate {
     Closed,
     /// The server refused it unprocessed: send it again.
     Refused,
+    /// It still waited to go out when its time was over.
+    Stayed,
     /// Whether the server processed it is unknown.
     Lost(&'static str),
 }
@@ -55,5 +63,5 @@ pub fn fate(error: &h2::Error) -> Fate {
             _ => Fate::Lost("stream_reset"),
         };
     }
-    Fate::Lost("connection_lost")
+    Fate::Lost(CONNECTION_LOST)
 }

@@ -17,10 +17,12 @@
 //! section 7.1.3: nobody else puts headers into these connections), but `h2` never indexes this
 //! name.
 
+mod attempt;
 mod body;
 mod client;
 mod connection;
 mod error;
+mod gather;
 mod pool;
 mod public;
 mod resolve;
@@ -28,8 +30,9 @@ mod settings;
 pub mod tls;
 mod watchdog;
 
+pub use attempt::Answer;
 pub use body::Body;
-pub use client::{Answer, Client};
+pub use client::Client;
 pub use error::Error;
 pub use resolve::{Lookup, Resolver};
 pub use settings::{Settings, WarmUp};

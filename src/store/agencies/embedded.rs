@@ -50,14 +50,8 @@ struct Found {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let dir = settings.dir.clone();
-        let open = move || {
-            std::fs::create_dir_all(&dir).map_err(Failure::new)?;
-            let file = dir.join("agencies.db");
-            let (database, ()) = Database::open(&file, &MIGRATIONS, |_| Ok::<_, Failure>(()))?;
-            Ok(Store { database })
-        };
-        tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
+        let database = Database::plain(&settings.dir, "agencies.db", &MIGRATIONS).await?;
+        Ok(Store { database })
     }
 
     /// Adds or replaces an agency.

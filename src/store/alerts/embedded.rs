@@ -52,13 +52,9 @@ pub struct Store {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let dir = settings.dir.clone();
-        let open = move || {
-            std::fs::create_dir_all(&dir).map_err(Failure::new)?;
-            let (database, live) = Database::open(&dir.join("alerts.db"), &MIGRATIONS, load)?;
-            Ok(Store { database, live: Arc::new(live) })
-        };
-        tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
+        let (database, live) =
+            Database::of_dir(&settings.dir, "alerts.db", &MIGRATIONS, load).await?;
+        Ok(Store { database, live: Arc::new(live) })
     }
 
     /// Reserves and stores publications.

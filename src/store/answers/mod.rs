@@ -5,6 +5,7 @@
 //! the device or citizen when they go.
 
 mod embedded;
+mod redis;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::{DeviceNum, PublicationId, SubjectId, UnitCode};
 use crate::domain::survey::Answer;
 use crate::store::Failure;
+use crate::store::redis::Redis;
 
 /// The most free texts a page answers.
 pub const PAGE_MAX: usize = 1_000;
@@ -119,12 +121,19 @@ pub type SafetyCounts = BTreeMap<Safety, BTreeMap<String, u64>>;
 pub enum Answers {
     /// One file of this process.
     Embedded(embedded::Store),
+    /// Redis, shared by the nodes of a cluster.
+    Redis(redis::Store),
 }
 
 impl Answers {
     /// Opens the store, and makes it where there is none.
     pub async fn open(settings: &Settings) -> Result<Answers> {
         Ok(Answers::Embedded(embedded::Store::open(settings).await?))
+    }
+
+    /// The store of a cluster.
+    pub fn shared(redis: &Redis) -> Answers {
+        Answers::Redis(redis::Store::open(redis))
     }
 
     /// Remembers how somebody is; what the device said before is replaced.
@@ -138,6 +147,7 @@ impl Answers {
             Answers::Embedded(store) => {
                 store.put_safety(publication, who, (safety, note, at)).await
             }
+            Answers::Redis(store) => store.put_safety(publication, who, (safety, note, at)).await,
         }
     }
 
@@ -145,6 +155,7 @@ impl Answers {
     pub async fn safety(&self, publication: PublicationId) -> Result<SafetyCounts> {
         match self {
             Answers::Embedded(store) => store.safety(publication).await,
+            Answers::Redis(store) => store.safety(publication).await,
         }
     }
 
@@ -157,6 +168,7 @@ impl Answers {
     ) -> Result<()> {
         match self {
             Answers::Embedded(store) => store.put_survey(publication, who, (answers, at)).await,
+            Answers::Redis(store) => store.put_survey(publication, who, (answers, at)).await,
         }
     }
 
@@ -164,6 +176,7 @@ impl Answers {
     pub async fn tally(&self, publication: PublicationId) -> Result<Vec<Count>> {
         match self {
             Answers::Embedded(store) => store.tally(publication).await,
+            Answers::Redis(store) => store.tally(publication).await,
         }
     }
 
@@ -171,6 +184,7 @@ impl Answers {
     pub async fn respondents(&self, publication: PublicationId) -> Result<u64> {
         match self {
             Answers::Embedded(store) => store.respondents(publication).await,
+            Answers::Redis(store) => store.respondents(publication).await,
         }
     }
 
@@ -178,6 +192,7 @@ impl Answers {
     pub async fn said(&self, publication: PublicationId) -> Result<Vec<Said>> {
         match self {
             Answers::Embedded(store) => store.said(publication).await,
+            Answers::Redis(store) => store.said(publication).await,
         }
     }
 
@@ -185,6 +200,7 @@ impl Answers {
     pub async fn of(&self, device: DeviceNum) -> Result<Vec<Own>> {
         match self {
             Answers::Embedded(store) => store.of(device).await,
+            Answers::Redis(store) => store.of(device).await,
         }
     }
 
@@ -192,6 +208,7 @@ impl Answers {
     pub async fn erase(&self, device: Option<DeviceNum>, subject: Option<SubjectId>) -> Result<()> {
         match self {
             Answers::Embedded(store) => store.erase(device, subject).await,
+            Answers::Redis(store) => store.erase(device, subject).await,
         }
     }
 
@@ -199,6 +216,7 @@ impl Answers {
     pub async fn forget(&self, before: Timestamp) -> Result<u64> {
         match self {
             Answers::Embedded(store) => store.forget(before).await,
+            Answers::Redis(store) => store.forget(before).await,
         }
     }
 }

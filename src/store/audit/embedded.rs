@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::{Checkpoint, Error, Filter, PAGE_MAX, Result, Settings, Stored};
+use super::{Checkpoint, Filter, PAGE_MAX, Result, Settings, Stored, read};
 use crate::domain::audit::{BEGINNING, Entry, HASH_BYTES, Link, canonical, hash};
 use crate::store::Failure;
 use crate::store::sqlite::{Database, from_ms, to_ms, unsigned};
@@ -30,14 +30,8 @@ pub struct Store {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let dir = settings.dir.clone();
-        let open = move || {
-            std::fs::create_dir_all(&dir).map_err(Failure::new)?;
-            let file = dir.join("audit.db");
-            let (database, ()) = Database::open(&file, &MIGRATIONS, |_| Ok::<_, Failure>(()))?;
-            Ok(Store { database })
-        };
-        tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
+        let database = Database::plain(&settings.dir, "audit.db", &MIGRATIONS).await?;
+        Ok(Store { database })
     }
 
     /// Appends an entry: the writer's transaction holds the file, so nobody else comes between.
@@ -115,6 +109,15 @@ impl Store {
         Ok(self.database.read(work).await?)
     }
 
+    /// The last number that is signed.
+    pub async fn signed(&self) -> Result<u64> {
+        let work = |connection: &Connection| -> Result<u64, Failure> {
+            let select = "SELECT coalesce(max(seq), 0) FROM checkpoints";
+            Ok(connection.query_row(select, [], |row| unsigned(row, 0))?)
+        };
+        Ok(self.database.read(work).await?)
+    }
+
     async fn select(
         &self,
         clause: &'static str,
@@ -134,13 +137,6 @@ impl Store {
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
     Ok(Stored { seq: unsigned(row, 0)?, text: row.get(1)?, hash: row.get(2)? })
-}
-
-fn read(stored: Stored) -> Result<Link> {
-    let Stored { seq, text, hash } = stored;
-    let entry = serde_json::from_str(&text)
-        .map_err(|error| Error::Unreadable { seq, why: error.to_string() })?;
-    Ok(Link { seq, entry, hash })
 }
 
 fn head(connection: &Connection) -> Result<(u64, [u8; HASH_BYTES]), Failure> {

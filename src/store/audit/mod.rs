@@ -2,11 +2,12 @@
 //! checkpoints between them.
 //!
 //! Promises: what [`Audit::append`] answered is durable and has its place for good; several
-//! processes may append to one file (a node and `loa agencies …`), and every link follows the one
-//! before. [`Audit::links`] gives the chain back to be verified; the store itself trusts nothing
-//! that it reads.
+//! processes may append at once (a node and `loa agencies …`, the nodes of a cluster), and every
+//! link follows the one before. [`Audit::links`] gives the chain back to be verified; the store
+//! itself trusts nothing that it reads.
 
 mod embedded;
+mod redis;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Actor, Entry, HASH_BYTES, Link};
 use crate::store::Failure;
+use crate::store::redis::Redis;
 
 /// The most links one page holds.
 pub const PAGE_MAX: usize = 1_000;
@@ -88,6 +90,8 @@ pub struct Stored {
 pub enum Audit {
     /// One file, which other processes of this machine may append to.
     Embedded(embedded::Store),
+    /// Redis, shared by the nodes of a cluster.
+    Redis(redis::Store),
 }
 
 impl Audit {
@@ -96,10 +100,16 @@ impl Audit {
         Ok(Audit::Embedded(embedded::Store::open(settings).await?))
     }
 
+    /// The store of a cluster.
+    pub fn shared(redis: &Redis) -> Audit {
+        Audit::Redis(redis::Store::open(redis))
+    }
+
     /// Appends an entry.
     pub async fn append(&self, entry: Entry) -> Result<Link> {
         match self {
             Audit::Embedded(store) => store.append(entry).await,
+            Audit::Redis(store) => store.append(entry).await,
         }
     }
 
@@ -107,6 +117,7 @@ impl Audit {
     pub async fn head(&self) -> Result<(u64, [u8; HASH_BYTES])> {
         match self {
             Audit::Embedded(store) => store.head().await,
+            Audit::Redis(store) => store.head().await,
         }
     }
 
@@ -114,6 +125,7 @@ impl Audit {
     pub async fn links(&self, after: u64) -> Result<Vec<Stored>> {
         match self {
             Audit::Embedded(store) => store.links(after).await,
+            Audit::Redis(store) => store.links(after).await,
         }
     }
 
@@ -121,6 +133,7 @@ impl Audit {
     pub async fn list(&self, filter: Filter) -> Result<Vec<Link>> {
         match self {
             Audit::Embedded(store) => store.list(filter).await,
+            Audit::Redis(store) => store.list(filter).await,
         }
     }
 
@@ -128,6 +141,15 @@ impl Audit {
     pub async fn add_checkpoint(&self, checkpoint: Checkpoint) -> Result<()> {
         match self {
             Audit::Embedded(store) => store.add_checkpoint(checkpoint).await,
+            Audit::Redis(store) => store.add_checkpoint(checkpoint).await,
+        }
+    }
+
+    /// The last number that is signed; zero if none is.
+    pub async fn signed(&self) -> Result<u64> {
+        match self {
+            Audit::Embedded(store) => store.signed().await,
+            Audit::Redis(store) => store.signed().await,
         }
     }
 
@@ -135,8 +157,16 @@ impl Audit {
     pub async fn checkpoints(&self) -> Result<Vec<Checkpoint>> {
         match self {
             Audit::Embedded(store) => store.checkpoints().await,
+            Audit::Redis(store) => store.checkpoints().await,
         }
     }
+}
+
+fn read(stored: Stored) -> Result<Link> {
+    let Stored { seq, text, hash } = stored;
+    let entry = serde_json::from_str(&text)
+        .map_err(|error| Error::Unreadable { seq, why: error.to_string() })?;
+    Ok(Link { seq, entry, hash })
 }
 
 /// What an actor is found by: the id of the person, `AGENCY/KEY`, or the name they gave.

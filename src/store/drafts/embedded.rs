@@ -38,16 +38,12 @@ pub struct Store {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let dir = settings.dir.clone();
-        let open = move || {
-            std::fs::create_dir_all(&dir).map_err(Failure::new)?;
-            let last = |connection: &Connection| -> Result<u64, Failure> {
-                Ok(connection.query_row("SELECT last FROM numbers", [], |row| unsigned(row, 0))?)
-            };
-            let (database, last) = Database::open(&dir.join("drafts.db"), &MIGRATIONS, last)?;
-            Ok(Store { database, newest: watch::Sender::new(last) })
+        let last = |connection: &Connection| -> Result<u64, Failure> {
+            Ok(connection.query_row("SELECT last FROM numbers", [], |row| unsigned(row, 0))?)
         };
-        tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
+        let (database, last) =
+            Database::of_dir(&settings.dir, "drafts.db", &MIGRATIONS, last).await?;
+        Ok(Store { database, newest: watch::Sender::new(last) })
     }
 
     /// Stores a new draft.

@@ -5,6 +5,7 @@
 //! number for the whole store, which readers follow ([`Drafts::watch`], [`Drafts::changed`]).
 
 mod embedded;
+mod redis;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use crate::domain::draft::{Draft, State};
 use crate::domain::ids::{AgencyId, DraftId, PublicationId};
 use crate::store::Failure;
+use crate::store::redis::Redis;
 
 /// The most drafts of one agency that are not decided.
 pub const OPEN_MAX: usize = 1_000;
@@ -66,11 +68,18 @@ pub struct Filter {
     pub limit: usize,
 }
 
+/// Whether a draft in this state waits for its writers or a second person.
+fn is_open(state: State) -> bool {
+    matches!(state, State::Editing | State::Submitted | State::Returned)
+}
+
 /// The store. A cheap handle; clones share it.
 #[derive(Clone, Debug)]
 pub enum Drafts {
     /// One file of this process.
     Embedded(embedded::Store),
+    /// Redis, shared by the nodes of a cluster.
+    Redis(redis::Store),
 }
 
 impl Drafts {
@@ -79,10 +88,16 @@ impl Drafts {
         Ok(Drafts::Embedded(embedded::Store::open(settings).await?))
     }
 
+    /// The store of a cluster.
+    pub async fn shared(redis: &Redis) -> Result<Drafts> {
+        Ok(Drafts::Redis(redis::Store::open(redis).await?))
+    }
+
     /// Stores a new draft, with the XML it came as.
     pub async fn create(&self, draft: Draft, raw: Option<Bytes>) -> Result<()> {
         match self {
             Drafts::Embedded(store) => store.create(draft, raw).await,
+            Drafts::Redis(store) => store.create(draft, raw).await,
         }
     }
 
@@ -90,6 +105,7 @@ impl Drafts {
     pub async fn get(&self, id: DraftId) -> Result<Option<Draft>> {
         match self {
             Drafts::Embedded(store) => store.get(id).await,
+            Drafts::Redis(store) => store.get(id).await,
         }
     }
 
@@ -97,6 +113,7 @@ impl Drafts {
     pub async fn raw(&self, id: DraftId) -> Result<Option<Bytes>> {
         match self {
             Drafts::Embedded(store) => store.raw(id).await,
+            Drafts::Redis(store) => store.raw(id).await,
         }
     }
 
@@ -104,6 +121,7 @@ impl Drafts {
     pub async fn of_publication(&self, id: PublicationId) -> Result<Option<Draft>> {
         match self {
             Drafts::Embedded(store) => store.of_publication(id).await,
+            Drafts::Redis(store) => store.of_publication(id).await,
         }
     }
 
@@ -111,6 +129,7 @@ impl Drafts {
     pub async fn list(&self, filter: Filter) -> Result<Vec<Draft>> {
         match self {
             Drafts::Embedded(store) => store.list(filter).await,
+            Drafts::Redis(store) => store.list(filter).await,
         }
     }
 
@@ -118,6 +137,7 @@ impl Drafts {
     pub async fn change(&self, from: u64, next: Draft) -> Result<()> {
         match self {
             Drafts::Embedded(store) => store.change(from, next).await,
+            Drafts::Redis(store) => store.change(from, next).await,
         }
     }
 
@@ -125,6 +145,7 @@ impl Drafts {
     pub async fn remove(&self, id: DraftId, from: u64) -> Result<()> {
         match self {
             Drafts::Embedded(store) => store.remove(id, from).await,
+            Drafts::Redis(store) => store.remove(id, from).await,
         }
     }
 
@@ -132,6 +153,7 @@ impl Drafts {
     pub async fn due(&self) -> Result<Vec<Draft>> {
         match self {
             Drafts::Embedded(store) => store.due().await,
+            Drafts::Redis(store) => store.due().await,
         }
     }
 
@@ -140,6 +162,7 @@ impl Drafts {
     pub async fn changed(&self, after: u64) -> Result<Vec<(u64, Draft)>> {
         match self {
             Drafts::Embedded(store) => store.changed(after).await,
+            Drafts::Redis(store) => store.changed(after).await,
         }
     }
 
@@ -147,6 +170,7 @@ impl Drafts {
     pub fn watch(&self) -> watch::Receiver<u64> {
         match self {
             Drafts::Embedded(store) => store.watch(),
+            Drafts::Redis(store) => store.watch(),
         }
     }
 
@@ -154,6 +178,7 @@ impl Drafts {
     pub async fn forget(&self, changed_before: Timestamp) -> Result<u64> {
         match self {
             Drafts::Embedded(store) => store.forget(changed_before).await,
+            Drafts::Redis(store) => store.forget(changed_before).await,
         }
     }
 }

@@ -28,14 +28,8 @@ pub struct Store {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let dir = settings.dir.clone();
-        let open = move || {
-            std::fs::create_dir_all(&dir).map_err(Failure::new)?;
-            let file = dir.join("drills.db");
-            let (database, ()) = Database::open(&file, &MIGRATIONS, |_| Ok::<_, Failure>(()))?;
-            Ok(Store { database, tests: watch::Sender::new(0) })
-        };
-        tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
+        let database = Database::plain(&settings.dir, "drills.db", &MIGRATIONS).await?;
+        Ok(Store { database, tests: watch::Sender::new(0) })
     }
 
     /// Adds or replaces a canary.

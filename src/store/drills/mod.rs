@@ -1,6 +1,7 @@
 //! Drills: the canary devices, which stand for their units in link tests, and what the tests found.
 
 mod embedded;
+mod redis;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::domain::ids::{DeviceId, UnitCode};
 use crate::store::Failure;
+use crate::store::redis::Redis;
 
 /// The most canaries: a few for each unit of a city.
 pub const CANARIES_MAX: usize = 500;
@@ -69,6 +71,8 @@ pub struct LinkTest {
 pub enum Drills {
     /// One file of this process.
     Embedded(embedded::Store),
+    /// Redis, shared by the nodes of a cluster.
+    Redis(redis::Store),
 }
 
 impl Drills {
@@ -77,10 +81,16 @@ impl Drills {
         Ok(Drills::Embedded(embedded::Store::open(settings).await?))
     }
 
+    /// The store of a cluster.
+    pub async fn shared(redis: &Redis) -> Result<Drills> {
+        Ok(Drills::Redis(redis::Store::open(redis).await?))
+    }
+
     /// Adds a canary, or replaces what is known of it.
     pub async fn put(&self, canary: Canary) -> Result<()> {
         match self {
             Drills::Embedded(store) => store.put(canary).await,
+            Drills::Redis(store) => store.put(canary).await,
         }
     }
 
@@ -88,6 +98,7 @@ impl Drills {
     pub async fn remove(&self, device: DeviceId) -> Result<bool> {
         match self {
             Drills::Embedded(store) => store.remove(device).await,
+            Drills::Redis(store) => store.remove(device).await,
         }
     }
 
@@ -95,6 +106,7 @@ impl Drills {
     pub async fn canaries(&self) -> Result<Vec<Canary>> {
         match self {
             Drills::Embedded(store) => store.canaries().await,
+            Drills::Redis(store) => store.canaries().await,
         }
     }
 
@@ -102,6 +114,7 @@ impl Drills {
     pub async fn add(&self, test: LinkTest) -> Result<()> {
         match self {
             Drills::Embedded(store) => store.add(test).await,
+            Drills::Redis(store) => store.add(test).await,
         }
     }
 
@@ -109,6 +122,7 @@ impl Drills {
     pub async fn history(&self, limit: usize) -> Result<Vec<LinkTest>> {
         match self {
             Drills::Embedded(store) => store.history(limit).await,
+            Drills::Redis(store) => store.history(limit).await,
         }
     }
 
@@ -116,6 +130,7 @@ impl Drills {
     pub fn watch(&self) -> watch::Receiver<u64> {
         match self {
             Drills::Embedded(store) => store.watch(),
+            Drills::Redis(store) => store.watch(),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::store::Failure;
 use crate::store::ledger::codec::first_id_of;
 use crate::store::ledger::mark::Mark;
 use crate::store::ledger::{
-    AcceptedAt, BATCH_MAX, Delivered, Error, Progress, Saved, Settings, Targeted,
+    AcceptedAt, BATCH_MAX, Delivered, Error, Progress, Saved, Settings, State, Targeted,
 };
 use crate::store::sqlite::{self, Database};
 
@@ -53,8 +53,9 @@ impl Embedded {
     }
 
     pub async fn open(&self, dispatch: Dispatch) -> Result<Progress, Error> {
-        // The router has begun nearly all that workers open: reading does not wait for the writer.
-        if let Some(progress) = self.get(dispatch.id).await? {
+        // Of what is over only a look is wanted, and reading does not wait for the writer.
+        let known = self.get(dispatch.id).await?;
+        if let Some(progress) = known.filter(|progress| progress.state != State::Open) {
             return Ok(progress);
         }
         let fresh = Fresh::new(dispatch)?;

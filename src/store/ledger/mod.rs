@@ -10,9 +10,13 @@
 //! **Fencing.** After [`Ledger::freeze`] nothing new may be sent: a save that raises `intent`, or
 //! takes a member out of `unreached`, answers [`Saved::Frozen`] and changes nothing; the outcomes
 //! of what was already on its way are still taken. A dispatch frozen before it was ever opened is
-//! frozen when it is opened. A save behind the stored cursor comes from a worker that another has
-//! replaced, and answers `Frozen` too. Whoever gets `Frozen` sends nothing more. `intent` itself
-//! never goes back, so a worker that repeats a batch in smaller pieces forgets nobody.
+//! frozen when it is opened. Whoever gets `Frozen` sends nothing more. `intent` itself never goes
+//! back, so a worker that repeats a batch in smaller pieces forgets nobody.
+//!
+//! **One worker at a time.** [`Ledger::open`] takes an open dispatch over and raises its `term`. A
+//! save of an earlier term, or behind the stored cursor, comes from a worker that another has
+//! replaced: it answers [`Saved::Replaced`] and changes nothing, so that the new worker repeats the
+//! one batch that the old one may have had on its way, and no more, and counts it once.
 //!
 //! **Counts never go back.** Receipts and deliveries count a device once per publication and
 //! stage, whatever is repeated and in whatever order; a stage implies those before it.
@@ -114,6 +118,8 @@ pub struct Progress {
     pub cursor: Seq,
     /// Whether it was frozen; set by [`Ledger::freeze`] alone, a save does not change it.
     pub frozen: bool,
+    /// Which taking-over it is worked on under; raised by [`Ledger::open`] alone.
+    pub term: u64,
     /// The worker's counts: what this dispatch adds to the funnel.
     pub counts: Counts,
     /// Milliseconds from acceptance to the provider's answer.
@@ -133,6 +139,7 @@ impl Progress {
             intent: Seq(0),
             cursor: Seq(0),
             frozen: false,
+            term: 0,
             counts: Counts::default(),
             accepted_ms: Latency::default(),
             unreached: RoaringTreemap::new(),
@@ -148,12 +155,14 @@ impl Progress {
 
 /// What became of a save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "whoever is told `Frozen` must not send"]
+#[must_use = "whoever is not told `Saved` must not send"]
 pub enum Saved {
     /// It is durable.
     Saved,
-    /// The dispatch is frozen, or another worker is further: stop, send nothing more.
+    /// The dispatch is frozen: send nothing more.
     Frozen,
+    /// Another worker has taken the dispatch over: send nothing more, it counts from here.
+    Replaced,
 }
 
 /// How many devices of one unit and channel are targeted; no unit for one citizen's publication.
@@ -209,7 +218,8 @@ impl Ledger {
         redis::Store::open(redis, clock).await.map(Self::Redis)
     }
 
-    /// The progress of a dispatch, begun now if it is new.
+    /// Takes a dispatch over, begun now if it is new: whoever worked on it before can save nothing
+    /// any more. One that is over is only looked at.
     pub async fn open(&self, dispatch: &Dispatch) -> Result<Progress, Error> {
         match self {
             Self::Embedded(store) => store.open(dispatch.clone()).await,

@@ -78,12 +78,13 @@ impl Store {
     }
 
     pub async fn begin(&self, dispatch: &Dispatch) -> Result<Progress, Error> {
+        let (redis, rows) = (&self.0.redis, &self.0.rows);
         // The router has begun nearly all that workers open.
-        if let Some(progress) = self.get(dispatch.id).await? {
+        if let Some(progress) = rows.take(redis, dispatch.id).await? {
             return Ok(progress);
         }
         self.open_all(std::slice::from_ref(dispatch)).await?;
-        let progress = self.get(dispatch.id).await?;
+        let progress = rows.take(redis, dispatch.id).await?;
         progress.ok_or(Error::NotOpened(dispatch.id))
     }
 

@@ -2,14 +2,16 @@
 //! what admins ask a second admin to confirm.
 //!
 //! Passwords come here hashed, session tokens too: nothing in the file logs anybody in. Like the
-//! agencies' store it may be changed by another process while a node runs (`loa people …`), so
-//! every question is answered from the file: whoever is switched off is out at once.
+//! agencies' store it may be changed by another process while a node runs (`loa people …`, another
+//! node of a cluster), so every question is answered from the store: whoever is switched off is out
+//! at once, and a session is good on every node.
 
 mod embedded;
+mod redis;
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -17,11 +19,14 @@ use crate::domain::agency::Agency;
 use crate::domain::ids::{AgencyId, PersonId};
 use crate::domain::person::{Person, Right};
 use crate::store::Failure;
+use crate::store::redis::Redis;
 
 /// The most people there may be: every agency of a city together.
 pub const PEOPLE_MAX: usize = 10_000;
 /// The most sessions of one person; the oldest makes room.
 pub const SESSIONS_MAX: usize = 20;
+/// How old a session's last use may be before it is written again.
+const SEEN_EVERY: SignedDuration = SignedDuration::from_mins(1);
 /// The most admin requests that may wait.
 pub const REQUESTS_MAX: usize = 1_000;
 
@@ -71,6 +76,13 @@ pub struct Session {
     pub seen_at: Timestamp,
     /// When it ends whatever is done in it.
     pub ends_at: Timestamp,
+}
+
+impl Session {
+    /// Whether it is still good: neither over nor unused for too long, and its person is active.
+    fn holds(&self, now: Timestamp, idle_since: Timestamp) -> bool {
+        self.ends_at > now && self.seen_at >= idle_since && self.person.active
+    }
 }
 
 /// What an admin asks for.
@@ -142,6 +154,8 @@ pub struct Request {
 pub enum People {
     /// One file, which other processes of this machine may open too.
     Embedded(embedded::Store),
+    /// Redis, shared by the nodes of a cluster.
+    Redis(redis::Store),
 }
 
 impl People {
@@ -150,11 +164,17 @@ impl People {
         Ok(People::Embedded(embedded::Store::open(settings).await?))
     }
 
+    /// The store of a cluster.
+    pub fn shared(redis: &Redis) -> People {
+        People::Redis(redis::Store::open(redis))
+    }
+
     /// Adds a person, or replaces what is known of them. Without a hash the password stays.
     /// Whoever is no longer active, or gets a new password, loses every session.
     pub async fn put(&self, person: Person, password_hash: Option<String>) -> Result<()> {
         match self {
             People::Embedded(store) => store.put(person, password_hash).await,
+            People::Redis(store) => store.put(person, password_hash).await,
         }
     }
 
@@ -162,6 +182,7 @@ impl People {
     pub async fn list(&self) -> Result<Vec<Person>> {
         match self {
             People::Embedded(store) => store.list().await,
+            People::Redis(store) => store.list().await,
         }
     }
 
@@ -174,6 +195,7 @@ impl People {
     pub async fn credentials(&self, id: &PersonId) -> Result<Option<(Person, Option<String>)>> {
         match self {
             People::Embedded(store) => store.credentials(id).await,
+            People::Redis(store) => store.credentials(id).await,
         }
     }
 
@@ -181,6 +203,7 @@ impl People {
     pub async fn open_session(&self, session: NewSession) -> Result<()> {
         match self {
             People::Embedded(store) => store.open_session(session).await,
+            People::Redis(store) => store.open_session(session).await,
         }
     }
 
@@ -194,6 +217,7 @@ impl People {
     ) -> Result<Option<Session>> {
         match self {
             People::Embedded(store) => store.session(token_hash, now, idle_since).await,
+            People::Redis(store) => store.session(token_hash, now, idle_since).await,
         }
     }
 
@@ -201,6 +225,7 @@ impl People {
     pub async fn close_session(&self, token_hash: [u8; 32]) -> Result<bool> {
         match self {
             People::Embedded(store) => store.close_session(token_hash).await,
+            People::Redis(store) => store.close_session(token_hash).await,
         }
     }
 
@@ -208,6 +233,7 @@ impl People {
     pub async fn login_failed(&self, key: &str, now: Timestamp, since: Timestamp) -> Result<()> {
         match self {
             People::Embedded(store) => store.login_failed(key, now, since).await,
+            People::Redis(store) => store.login_failed(key, now, since).await,
         }
     }
 
@@ -215,6 +241,7 @@ impl People {
     pub async fn failures(&self, key: &str, since: Timestamp) -> Result<(u32, Option<Timestamp>)> {
         match self {
             People::Embedded(store) => store.failures(key, since).await,
+            People::Redis(store) => store.failures(key, since).await,
         }
     }
 
@@ -222,6 +249,7 @@ impl People {
     pub async fn login_succeeded(&self, key: &str, at: Option<Timestamp>) -> Result<()> {
         match self {
             People::Embedded(store) => store.login_succeeded(key, at).await,
+            People::Redis(store) => store.login_succeeded(key, at).await,
         }
     }
 
@@ -229,6 +257,7 @@ impl People {
     pub async fn put_request(&self, request: Request) -> Result<()> {
         match self {
             People::Embedded(store) => store.put_request(request).await,
+            People::Redis(store) => store.put_request(request).await,
         }
     }
 
@@ -240,6 +269,7 @@ impl People {
     ) -> Result<Option<Request>> {
         match self {
             People::Embedded(store) => store.decide_request(id, (state, by, at)).await,
+            People::Redis(store) => store.decide_request(id, (state, by, at)).await,
         }
     }
 
@@ -247,6 +277,7 @@ impl People {
     pub async fn requests(&self) -> Result<Vec<Request>> {
         match self {
             People::Embedded(store) => store.requests().await,
+            People::Redis(store) => store.requests().await,
         }
     }
 
@@ -254,6 +285,7 @@ impl People {
     pub async fn forget(&self, ended_before: Timestamp) -> Result<u64> {
         match self {
             People::Embedded(store) => store.forget(ended_before).await,
+            People::Redis(store) => store.forget(ended_before).await,
         }
     }
 }

@@ -46,16 +46,12 @@ impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings, clock: Clock) -> Result<Store> {
         let Settings { dir, times: Times { lease, retention } } = settings.clone();
-        let open = move || {
-            std::fs::create_dir_all(&dir).map_err(Failure::new)?;
-            // The writer's connection: see the module for what this gives up.
-            let relaxed = |writer: &Connection| -> Result<(), Failure> {
-                Ok(writer.pragma_update(None, "synchronous", "normal")?)
-            };
-            let (database, ()) = Database::open(&dir.join("replies.db"), &MIGRATIONS, relaxed)?;
-            Ok(Store { database, clock, lease, retention })
+        // The writer's connection: see the module for what this gives up.
+        let relaxed = |writer: &Connection| -> Result<(), Failure> {
+            Ok(writer.pragma_update(None, "synchronous", "normal")?)
         };
-        tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
+        let (database, ()) = Database::of_dir(&dir, "replies.db", &MIGRATIONS, relaxed).await?;
+        Ok(Store { database, clock, lease, retention })
     }
 
     /// Begins a request; its key has been looked at.

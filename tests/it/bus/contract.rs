@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use loa::bus::{Acks, Error, Position, RECORD_BYTES_MAX, Record, TopicId};
+use loa::bus::{Acks, Commits, Error, Position, RECORD_BYTES_MAX, Record, TopicId};
 use loa::domain::channel::Channel;
 use loa::domain::lane::Lane;
 
@@ -41,6 +41,7 @@ both! {
     equal_keys_keep_their_order_in_one_partition_and_offsets_rise_by_one
     a_group_goes_on_from_its_commit_and_sees_again_what_it_did_not_commit
     commits_never_go_back_and_never_beyond_the_end
+    what_is_done_is_committed_together_and_never_before
     work_done_out_of_order_commits_only_its_contiguous_beginning
     a_waiting_consumer_is_woken_by_each_of_its_topics
     a_dropped_wait_loses_nothing
@@ -85,6 +86,29 @@ async fn what_was_published_is_read_as_it_was_given(bed: Bed) {
         let read = Record { key: read.key, headers: read.headers, payload: read.payload };
         assert_eq!(read, given);
     }
+}
+
+async fn what_is_done_is_committed_together_and_never_before(bed: Bed) {
+    let bus = bed.open().await;
+    bus.publish(URGENT, records("a", 0..700)).await.expect("published");
+    let mut consumer = bus.consumer("route", &[URGENT]).await.expect("joined");
+    let mut commits = Commits::new(consumer.committer());
+    let committed = async || {
+        let lags = bus.lag("route").await.expect("known");
+        lags.iter().map(|lag| lag.next.offset).max().unwrap_or_default()
+    };
+    let mut done = 0;
+    for delivery in take(&mut consumer, 600).await {
+        commits.done(delivery.position).await.expect("committed");
+        done = delivery.position.offset + 1;
+        if done % 150 == 0 {
+            let committed = committed().await;
+            assert!(committed <= done, "nothing that is not done");
+            assert!(committed + 256 > done, "what waits is bounded");
+        }
+    }
+    commits.land().await.expect("committed");
+    assert_eq!(committed().await, done);
 }
 
 async fn equal_keys_keep_their_order_in_one_partition_and_offsets_rise_by_one(bed: Bed) {

@@ -97,7 +97,7 @@ impl House {
         let listener = serve::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let to = listener.local_addr().expect("bound").to_string();
         let (router, _) = gateway.router().split_for_parts();
-        let router = shield::around(router, &limits);
+        let router = shield::around(router, &limits, None);
         let stop = life.token().clone();
         life.service(
             "http",

@@ -1,5 +1,5 @@
-//! Where a store lives while its contract is held: the same promises, once over files and once
-//! over Redis.
+//! Where a store lives while its contract is held: the same promises over files, over one Redis,
+//! over a Redis Cluster, and through Sentinels.
 
 use loa::store::redis::{Redis, Settings};
 use tempfile::TempDir;
@@ -22,6 +22,16 @@ impl Home {
     pub fn redis() -> Self {
         Self::Redis(Box::new(super::redis::fresh()))
     }
+
+    /// A fresh prefix of a Redis Cluster.
+    pub fn redis_cluster() -> Self {
+        Self::Redis(Box::new(super::redis::many::fresh_cluster()))
+    }
+
+    /// A fresh prefix of a primary that Sentinels name.
+    pub fn redis_sentinel() -> Self {
+        Self::Redis(Box::new(super::redis::many::fresh_sentinel()))
+    }
 }
 
 /// A handle of its own, as each node has one.
@@ -43,6 +53,20 @@ macro_rules! contract {
             $(#[tokio::test]
             async fn $promise() {
                 super::$promise($crate::support::home::Home::redis()).await;
+            })+
+        }
+
+        mod redis_cluster {
+            $(#[tokio::test]
+            async fn $promise() {
+                super::$promise($crate::support::home::Home::redis_cluster()).await;
+            })+
+        }
+
+        mod redis_sentinel {
+            $(#[tokio::test]
+            async fn $promise() {
+                super::$promise($crate::support::home::Home::redis_sentinel()).await;
             })+
         }
     };

@@ -12,10 +12,18 @@ use loa::store::redis::{Redis, Settings};
 use tempfile::TempDir;
 use url::Url;
 
+pub mod many;
+
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Names the server to use instead of one that is started.
 const SERVER: &str = "LOA_TEST_REDIS";
+/// Names the program that is started instead of `redis-server`, such as `valkey-server`.
+const PROGRAM: &str = "LOA_TEST_REDIS_PROGRAM";
+
+fn program() -> String {
+    std::env::var(PROGRAM).unwrap_or_else(|_| "redis-server".to_owned())
+}
 
 /// Settings of the shared server with a prefix that nobody else has.
 pub fn fresh() -> Settings {
@@ -24,9 +32,13 @@ pub fn fresh() -> Settings {
         Ok(url) => url.parse().expect("LOA_TEST_REDIS is redis://HOST:PORT"),
         Err(_) => shared(),
     });
+    Settings { prefix: prefix(), ..Settings::single(url.clone()) }
+}
+
+/// A prefix that nobody else has.
+fn prefix() -> String {
     let name = uuid::Uuid::new_v4().simple().to_string();
-    let prefix = format!("t-{}", &name[..12]);
-    Settings { prefix, ..Settings::single(url.clone()) }
+    format!("t-{}", &name[..12])
 }
 
 /// A handle under a prefix of its own.
@@ -37,18 +49,26 @@ pub async fn handle() -> Redis {
 /// Starts a server that ends with this process, however that ends: it is killed when the pipe to
 /// its keeper closes.
 fn shared() -> Url {
-    let dir = tempfile::tempdir().expect("a directory").keep();
     let port = free_port();
-    let keeper = "dir=$1; shift; redis-server \"$@\" >\"$dir/log\" 2>&1 & server=$!; \
+    keep(port, |dir| {
+        let mut all = arguments(port, dir);
+        all.extend(["--save", "", "--appendonly", "no"].map(str::to_owned));
+        all
+    });
+    url(port)
+}
+
+fn keep(port: u16, arguments: impl FnOnce(&Path) -> Vec<String>) {
+    let dir = tempfile::tempdir().expect("a directory").keep();
+    let keeper = "dir=$1; shift; \"$SERVER\" \"$@\" >\"$dir/log\" 2>&1 & server=$!; \
                   cat >/dev/null; kill -9 $server; rm -rf \"$dir\"";
     let mut command = Command::new("sh");
-    command.args(["-c", keeper, "keeper"]).arg(&dir).args(arguments(port, &dir));
-    command.args(["--save", "", "--appendonly", "no"]);
+    command.args(["-c", keeper, "keeper"]).arg(&dir).args(arguments(&dir));
+    command.env("SERVER", program());
     let child = command.stdin(Stdio::piped()).spawn().expect("sh starts");
     // Its pipe is closed when this process ends, and not before.
     std::mem::forget(child);
     wait_for(port, &format!("see {}", dir.join("log").display()));
-    url(port)
 }
 
 /// A server of one test's own; killed when dropped.
@@ -119,7 +139,7 @@ pub fn cli(port: u16, arguments: &[&str]) -> String {
 }
 
 fn spawn(port: u16, dir: &TempDir, more: &Vec<String>) -> Child {
-    let mut command = Command::new("redis-server");
+    let mut command = Command::new(program());
     command.args(arguments(port, dir.path())).args(more);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("redis-server (Debian: redis-server) starts")

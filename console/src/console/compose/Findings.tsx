@@ -4,8 +4,8 @@ import type { Finding, Preview } from "../types";
 
 const WHERE: readonly [RegExp, string, string][] = [
   [/headline/, "Tiêu đề", "Headline"], [/instruction/, "Cần làm gì", "What to do"],
-  [/description/, "Chuyện gì", "What is happening"], [/expires/, "Hết hiệu lực", "Expiry"],
-  [/event/, "Tên sự việc", "Event"], [/areas?/, "Khu vực", "Area"], [/response/, "Hành động", "Action"],
+  [/areas?\b|areaDesc/, "Khu vực", "Area"], [/description/, "Chuyện gì", "What is happening"], [/expires/, "Hết hiệu lực", "Expiry"],
+  [/event/, "Tên sự việc", "Event"], [/response/, "Hành động", "Action"],
   [/parameters/, "Cấp độ", "Level"], [/title/, "Tiêu đề", "Title"], [/body/, "Nội dung", "Text"],
 ];
 
@@ -22,6 +22,12 @@ const RULES: Record<string, [string, string]> = {
   shouting: ["Toàn chữ hoa: khó đọc.", "All capitals are hard to read."],
   payload_bytes: ["Quá dài: phần cuối sẽ bị cắt trên điện thoại.", "Too long: phones will cut the end."],
   headline: ["Chưa có tiêu đề.", "There is no headline."],
+  language_default: ["Chữ tiếng Việt mà chưa ghi ngôn ngữ.", "Vietnamese words without their language."],
+  headline_missing: ["Chưa có tiêu đề.", "There is no headline."],
+  headline_long: ["Tiêu đề dài: điện thoại chỉ hiện phần đầu.", "The headline is long: phones show its beginning."],
+  area_empty: ["Chưa có đơn vị, vùng hay vòng tròn nào.", "There is no unit, polygon or circle."],
+  area_name_long: ["Tên khu vực dài hơn 50 ký tự.", "The area's name has over 50 characters."],
+  polygon_detailed: ["Vùng vẽ quá nhiều góc.", "The polygon has too many corners."],
   disaster_level: ["Cấp độ và mức nghiêm trọng không khớp.", "Level and severity disagree."],
 };
 
@@ -49,7 +55,7 @@ export function Findings({ preview }: { preview: Preview | null }) {
       {trespass.map((words) => (
         <li key={words} class="bad"><b>{t("Ngoài thẩm quyền", "Outside your jurisdiction")}</b> {words}</li>
       ))}
-      {[...errors, ...warnings].map((finding) => (
+      {[...errors, ...warnings].filter(isFirst).map((finding) => (
         <li key={finding.path + finding.rule} class={finding.grade === "error" ? "bad" : "warn"}>
           <b>{finding.grade === "error" ? t("Phải sửa", "Must be mended") : t("Nên xem", "Look at")} · {whereWords(finding.path)}</b>{" "}
           {findingWords(finding)}
@@ -57,6 +63,12 @@ export function Findings({ preview }: { preview: Preview | null }) {
       ))}
     </ul>
   );
+}
+
+/** The same remark on both languages is one remark. */
+function isFirst(finding: Finding, at: number, all: Finding[]): boolean {
+  const same = (other: Finding) => findingWords(other) === findingWords(finding) && whereWords(other.path) === whereWords(finding.path);
+  return all.findIndex(same) === at;
 }
 
 /** Whether it may go on: errors and trespasses stop it here, before the node has to refuse. */

@@ -93,15 +93,21 @@ function areaOf(now: Composition, description: string): Area {
   return area;
 }
 
-/** The words for the area: names while they are few, then how many. */
+/** Longer names of an area are cut on small screens. */
+const AREA_NAME_MAX = 49;
+
+/** The words for the area: names while they are few and short, then how many more. */
 export function areaWords(now: Composition, lang: Lang, nameOf: (code: string) => string): string {
   const drawn = now.drawn.polygons.length + now.drawn.circles.length;
-  const names = now.units.slice(0, 3).map(nameOf).join(", ");
-  const more = now.units.length - 3;
-  const parts: string[] = [];
-  if (names !== "") parts.push(more > 0 ? `${names} ${lang === "vi" ? "và" : "and"} +${more}` : names);
-  if (drawn > 0) parts.push(lang === "vi" ? "vùng vẽ trên bản đồ" : "area drawn on the map");
-  return parts.join("; ");
+  const said = (count: number) => {
+    const names = now.units.slice(0, count).map(nameOf).join(", ");
+    const more = now.units.length - count;
+    const parts: string[] = [];
+    if (names !== "") parts.push(more > 0 ? `${names} ${lang === "vi" ? "và" : "and"} +${more}` : names);
+    if (drawn > 0) parts.push(lang === "vi" ? "vùng vẽ trên bản đồ" : "area drawn on the map");
+    return parts.join("; ");
+  };
+  return [3, 2, 1].map(said).find((words) => words.length <= AREA_NAME_MAX) ?? said(1);
 }
 
 export function bodyOf(now: Composition, sender: string, nameOf: (code: string) => string): AlertBody {

@@ -5,6 +5,7 @@ import { t } from "../../shared/language";
 import { post } from "../api";
 import { actorWords, attempt, isMe, say } from "../state";
 import type { AdminRequest } from "../types";
+import { actWords } from "../ui/acts";
 import { useList } from "./useList";
 
 export function Requests() {
@@ -25,7 +26,7 @@ export function Requests() {
       <ul class="cards">
         {open.map((request) => (
           <li key={request.id} class="card row wrap">
-            <span class="grow"><b>{request.act}</b> <span class="mono">{request.object}</span><br /><small>{actorWords(request.by)} · {dateTime(request.at)}</small></span>
+            <span class="grow"><b>{actWords(request.act)}</b> <span class="mono">{request.object}</span><br /><small>{actorWords(request.by)} · {dateTime(request.at)}</small></span>
             {isMe(request.by)
               ? <span class="hint">{t("bạn yêu cầu: người khác xác nhận", "yours: somebody else confirms")}</span>
               : <><button type="button" class="primary" onClick={() => void decide(request.id, "confirm")}>{t("Xác nhận", "Confirm")}</button><button type="button" onClick={() => void decide(request.id, "refuse")}>{t("Từ chối", "Refuse")}</button></>}

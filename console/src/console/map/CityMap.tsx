@@ -4,11 +4,12 @@ import { t } from "../../shared/language";
 import type { Point } from "../../shared/geo";
 import type { Units } from "../types";
 import { Inset } from "./Inset";
+import { named, shortName } from "./labels";
 import { Overlay } from "./Overlay";
 import { neighbour, planOf, type Shape } from "./plan";
 import { UnitShape, type Look } from "./UnitShape";
 import type { Drawing, Drawn } from "./drawing";
-import { place, useView } from "./view";
+import { place, useView, type View } from "./view";
 
 interface Props {
   city: Units;
@@ -23,10 +24,6 @@ interface Props {
 }
 
 const NOTHING: Drawn = { polygons: [], circles: [] };
-/** Pixels a letter of a name is wide. */
-const LETTER_PX = 6.4;
-/** From this width on a chosen unit has its name, even if it reaches over the border. */
-const NAMED_PX = 24;
 
 export function CityMap(props: Props) {
   const { city, look, drawn = NOTHING, drawing, onToggle, isChosen } = props;
@@ -38,6 +35,8 @@ export function CityMap(props: Props) {
   const [pixels, setPixels] = useState(600);
   const busy = drawing !== undefined && drawing.tool !== "select";
   const unit = view.w / pixels;
+  // The frame may be wider than the view: what fills it is seen too.
+  const seen = svg.current === null ? view : frameOf(svg.current, view);
 
   useEffect(() => {
     const element = svg.current!;
@@ -124,13 +123,11 @@ export function CityMap(props: Props) {
         </defs>
         {shapes.map((one) => shape(one))}
         <g class="labels" aria-hidden="true">
-          {shapes
-            .filter((one) => isNamed(one, unit, isChosen))
-            .map((one) => (
-              <text key={one.unit.code} class={look(one.unit.code).kind} x={one.x} y={one.y} font-size={11 * unit}>
-                {shortName(one.unit.name)}
-              </text>
-            ))}
+          {named(shapes, seen, unit, (code) => look(code).kind !== "none" && look(code).kind !== "out").map((one) => (
+            <text key={one.unit.code} class={look(one.unit.code).kind} x={one.x} y={one.y} font-size={11 * unit}>
+              {shortName(one.unit.name)}
+            </text>
+          ))}
         </g>
         <Overlay plane={plane} drawn={drawn} {...(drawing ? { drawing } : {})} unit={unit} />
       </svg>
@@ -148,16 +145,6 @@ const WAYS: Record<string, [number, number]> = {
   ArrowLeft: [-0.2, 0], ArrowRight: [0.2, 0], ArrowUp: [0, -0.2], ArrowDown: [0, 0.2],
 };
 
-/** A name stands where it fits, and at what is chosen while that is not tiny. */
-function isNamed(one: Shape, unit: number, isChosen?: (code: string) => boolean): boolean {
-  const pixels = one.width / unit;
-  return pixels > shortName(one.unit.name).length * LETTER_PX || (pixels > NAMED_PX && (isChosen?.(one.unit.code) ?? false));
-}
-
-function shortName(name: string): string {
-  return name.replace(/^(Phường|Xã|Đặc khu) /, "");
-}
-
 function around(found: Shape[], height: number) {
   const xs = found.map((shape) => shape.x);
   const ys = found.map((shape) => shape.y);
@@ -166,6 +153,13 @@ function around(found: Shape[], height: number) {
   const h = (width * height) / 1000;
   const middle = (values: number[]) => (Math.min(...values) + Math.max(...values)) / 2;
   return { x: middle(xs) - width / 2, y: middle(ys) - h / 2, w: width, h };
+}
+
+/** The part of the picture that the element shows, with what stands beside or above the view. */
+function frameOf(element: SVGSVGElement, view: View): View {
+  const { clientWidth: w, clientHeight: h } = element;
+  const scale = Math.max(view.w / Math.max(1, w), view.h / Math.max(1, h));
+  return { x: view.x + (view.w - w * scale) / 2, y: view.y + (view.h - h * scale) / 2, w: w * scale, h: h * scale };
 }
 
 interface Frame {

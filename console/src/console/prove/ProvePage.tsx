@@ -3,11 +3,12 @@ import { useEffect, useState } from "preact/hooks";
 import { dateTime, number } from "../../shared/format";
 import { t } from "../../shared/language";
 import { LevelChip } from "../../shared/LevelChip";
+import { severityWords } from "../../shared/levels";
 import { useStore } from "../../shared/store";
 import { get } from "../api";
 import { UnitSearch } from "../compose/UnitSearch";
 import { go, route } from "../router";
-import { attempt, may, unitName, units } from "../state";
+import { agencyName, attempt, may, unitName, units } from "../state";
 import type { Row } from "../types";
 import { ExerciseFlag } from "../ui/Flags";
 import { Heading } from "../ui/Heading";
@@ -79,7 +80,7 @@ function History() {
         <label class="field grow"><span>{t("Có chữ", "With the words")}</span><input type="search" value={filters.q} onInput={set("q")} /></label>
         {select("kind", t("Loại", "Kind"), [["alert", t("Cảnh báo", "Alerts")], ["notice", t("Tin, khảo sát", "News, surveys")]])}
         {select("state", t("Trạng thái", "State"), [["live", t("đang hiệu lực", "live")], ["ended", t("đã kết thúc", "ended")]])}
-        {select("severity", t("Mức", "Severity"), [["Extreme", "Extreme"], ["Severe", "Severe"], ["Moderate", "Moderate"], ["Minor", "Minor"]])}
+        {select("severity", t("Mức", "Severity"), (["Extreme", "Severe", "Moderate", "Minor"] as const).map((one) => [one, severityWords(one)]))}
         <label class="field"><span>{t("Từ ngày", "From")}</span><input type="date" value={filters.from} onInput={set("from")} /></label>
         <label class="field"><span>{t("Đến ngày", "To")}</span><input type="date" value={filters.to} onInput={set("to")} /></label>
         <button type="button" class="quiet" onClick={() => setFilters(NONE)}>{t("Bỏ lọc", "No filters")}</button>
@@ -93,7 +94,7 @@ function History() {
         </div>
       )}
       <div class="scroll-x" tabIndex={0} role="region" aria-label={t("Kết quả", "Results")}>
-        <table class="plain history">
+        <table class="plain history as-cards">
           <thead>
             <tr>
               <th scope="col">{t("Lúc", "When")}</th><th scope="col">{t("Mức", "Level")}</th>
@@ -105,14 +106,14 @@ function History() {
             {(found ?? []).map((row) => (
               <tr key={row.id}>
                 <td class="nowrap">{dateTime(row.accepted_at)}</td>
-                <td>{row.kind === "alert" ? <LevelChip level={row.level ?? 0} severity={row.severity ?? "Unknown"} /> : t("tin", "notice")}</td>
-                <td>
+                <td>{row.action === "cancel" ? "–" : row.kind === "alert" ? <LevelChip level={row.level ?? 0} severity={row.severity ?? "Unknown"} /> : t("tin", "notice")}</td>
+                <td class="first">
                   {row.exercise && <ExerciseFlag />}{" "}
                   {row.action !== "alert" && <span class="state">{t(...(ACTIONS[row.action] ?? ["", ""]))}</span>}{" "}
                   <a href={`/console/report/${row.id}`}>{row.headline}</a>
                 </td>
-                <td>{row.agency}</td>
-                <td class="num">{number(row.units.length)}</td>
+                <td>{agencyName(row.agency)}</td>
+                <td class="num" data-label={t("đơn vị", "units")}>{number(row.units.length)}</td>
                 <td>{t(...ROW_STATES[row.state])}</td>
               </tr>
             ))}

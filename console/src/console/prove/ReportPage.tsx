@@ -7,7 +7,7 @@ import { LevelChip } from "../../shared/LevelChip";
 import { useStore } from "../../shared/store";
 import { get } from "../api";
 import { route } from "../router";
-import { actorWords, attempt, session, unitName } from "../state";
+import { actorWords, agencyName, attempt, session, unitName } from "../state";
 import type { Detail } from "../types";
 import { ExerciseFlag } from "../ui/Flags";
 import { Heading } from "../ui/Heading";
@@ -42,7 +42,7 @@ export function ReportPage() {
         </header>
         <dl class="words-list wide">
           <Line name={t("Mã", "Id")} value={publication.id} />
-          <Line name={t("Cơ quan", "Agency")} value={publication.agency} />
+          <Line name={t("Cơ quan", "Agency")} value={agencyName(publication.agency)} />
           <Line name={t("Trình bởi", "Submitted by")} value={publication.decided && actorWords(publication.decided.submitted_by)} />
           <Line name={t("Duyệt bởi", "Approved by")} value={publication.decided && actorWords(publication.decided.approved_by)} />
           {publication.decided?.overridden_by && <Line name={t("PHÁT KHẨN bởi", "OVERRIDE by")} value={actorWords(publication.decided.overridden_by)} />}

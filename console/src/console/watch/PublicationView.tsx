@@ -17,7 +17,7 @@ import { Providers } from "./Providers";
 import { LiveRates } from "./LiveRates";
 import { Reach } from "./Reach";
 import { Since } from "./Since";
-import { ROW_STATES } from "./WatchPage";
+import { ACTIONS, ROW_STATES } from "./WatchPage";
 
 /** The rest – answers, chain, who decided – is read again this long after the last change. */
 const SETTLE_MS = 2_000;
@@ -53,7 +53,8 @@ export function PublicationView({ id }: { id: string }) {
       <header class="panel hero">
         <div>
           <p class="row wrap">
-            {publication.kind === "alert" && <LevelChip level={publication.level ?? 0} severity={publication.severity ?? "Unknown"} />}
+            {publication.action !== "alert" && <span class="state">{t(...(ACTIONS[publication.action] ?? ["", ""]))}</span>}
+            {publication.kind === "alert" && publication.action !== "cancel" && <LevelChip level={publication.level ?? 0} severity={publication.severity ?? "Unknown"} />}
             {publication.exercise && <ExerciseFlag />}
             <span class={`state ${publication.state}`}>{t(...ROW_STATES[publication.state])}</span>
           </p>
@@ -123,7 +124,9 @@ function Decided({ detail }: { detail: Detail }) {
   return (
     <p class={decided.overridden_by ? "note bad" : "hint"}>
       {decided.submitted_by && `${t("Trình", "Submitted")}: ${actorWords(decided.submitted_by)}`}
-      {decided.approved_by && ` · ${t("Duyệt", "Approved")}: ${actorWords(decided.approved_by)}`}
+      {decided.approved_by && (decided.submitted_by
+        ? ` · ${t("Duyệt", "Approved")}: ${actorWords(decided.approved_by)}`
+        : `${t("Phát bởi", "Published by")} ${actorWords(decided.approved_by)}`)}
       {decided.overridden_by && `${t("PHÁT KHẨN bởi", "OVERRIDE by")} ${actorWords(decided.overridden_by)}`}
       {decided.reason && ` – ${decided.reason}`}
     </p>

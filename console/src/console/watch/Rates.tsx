@@ -5,7 +5,7 @@ import "uplot/dist/uPlot.min.css";
 import { language, t } from "../../shared/language";
 import { number, timeWithSeconds } from "../../shared/format";
 import { useStore } from "../../shared/store";
-import { theme } from "../../shared/theme";
+import { dark } from "../../shared/theme";
 import type { Rate } from "../types";
 
 const SERIES: readonly [keyof Rate & ("sent" | "accepted" | "received" | "shown"), string, string, number[]][] = [
@@ -18,7 +18,7 @@ export function Rates({ rates }: { rates: Rate[] }) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const lang = useStore(language);
-  const look = useStore(theme);
+  const look = useStore(dark);
   useEffect(() => {
     const box = place.current!;
     const css = getComputedStyle(document.documentElement);

@@ -66,7 +66,7 @@ function List(props: { rows: Row[]; shown: string | undefined }) {
           <li key={row.id}>
             <a class="card" href={`/console/watch/${row.id}`} aria-current={row.id === props.shown ? "true" : undefined}>
               <span class="row wrap">
-                {row.kind === "alert" ? <LevelChip {...(row.level ? { level: row.level } : {})} {...(row.severity ? { severity: row.severity } : {})} /> : <span class="state">{t("tin", "notice")}</span>}
+                {row.action === "cancel" ? null : row.kind === "alert" ? <LevelChip {...(row.level ? { level: row.level } : {})} {...(row.severity ? { severity: row.severity } : {})} /> : <span class="state">{t("tin", "notice")}</span>}
                 {row.action !== "alert" && <span class="state">{t(...(ACTIONS[row.action] ?? ["", ""]))}</span>}
                 {row.exercise && <ExerciseFlag />}
                 {row.state !== "live" && <span class={`state ${row.state}`}>{t(...ROW_STATES[row.state])}</span>}

@@ -10,10 +10,10 @@ use crate::store::ledger::codec::{
     decode_bitmap, decode_retries, encode_bitmap, encode_retries, state_code, unit_text,
 };
 use crate::store::ledger::embedded::schema::{json, state};
-use crate::store::ledger::{Error, Progress, Saved};
+use crate::store::ledger::{Error, Progress, Saved, State};
 
 const PROGRESS: &str = "SELECT dispatch, state, intent, cursor, frozen, counts, accepted_ms,
-    unreached, retries FROM dispatches";
+    unreached, retries, term FROM dispatches";
 
 /// A progress as it is stored, made on the caller's thread so that the writer only writes.
 pub struct Encoded {
@@ -21,6 +21,7 @@ pub struct Encoded {
     state: u8,
     intent: Seq,
     cursor: Seq,
+    term: u64,
     counts: String,
     accepted_ms: String,
     unreached: Vec<u8>,
@@ -35,6 +36,7 @@ impl Encoded {
             state: state_code(progress.state),
             intent: progress.intent,
             cursor: progress.cursor,
+            term: progress.term,
             counts: serde_json::to_string(&progress.counts).map_err(Failure::new)?,
             accepted_ms: serde_json::to_string(&progress.accepted_ms).map_err(Failure::new)?,
             unreached: encode_bitmap(&progress.unreached),
@@ -60,13 +62,22 @@ impl Fresh {
     }
 }
 
-/// The progress of a dispatch, begun now if it is new; frozen from the start if a fence awaits it.
+/// Takes a dispatch over, begun now if it is new; frozen from the start if a fence awaits it.
 pub fn open(connection: &Connection, fresh: Fresh) -> Result<Progress, Error> {
-    if let Some(progress) = get(connection, fresh.dispatch.id)? {
-        return Ok(progress);
+    let id = fresh.dispatch.id;
+    let mut progress = match get(connection, id)? {
+        Some(progress) => progress,
+        None => {
+            let frozen = insert(connection, &fresh)?;
+            Progress { frozen, ..Progress::new(fresh.dispatch) }
+        }
+    };
+    if progress.state == State::Open {
+        progress.term += 1;
+        let sql = "UPDATE dispatches SET term = term + 1 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute([id.0.as_bytes()])?;
     }
-    let frozen = insert(connection, &fresh)?;
-    Ok(Progress { frozen, ..Progress::new(fresh.dispatch) })
+    Ok(progress)
 }
 
 /// Begins those dispatches that are new.
@@ -113,6 +124,9 @@ pub fn save(connection: &Connection, new: &Encoded) -> Result<Saved, Error> {
         return Ok(Saved::Saved);
     }
     let old = get(connection, new.id)?.ok_or(Error::NotOpened(new.id))?;
+    if new.term < old.term || new.cursor < old.cursor {
+        return Ok(Saved::Replaced);
+    }
     let nothing_sent =
         new.intent <= old.intent && old.unreached.is_subset(&decode_bitmap(&new.unreached)?);
     if old.frozen && nothing_sent && update(connection, new, true)? {
@@ -123,8 +137,8 @@ pub fn save(connection: &Connection, new: &Encoded) -> Result<Saved, Error> {
 
 fn update(connection: &Connection, new: &Encoded, frozen: bool) -> Result<bool, Error> {
     let sql = "UPDATE dispatches SET state = ?2, intent = max(intent, ?3), cursor = ?4,
-            counts = ?5, accepted_ms = ?6, unreached = ?7, retries = ?8
-        WHERE id = ?1 AND frozen = ?9 AND cursor <= ?4";
+            counts = ?5, accepted_ms = ?6, unreached = ?7, retries = ?8, term = ?10
+        WHERE id = ?1 AND frozen = ?9 AND cursor <= ?4 AND term <= ?10";
     let changed = connection.prepare_cached(sql)?.execute(params![
         new.id.0.as_bytes(),
         new.state,
@@ -135,6 +149,7 @@ fn update(connection: &Connection, new: &Encoded, frozen: bool) -> Result<bool, 
         new.unreached,
         new.retries,
         frozen,
+        number_column(new.term),
     ])?;
     Ok(changed == 1)
 }
@@ -197,9 +212,13 @@ fn select(conn: &Connection, sql: &str, key: impl ToSql) -> Result<Vec<Progress>
     Ok(found)
 }
 
-/// Seqs rise by one from zero: none ever is beyond SQLite's largest number.
 fn seq_column(seq: Seq) -> i64 {
-    i64::try_from(seq.0).unwrap_or(i64::MAX)
+    number_column(seq.0)
+}
+
+/// Seqs and terms rise by one from zero: none ever is beyond SQLite's largest number.
+fn number_column(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn progress(row: &Row) -> Result<Progress, Error> {
@@ -215,5 +234,6 @@ fn progress(row: &Row) -> Result<Progress, Error> {
         accepted_ms: json(row, 6)?,
         unreached: decode_bitmap(blob(7)?)?,
         retries: decode_retries(blob(8)?)?,
+        term: row.get::<_, i64>(9)? as u64,
     })
 }

@@ -14,7 +14,8 @@ use crate::store::ledger::{Error, State, codec};
 /// they were opened; `marks` hold who reached a stage, 65,536 devices a row.
 ///
 /// Version 2 changes no table: whoever waits for another try now says whether an attempt may have
-/// arrived (`codec`), which a program of version 1 would read as a damaged row.
+/// arrived (`codec`), which a program of version 1 would read as a damaged row. Version 3 counts
+/// who took a dispatch over.
 pub const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE dispatches(
@@ -60,6 +61,7 @@ pub const MIGRATIONS: &[&str] = &[
         PRIMARY KEY(publication, stage)) WITHOUT ROWID;
 ",
     "",
+    "ALTER TABLE dispatches ADD COLUMN term INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// A unit from its column.

@@ -8,13 +8,13 @@ use crate::store::Failure;
 use crate::store::ledger::codec::{
     decode_bitmap, decode_retries, encode_bitmap, encode_retries, state, state_code, unit_text,
 };
-use crate::store::ledger::{Error, Progress, Saved};
+use crate::store::ledger::{Error, Progress, Saved, State};
 use crate::store::redis::{Call, Keys, Redis, Script};
 
 /// Saves of a frozen row that may come in between before a worker gives way to the others.
 const FROZEN_TRIES: u32 = 8;
 /// What a progress is made of, in the order of [`Row`].
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "dispatch",
     "state",
     "intent",
@@ -24,6 +24,7 @@ const FIELDS: [&str; 9] = [
     "latency",
     "unreached",
     "retries",
+    "term",
 ];
 
 type Row = (
@@ -36,6 +37,7 @@ type Row = (
     Option<String>,
     Option<Vec<u8>>,
     Option<Vec<u8>>,
+    Option<u64>,
 );
 
 /// A row's keys.
@@ -60,6 +62,7 @@ pub struct Encoded {
     state: u8,
     intent: u64,
     cursor: u64,
+    term: u64,
     counts: String,
     latency: String,
     unreached: Vec<u8>,
@@ -74,6 +77,7 @@ impl Encoded {
             state: state_code(progress.state),
             intent: progress.intent.0,
             cursor: progress.cursor.0,
+            term: progress.term,
             counts: serde_json::to_string(&progress.counts).map_err(Failure::new)?,
             latency: serde_json::to_string(&progress.accepted_ms).map_err(Failure::new)?,
             unreached: encode_bitmap(&progress.unreached),
@@ -101,7 +105,7 @@ impl Encoded {
     fn values<'a>(&self, call: Call<'a>) -> Call<'a> {
         let call = call.arg(self.state).arg(self.intent).arg(self.cursor);
         let call = call.arg(&self.counts).arg(&self.latency);
-        call.arg(&self.unreached[..]).arg(&self.retries[..])
+        call.arg(&self.unreached[..]).arg(&self.retries[..]).arg(self.term)
     }
 }
 
@@ -109,6 +113,7 @@ impl Encoded {
 #[derive(Debug)]
 pub struct Scripts {
     open: Script,
+    take: Script,
     save: Script,
     freeze: Script,
     unfence: Script,
@@ -118,6 +123,7 @@ impl Default for Scripts {
     fn default() -> Self {
         Self {
             open: Script::new(include_str!("open.lua")),
+            take: Script::new(include_str!("take.lua")),
             save: Script::new(include_str!("save.lua")),
             freeze: Script::new(include_str!("freeze.lua")),
             unfence: Script::new(include_str!("unfence.lua")),
@@ -129,7 +135,7 @@ impl Default for Scripts {
 enum Answer {
     Unknown,
     Saved,
-    Behind,
+    Replaced,
     Frozen,
 }
 
@@ -140,6 +146,13 @@ impl Scripts {
         let call = fresh.fields(self.open.call().key(keys.key("row")));
         let _: u8 = redis.run_lasting(&keys, &call).await?;
         Ok(())
+    }
+
+    /// Takes a dispatch over, if it was begun. Only its saves need to last.
+    pub async fn take(&self, redis: &Redis, id: DispatchId) -> Result<Option<Progress>, Error> {
+        let row = key(redis, id);
+        let call = self.take.call().key(&row).arg(state_code(State::Open));
+        progress(redis.run(&call.arg(&FIELDS[..])).await?)
     }
 
     /// Saves what a worker says, unless the dispatch is fenced against it.
@@ -154,7 +167,7 @@ impl Scripts {
         for _ in 0..FROZEN_TRIES {
             match self.try_save(redis, id, (encoded, looked_at)).await? {
                 Answer::Saved => return Ok(Saved::Saved),
-                Answer::Behind => return Ok(Saved::Frozen),
+                Answer::Replaced => return Ok(Saved::Replaced),
                 Answer::Unknown => return Err(Error::NotOpened(id)),
                 Answer::Frozen => {}
             }
@@ -185,7 +198,7 @@ impl Scripts {
         Ok(match redis.run_lasting(&keys, &call).await? {
             0u8 => Answer::Unknown,
             1 => Answer::Saved,
-            2 => Answer::Behind,
+            2 => Answer::Replaced,
             _ => Answer::Frozen,
         })
     }
@@ -218,10 +231,8 @@ pub async fn get(redis: &Redis, id: DispatchId) -> Result<Option<Progress>, Erro
 }
 
 fn progress(row: Row) -> Result<Option<Progress>, Error> {
-    let (Some(dispatch), code, intent, cursor, frozen, counts, latency, unreached, retries) = row
-    else {
-        return Ok(None);
-    };
+    let (dispatch, code, intent, cursor, frozen, counts, latency, unreached, retries, term) = row;
+    let Some(dispatch) = dispatch else { return Ok(None) };
     let damaged = || Failure::new("a row of the ledger lacks a field");
     let json = |text: Option<String>| text.ok_or_else(damaged);
     Ok(Some(Progress {
@@ -234,5 +245,7 @@ fn progress(row: Row) -> Result<Option<Progress>, Error> {
         accepted_ms: serde_json::from_str(&json(latency)?).map_err(Failure::new)?,
         unreached: decode_bitmap(&unreached.ok_or_else(damaged)?)?,
         retries: decode_retries(&retries.ok_or_else(damaged)?)?,
+        // Rows of older programs have none.
+        term: term.unwrap_or_default(),
     }))
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loa::bus::kafka::Settings as Cluster;
-use loa::bus::{Consumer, Error, Position, TopicId};
+use loa::bus::{Commits, Consumer, Error, Position, TopicId};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -28,6 +28,7 @@ struct Seen {
 
 /// Consumes and commits until told to stop.
 async fn member(mut consumer: Consumer, seen: Arc<Mutex<Seen>>, stop: CancellationToken) {
+    let mut commits = Commits::new(consumer.committer());
     loop {
         let batch = tokio::select! {
             batch = consumer.next_batch(50) => batch.expect("read"),
@@ -46,9 +47,9 @@ async fn member(mut consumer: Consumer, seen: Arc<Mutex<Seen>>, stop: Cancellati
             if stop.is_cancelled() {
                 return;
             }
-            let mine = consumer.commit(at.next()).await;
-            mine.expect("committed, or no longer ours");
+            commits.done(at).await.expect("committed, or no longer ours");
         }
+        commits.land().await.expect("committed, or no longer ours");
     }
 }
 
@@ -74,7 +75,7 @@ async fn a_rebalance_every_two_seconds_loses_nothing_and_repeats_only_what_was_n
         let (bus, publishing) = (steady.clone(), publishing.clone());
         tokio::spawn(async move {
             let mut placed = BTreeSet::new();
-            let mut pace = tokio::time::interval(Duration::from_millis(5));
+            let mut pace = tokio::time::interval(Duration::from_millis(1));
             while !publishing.is_cancelled() {
                 let key = placed.len().to_string();
                 let at = bus.publish(TOPIC, vec![record(&key, "x")]).await.expect("published");
