@@ -106,9 +106,8 @@ impl Doorkeeper {
         }
         let Some(session) = self.session(&parts.headers) else { return Ok(None) };
         session.check(&parts.method, &parts.headers)?;
-        let citizen = Citizen::Subject(session.subject);
-        self.pace(&citizen).await?;
-        Ok(Some(citizen))
+        self.counted(&session.subject).await?;
+        Ok(Some(Citizen::Subject(session.subject)))
     }
 
     /// Who the headers say is asking; `None` without an `Authorization` header.
@@ -127,18 +126,19 @@ impl Doorkeeper {
             }
             _ => return Err(unauthorized(EXPECTED)),
         };
-        self.pace(&citizen).await?;
-        Ok(Some(citizen))
-    }
-
-    /// Counts a request of a citizen.
-    async fn pace(&self, citizen: &Citizen) -> Result<(), Problem> {
-        let subject = match citizen {
+        let subject = match &citizen {
             Citizen::Device(device) => device.subject.as_ref(),
             Citizen::Subject(subject) => Some(subject),
         };
-        match self.pace.as_ref().zip(subject) {
-            Some((pace, subject)) => pace.take(subject).await,
+        if let Some(subject) = subject {
+            self.counted(subject).await?;
+        }
+        Ok(Some(citizen))
+    }
+
+    async fn counted(&self, subject: &SubjectId) -> Result<(), Problem> {
+        match &self.pace {
+            Some(pace) => pace.take(subject).await,
             None => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use crate::auth::ring::{Key, Purpose, Ring};
 /// The one algorithm. What names another is refused, `none` among them.
 const ALGORITHM: &str = "EdDSA";
 /// Bytes of a signature as it is written.
-pub const BYTES: usize = 183;
+pub const BYTES: usize = 178;
 /// Longest signature that is read.
 const BYTES_MAX: usize = 1024;
 

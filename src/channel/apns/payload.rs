@@ -364,4 +364,10 @@ mod tests {
             assert!(content.body.starts_with(body.trim_end_matches('…')));
         }
     }
+
+    #[test]
+    fn what_an_app_verifies_goes_along() {
+        let content = PushContent { signature: Some("head..tail".into()), ..sample() };
+        assert_eq!(value(&content, &PLAIN)["loa"]["signature"], "head..tail");
+    }
 }

@@ -387,4 +387,11 @@ mod tests {
         let [_, _, other] = payload.pieces(TO, sample().expires, now());
         assert_eq!(one.as_ptr(), other.as_ptr());
     }
+
+    #[test]
+    fn what_an_app_verifies_goes_along() {
+        let content = PushContent { signature: Some("head..tail".into()), ..sample() };
+        let suffix = String::from_utf8(rendered(&content).suffix.to_vec()).unwrap();
+        assert!(suffix.contains(r#""signature":"head..tail""#), "{suffix}");
+    }
 }

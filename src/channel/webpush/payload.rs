@@ -177,4 +177,11 @@ mod tests {
             assert!((PLAINTEXT_MAX_BYTES - 48..=PLAINTEXT_MAX_BYTES).contains(&len), "{len}");
         }
     }
+
+    #[test]
+    fn what_a_page_verifies_goes_along() {
+        let content = PushContent { signature: Some("head..tail".into()), ..sample() };
+        let plain = String::from_utf8(render(&content).unwrap().plaintext.to_vec()).unwrap();
+        assert!(plain.contains(r#""signature":"head..tail""#), "{plain}");
+    }
 }

@@ -10,7 +10,7 @@ use crate::support::node::{AlertXml, CENTRE};
 
 /// Every route of a node with all roles, as docs and clients know them; the description itself,
 /// `/openapi.json`, is not among them.
-const ROUTES: [(&str, &str); 80] = [
+const ROUTES: [(&str, &str); 81] = [
     ("get", "/.well-known/jwks.json"),
     ("get", "/healthz"),
     ("get", "/metrics"),
@@ -56,6 +56,7 @@ const ROUTES: [(&str, &str); 80] = [
     ("get", "/v1/session"),
     ("get", "/v1/stream"),
     ("get", "/v1/units"),
+    ("get", "/v1/units/shapes"),
     ("delete", "/v1/console/agencies/{id}/keys/{name}"),
     ("delete", "/v1/console/drafts/{id}"),
     ("delete", "/v1/console/drills/{device}"),

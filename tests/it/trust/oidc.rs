@@ -45,18 +45,18 @@ impl Vneid {
         let input = child.stdin.take().expect("piped");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut provider = Self { issuer: String::new(), input, lines, _child: child };
-        loop {
-            // The package greets first.
-            let line = provider.line().await;
-            if line.starts_with("http://") {
-                provider.issuer = line;
-                return provider;
-            }
-        }
+        provider.issuer = provider.line().await;
+        provider
     }
 
     async fn line(&mut self) -> String {
-        within("a line", self.lines.next_line()).await.expect("open").expect("one")
+        loop {
+            let line = within("a line", self.lines.next_line()).await.expect("open").expect("one");
+            // The package says at any time what is only good for tests.
+            if !line.contains("oidc-provider") {
+                return line;
+            }
+        }
     }
 
     async fn say(&mut self, line: String) -> String {
@@ -149,7 +149,7 @@ impl Browser {
     }
 
     /// Logs in at the provider, up to the address it sends the browser back to.
-    async fn to_the_callback(&mut self, city: &City) -> Url {
+    async fn until_the_callback(&mut self, city: &City) -> Url {
         let base = Url::parse(&format!("http://{}", city.to)).expect("a URL");
         let mut url = base.join("/v1/login").expect("a URL");
         let provider = Url::parse(&city.vneid.issuer).expect("a URL");
@@ -186,7 +186,7 @@ impl Browser {
 async fn a_citizen_logs_in_claims_a_device_reads_their_inbox_and_leaves() {
     let city = City::open().await;
     let mut browser = Browser::default();
-    let callback = browser.to_the_callback(&city).await;
+    let callback = browser.until_the_callback(&city).await;
     let answer = browser.get(&callback).await;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/#inbox")));
     let cookies: Vec<&str> =
@@ -235,7 +235,7 @@ async fn a_citizen_logs_in_claims_a_device_reads_their_inbox_and_leaves() {
 async fn a_login_is_taken_once_from_its_own_browser_and_with_its_own_state() {
     let city = City::open().await;
     let mut browser = Browser::default();
-    let callback = browser.to_the_callback(&city).await;
+    let callback = browser.until_the_callback(&city).await;
     let refused = async |browser: &Browser, url: &Url, why: &str| {
         let answer = browser.clone().get(url).await;
         assert_eq!(answer.status, 401, "{why}: {}", answer.text());
@@ -261,7 +261,7 @@ async fn a_login_is_taken_once_from_its_own_browser_and_with_its_own_state() {
     refused(&browser, &with("error", Some("access_denied")), "an error").await;
     // The cookie of another login: its state, nonce and verifier are others.
     let mut other = Browser::default();
-    other.to_the_callback(&city).await;
+    other.until_the_callback(&city).await;
     refused(&other, &callback, "another login's cookie").await;
     let mut first = browser.clone();
     assert_eq!(first.get(&callback).await.status, 303);
@@ -306,7 +306,7 @@ async fn a_token_that_is_not_for_us_now_and_by_the_issuer_is_refused() {
 async fn keys_rotate_in_mid_session_and_invented_ones_cost_one_request() {
     let mut city = City::open().await;
     let mut browser = Browser::default();
-    let callback = browser.to_the_callback(&city).await;
+    let callback = browser.until_the_callback(&city).await;
     assert_eq!(browser.get(&callback).await.status, 303);
     let old = city.vneid.token(json!({}), json!({})).await;
     assert_eq!(city.with_token(&old).await.status, 200);
