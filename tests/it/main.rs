@@ -35,6 +35,7 @@ mod submissions;
 mod tidy;
 mod topics;
 mod turned_back;
+mod under_fire;
 mod webpush;
 
 mod support;
