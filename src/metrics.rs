@@ -8,6 +8,7 @@ use crate::domain::lane::Lane;
 
 const PUBLICATIONS: &str = "loa_publications_total";
 const REFUSALS: &str = "loa_refusals_total";
+const RECORDS_REFUSED: &str = "loa_records_refused_total";
 const DISPATCHES: &str = "loa_dispatches_total";
 const ATTEMPTS: &str = "loa_attempts_total";
 const RECEIPTS: &str = "loa_receipts_total";
@@ -28,6 +29,10 @@ const PUSH_WAITS: &str = "loa_push_waits_total";
 pub fn describe() {
     describe_counter!(PUBLICATIONS, "Publications accepted, by lane.");
     describe_counter!(REFUSALS, "Submissions refused, by problem code.");
+    describe_counter!(
+        RECORDS_REFUSED,
+        "Publications on the log that were not believed, by stage and code: forged, or outside."
+    );
     describe_counter!(DISPATCHES, "Dispatches routed, by channel and lane.");
     describe_counter!(ATTEMPTS, "Attempts answered, by channel, lane and outcome.");
     describe_counter!(RECEIPTS, "Receipts counted for the first time.");
@@ -56,6 +61,11 @@ pub fn publication(lane: Lane) {
 /// A submission was refused.
 pub fn refusal(code: &'static str) {
     counter!(REFUSALS, "code" => code).increment(1);
+}
+
+/// A publication on the log was not believed by a stage.
+pub fn record_refused(stage: &'static str, code: &'static str) {
+    counter!(RECORDS_REFUSED, "stage" => stage, "code" => code).increment(1);
 }
 
 /// Dispatches were put on the log.

@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::bearer::Verifier;
 use crate::auth::citizen::Doorkeeper;
+use crate::auth::gate::Gate;
+use crate::auth::ring::Keyring;
 use crate::auth::ticket::Tickets;
 use crate::bus::Bus;
 use crate::channel::Sender;
@@ -29,6 +31,7 @@ use crate::domain::status_kinds::StatusKinds;
 use crate::domain::webpush::Offer;
 use crate::gateway::Gateway;
 use crate::geofence::City;
+use crate::http::pace::{Pace, Together};
 use crate::ingest::{self, Ingest};
 use crate::lifecycle::{Drained, Lifecycle};
 use crate::store::agencies::Agencies;
@@ -52,6 +55,7 @@ mod openapi;
 mod probes;
 mod quota;
 mod shown;
+pub mod signing;
 pub mod stores;
 
 use key::Secrets;
@@ -103,6 +107,8 @@ pub struct Parts {
     pub trail: Trail,
     /// Canary devices, and what link tests found.
     pub drills: Drills,
+    /// What records and alerts are signed with.
+    pub keys: Keyring,
 }
 
 /// What a node does not make itself.
@@ -133,13 +139,15 @@ impl Node {
         let senders = senders(config, &parts.clock, &secrets, &tasks)?;
         announce(config, &parts, address, &senders);
         trail::start(parts.trail.clone(), &tasks);
+        let place = signing::Place::of(config, parts.redis.as_ref());
+        signing::follow(place, parts.keys.clone(), &tasks);
         let wired = Wired { senders: &senders, secrets: &secrets, simulated: outside.simulated };
         let router = roles(config, &parts, &wired, &tasks).await?;
         let kept = senders.values().cloned().collect();
         housekeeping::start(parts.clone(), kept, config.node.keep_days, &tasks);
         let (limits, stop) = (config.http.clone(), tasks.token().clone());
         let grace = Duration::from_secs(config.node.grace_seconds);
-        let app = http::shield::around(router, &limits);
+        let app = http::shield::around(router, &limits, together(&parts));
         tasks.service("http", async move {
             http::serve::serve(listener, app, &limits, stop, grace).await
         });
@@ -179,9 +187,13 @@ pub fn lock(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// The public half of the key that signs a data directory's audit.
-pub fn audit_key(dir: &Path) -> Result<Vec<u8>> {
-    Ok(key::seal(dir)?.public())
+/// The public half of the key that signs the audit.
+pub async fn audit_key(config: &Config) -> Result<Vec<u8>> {
+    let redis = match (&config.node.audit_key_file, &config.store) {
+        (None, store::Settings::Redis(settings)) => Some(stores::connect(settings).await?),
+        _ => None,
+    };
+    Ok(key::seal(config, redis.as_ref()).await?.public())
 }
 
 /// Opens the log and every store.
@@ -198,8 +210,10 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let city = City::load(&dir).context("boundaries")?;
     let bus = Bus::open(&config.bus, clock.clone()).await.context("the event log")?;
     let stores = stores::open(config, &clock).await?;
-    let seal = key::seal(&dir).context("the audit's key")?;
+    let seal = key::seal(config, stores.redis.as_ref()).await.context("the audit's key")?;
+    let ring = signing::Place::of(config, stores.redis.as_ref()).load().await?;
     Ok(Parts {
+        keys: Keyring::new(ring),
         trail: Trail::new(stores.audit, bus.clone(), clock.clone(), seal),
         people: stores.people,
         answers: stores.answers,
@@ -301,7 +315,9 @@ async fn roles(
             housekeeping::finish_for_others(ingest.clone(), tasks);
         }
         ingest::intake::start(ingest.clone(), config.submissions.clone(), tasks).await?;
-        let drafts = ingest.finish_drafts().await.map_err(|problem| anyhow!(problem.detail))?;
+        // Alone, nobody else can be at it.
+        let age = parts.redis.as_ref().map_or(Duration::ZERO, |_| stores::RESERVED);
+        let drafts = ingest.finish_drafts(age).await.map_err(|problem| anyhow!(problem.detail))?;
         if drafts > 0 {
             tracing::info!(drafts, "published what was decided before a crash");
         }
@@ -309,7 +325,7 @@ async fn roles(
         faces = faces.merge(ingest::http::router(ingest));
     }
     if on(Role::Router) {
-        route::start(route_parts(parts), tasks).await?;
+        route::start(route_parts(config, parts), tasks).await?;
         receipt::start(receipt_parts(parts), tasks).await?;
     }
     if on(Role::Fanout) {
@@ -339,6 +355,11 @@ async fn roles(
     Ok(if pages { router.merge(http::pages::router(tiles.as_deref())) } else { router })
 }
 
+/// Nodes that share their stores count requests together.
+fn together(parts: &Parts) -> Option<Together> {
+    parts.redis.as_ref().map(|redis| Together::new(Rates::shared(redis.clone())))
+}
+
 /// Nodes that share their stores share the providers' quotas too.
 fn share_quotas(parts: &Parts, senders: &Senders, tasks: &Lifecycle) {
     let Some(redis) = &parts.redis else { return };
@@ -356,6 +377,7 @@ fn ingest(config: &Config, parts: &Parts) -> Ingest {
         bus: parts.bus.clone(),
         alerts: parts.alerts.clone(),
         agencies: parts.agencies.clone(),
+        keys: parts.keys.clone(),
         registry: parts.registry.clone(),
         ledger: parts.ledger.clone(),
         city: Arc::clone(&parts.city),
@@ -379,13 +401,20 @@ fn outlook(config: &Config) -> Arc<Outlook> {
     Arc::new(Outlook { settings: config.forecast.clone(), bounds })
 }
 
-fn route_parts(parts: &Parts) -> route::Parts {
+fn gate(config: &Config, parts: &Parts) -> Gate {
+    Gate::new(parts.keys.clone(), parts.clock.clone(), config.trust.clone())
+        .with_agencies(parts.agencies.clone())
+}
+
+fn route_parts(config: &Config, parts: &Parts) -> route::Parts {
     route::Parts {
         clock: parts.clock.clone(),
         bus: parts.bus.clone(),
         registry: parts.registry.clone(),
         ledger: parts.ledger.clone(),
         alerts: parts.alerts.clone(),
+        gate: gate(config, parts),
+        trail: parts.trail.clone(),
     }
 }
 
@@ -425,12 +454,14 @@ fn gateway_parts(config: &Config, parts: &Parts, secrets: &Secrets) -> Result<ga
         bus: parts.bus.clone(),
         registry: parts.registry.clone(),
         alerts: parts.alerts.clone(),
+        gate: gate(config, parts),
         ledger: parts.ledger.clone(),
         replies: parts.replies.clone(),
         answers: parts.answers.clone(),
         login: config.auth.citizens_login.clone(),
         city: Arc::clone(&parts.city),
-        doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone()),
+        doorkeeper: Doorkeeper::new(parts.registry.clone(), verifier, tickets, parts.clock.clone())
+            .paced(Pace::new("citizen", config.http.citizen_rate(), together(parts))),
         node_key: key::derived(&key, "device").into(),
         webpush: offer(config, secrets)?,
         apns_apps: apps,

@@ -74,6 +74,7 @@ pub fn prepared(sender: &Sender, now: Timestamp) -> Result<Prepared> {
         exercise: false,
         coarse: false,
         expires: now + Duration::from_secs(3600),
+        signature: None,
     })?)
 }
 

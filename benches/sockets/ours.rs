@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use loa::auth::citizen::Doorkeeper;
+use loa::auth::gate::{self, Gate};
+use loa::auth::ring::{Keyring, Ring};
 use loa::auth::ticket::Tickets;
 use loa::bus::Bus;
 use loa::clock::Clock;
@@ -80,7 +82,9 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
         device
     });
     registry.bulk_load(devices).await?;
+    let keys = Keyring::new(Ring::fresh());
     let parts = Parts {
+        gate: Gate::new(keys, clock.clone(), gate::Settings::default()),
         apns_apps: None,
         doorkeeper: Doorkeeper::new(registry.clone(), None, Tickets::new(b"a key"), clock.clone()),
         bus,
@@ -112,9 +116,13 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
     let limits = limits::Settings {
         requests_per_second: PLENTY,
         request_burst: PLENTY,
+        credential_requests_per_second: PLENTY,
+        credential_request_burst: PLENTY,
+        citizen_requests_per_second: PLENTY,
+        citizen_request_burst: PLENTY,
         ..limits::Settings::default()
     };
-    let router = shield::around(gateway.router().split_for_parts().0, &limits);
+    let router = shield::around(gateway.router().split_for_parts().0, &limits, None);
     let (stop, grace) = (life.token().clone(), Duration::from_secs(5));
     life.service("http", async move { serve::serve(listener, router, &limits, stop, grace).await });
     Ok((gateway, port))
@@ -153,5 +161,6 @@ fn alert(city: &City) -> Publication {
         supersedes: vec![],
         audience: Audience::Area(area),
         content: Content::Alert(Box::new(alert.expect("an alert"))),
+        signature: None,
     }
 }

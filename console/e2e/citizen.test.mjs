@@ -49,6 +49,11 @@ test("told live, resumes after the node was away, answers are counted", async ()
   await page.locator(`[data-id="${second}"]`).waitFor();
   assert.equal(await page.locator(`[data-id="${first}"]`).count(), 1, "nothing twice");
   assert.equal(await page.getByText("Ở nơi khác").count(), 0);
+  // Nor from the public list: a neighbour's alert is not one's own.
+  await page.reload();
+  await page.locator(`[data-id="${second}"]`).waitFor();
+  await page.locator("[data-line=websocket]").waitFor();
+  assert.equal(await page.getByText("Ở nơi khác").count(), 0);
   assert.deepEqual(page.faults, []);
 });
 

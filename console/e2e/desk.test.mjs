@@ -1,8 +1,9 @@
 // An alert's way over two desks: written, submitted, approved by another, watched, taken back.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { axe, launch, login, person } from "./support/browser.mjs";
-import { Node } from "./support/node.mjs";
+import { axe, launch, login, person, until } from "./support/browser.mjs";
+import { citizen, Desk, draftBody } from "./support/desk.mjs";
+import { Node, PASSWORD } from "./support/node.mjs";
 
 let browser, node;
 
@@ -20,6 +21,11 @@ after(async () => {
   await browser?.close();
   await node?.end();
 });
+
+/** The CAP form of a draft, for `loa geofences match`. */
+function fullAlert({ infos }) {
+  return { identifier: "e2e", sender: "e2e@loa", sent: "2026-08-01T16:30:00+07:00", status: "Actual", msg_type: "Alert", scope: "Public", infos };
+}
 
 async function writeAlert(page) {
   await page.getByRole("link", { name: /Soạn/ }).first().click();
@@ -70,7 +76,7 @@ test("two people: compose, submit, approve, watch, cancel, all live", async () =
   await minh.getByRole("dialog").getByRole("button", { name: "Duyệt và phát", exact: true }).click();
   await minh.locator(".hero h2", { hasText: "ngập sâu chiều nay" }).waitFor();
   await minh.locator(".since-clock").waitFor();
-  assert.match(await minh.locator(".hero").innerText(), /Trình: lan · Duyệt: minh/);
+  assert.match(await minh.locator(".hero").innerText(), /Trình: Nguyễn Thị Lan \(lan\) · Duyệt: Trần Quang Minh \(minh\)/);
 
   const active = await (await fetch(`${node.url}/v1/alerts/active`)).json();
   assert.equal(active.alerts.length, 1);
@@ -133,7 +139,9 @@ test("a drawn polygon gives the units that `loa geofences match` gives", async (
   for (const [x, y] of [[0.35, 0.5], [0.55, 0.45], [0.6, 0.62], [0.42, 0.68]]) await at(x, y);
   await lan.keyboard.press("f");
   await lan.locator(".chips li", { hasText: "4 góc" }).waitFor();
-  await lan.waitForTimeout(400);
+  // The finished ring goes to the node: five points, the first again at the end.
+  await lan.waitForFunction(() => document.querySelector(".audience")?.getAttribute("aria-busy") === "false");
+  await until(() => sent?.body.infos[0].areas[0].polygons?.[0]?.length === 5);
   await lan.waitForFunction(() => document.querySelector(".audience")?.getAttribute("aria-busy") === "false");
 
   const area = sent.body.infos[0].areas[0];
@@ -149,6 +157,157 @@ test("a drawn polygon gives the units that `loa geofences match` gives", async (
   const parts = matched.units.filter(({ share }) => share > 0 && share < 0.995).length;
   assert.equal(await lan.locator(".where .unit.part").count(), parts);
   assert.deepEqual(lan.faults, []);
+});
+
+test("a drawn circle follows the pointer, is mended by its radius and gives the same units", async () => {
+  const lan = await person(browser);
+  await login(lan, node, "lan");
+  await lan.getByRole("link", { name: /Soạn/ }).first().click();
+  await lan.getByRole("button", { name: /Triều cường/ }).click();
+  let sent = null;
+  lan.on("request", (request) => {
+    if (request.url().endsWith("/v1/console/preview")) sent = request.postDataJSON();
+  });
+  await lan.getByRole("button", { name: "Vẽ vòng tròn" }).click();
+  const map = lan.locator(".where .map > svg");
+  await map.scrollIntoViewIfNeeded();
+  const box = await map.boundingBox();
+  await lan.mouse.click(box.x + box.width * 0.45, box.y + box.height * 0.55);
+  await lan.mouse.move(box.x + box.width * 0.5, box.y + box.height * 0.57, { steps: 4 });
+  // The audience is there before the circle is.
+  await lan.locator(".audience").waitFor();
+  await lan.mouse.click(box.x + box.width * 0.52, box.y + box.height * 0.58);
+  const radius = lan.locator(".chips input[type=number]");
+  await radius.waitFor();
+  await radius.fill("6.5");
+  await radius.press("Tab");
+  await until(() => sent?.body.infos[0].areas[0].circles?.[0]?.radius_km === 6.5);
+  const [{ centre }] = sent.body.infos[0].areas[0].circles;
+  const alert = node.file("circle.json", JSON.stringify(fullAlert(sent.body)));
+  const matched = JSON.parse(node.run(["geofences", "match", alert, "--json"]));
+  const wanted = matched.units.filter(({ share }) => share > 0);
+  assert.ok(wanted.length >= 2 && centre.length === 2, `${wanted.length} units`);
+  await lan.locator("[data-test=units]", { hasText: new RegExp(`^${wanted.length}$`) }).waitFor();
+  const shown = await lan.locator(".where .unit.whole, .where .unit.part").evaluateAll((all) => all.map((one) => one.dataset.code));
+  assert.deepEqual(shown.sort(), wanted.map(({ code }) => code).sort());
+  assert.deepEqual(lan.faults, []);
+});
+
+test("keyboard only: from the template to the second person", async () => {
+  const lan = await person(browser);
+  await login(lan, node, "lan");
+  const keys = (...all) => all.reduce((before, key) => before.then(() => lan.keyboard.press(key)), Promise.resolve());
+  const tabTo = async (holds, shift = false) => {
+    for (let i = 0; i < 400; i++) {
+      if (await lan.evaluate((source) => new Function("at", `return ${source}`)(document.activeElement), holds)) return;
+      await lan.keyboard.press(shift ? "Shift+Tab" : "Tab");
+    }
+    assert.fail(`the focus never came to ${holds}`);
+  };
+  await tabTo('at.matches("nav.rail a[href$=compose]")');
+  await keys("Enter");
+  await lan.locator(".tile").first().waitFor();
+  await tabTo('at.matches(".tile") && at.textContent.includes("Bão")');
+  await keys("Enter");
+  await tabTo('at.matches(".where .search input")');
+  await lan.keyboard.type("can gio");
+  await lan.locator(".search [role=option]").first().waitFor();
+  await keys("Enter");
+  await lan.locator(".chips li").first().waitFor();
+  await tabTo('at.name === "headline-vi"');
+  await keys("Control+a");
+  await lan.keyboard.type("Chỉ bằng bàn phím");
+  await lan.locator(".phone.ios strong", { hasText: "Chỉ bằng bàn phím" }).waitFor();
+  await lan.locator(".action-bar button.primary:not([disabled])").waitFor();
+  await tabTo('at.textContent === "Trình duyệt…"');
+  await keys("Enter");
+  await lan.getByRole("dialog").waitFor();
+  await tabTo('at.name === "looked"');
+  await keys("Space");
+  await tabTo('at.textContent === "Trình duyệt" && !at.disabled');
+  await keys("Enter");
+  await lan.locator(".card", { hasText: "Chỉ bằng bàn phím" }).locator(".state.submitted").waitFor();
+  assert.deepEqual(lan.faults, []);
+});
+
+test("a draft is rejected with a reason, and that is its end", async () => {
+  const writer = await Desk.login(node, "lan", PASSWORD);
+  await writer.draft(draftBody(["26740"], { headline: "Bản bị từ chối" }), "submit");
+  const [lan, minh] = [await person(browser), await person(browser)];
+  await login(minh, node, "minh");
+  await login(lan, node, "lan");
+  await lan.goto(`${node.url}/console/approve`);
+  await minh.getByRole("link", { name: /Duyệt/ }).click();
+  await minh.locator("a.card", { hasText: "Bản bị từ chối" }).click();
+  await minh.getByRole("button", { name: "Từ chối…" }).click();
+  await minh.getByRole("dialog").locator("[name=reason]").fill("Không thuộc địa bàn");
+  await minh.getByRole("dialog").getByRole("button", { name: "Từ chối", exact: true }).click();
+  const card = lan.locator("a.card", { hasText: "Bản bị từ chối" });
+  await card.locator(".state.rejected").waitFor();
+  await card.click();
+  await lan.getByText("Không thuộc địa bàn").waitFor();
+  assert.equal(await lan.getByRole("link", { name: "Sửa tiếp" }).count(), 0);
+  assert.equal(await lan.getByRole("button", { name: /Trình duyệt/ }).count(), 0);
+});
+
+test("an exercise says so everywhere and reaches only those who take part", async () => {
+  const [part, rest] = [await citizen(node, "26743", { exercises: true }), await citizen(node, "26743")];
+  const lan = await person(browser);
+  await login(lan, node, "lan");
+  await lan.goto(`${node.url}/console/drill`);
+  await lan.getByRole("link", { name: "Soạn cảnh báo diễn tập" }).click();
+  await lan.getByRole("button", { name: /Cúp nước/ }).click();
+  await lan.locator(".search input").fill("ben thanh");
+  await lan.locator(".search [role=option]").first().waitFor();
+  await lan.locator(".search input").press("Enter");
+  assert.ok(await lan.locator("[name=exercise]").isChecked());
+  await lan.locator("[data-test=devices]", { hasText: /^[1-9]/ }).waitFor();
+  await lan.locator(".phone.ios", { hasText: "DIỄN TẬP" }).waitFor();
+  await lan.getByRole("button", { name: "Phát…" }).click();
+  await lan.getByRole("dialog").getByText("DIỄN TẬP").first().waitFor();
+  await lan.getByRole("dialog").getByRole("button", { name: "Phát", exact: true }).click();
+  await lan.locator(".hero .flag.exercise").waitFor();
+  const id = lan.url().split("/").pop();
+  const boxes = await Promise.all([part, rest].map((one) => one.inbox()));
+  const has = boxes.map(({ items }) => items.some(({ publication }) => publication.id === id));
+  assert.deepEqual(has, [true, false]);
+  const active = await (await fetch(`${node.url}/v1/alerts/active`)).json();
+  assert.ok(active.alerts.every((alert) => alert.id !== id), "no public page shows an exercise");
+});
+
+test("a correction is prepared from what was said, and the chain tells what came after what", async () => {
+  const [writer, second] = [await Desk.login(node, "lan", PASSWORD), await Desk.login(node, "minh", PASSWORD)];
+  const draft = await writer.draft(draftBody(["26740", "26743"], { headline: "Ngập ở hai phường" }), "submit");
+  const { publication } = await second.step(draft, "approve");
+  const lan = await person(browser);
+  await login(lan, node, "lan");
+  await lan.goto(`${node.url}/console/watch/${publication}`);
+  assert.equal(await lan.getByRole("button", { name: "Thu hồi", exact: true }).count(), 0, "a writer alone withdraws nothing");
+  await lan.getByRole("link", { name: "Cập nhật, đính chính" }).click();
+  await lan.locator(".chips li", { hasText: "Bến Thành" }).waitFor();
+  assert.equal(await lan.locator("[name=headline-vi]").inputValue(), "Ngập ở hai phường");
+  await lan.locator("[name=headline-vi]").fill("Đính chính: chỉ ngập ở một phường");
+  await lan.getByRole("button", { name: "Bỏ Phường Bến Thành" }).click();
+  await lan.getByRole("button", { name: "Trình duyệt…" }).click();
+  await lan.getByRole("dialog").locator("[name=looked]").check();
+  await lan.getByRole("dialog").getByRole("button", { name: "Trình duyệt", exact: true }).click();
+  const minh = await person(browser);
+  await login(minh, node, "minh");
+  await minh.goto(`${node.url}/console/approve`);
+  await minh.locator("a.card", { hasText: "Đính chính" }).click();
+  await minh.getByRole("button", { name: "Duyệt và phát…" }).click();
+  await minh.getByRole("dialog").locator("[name=looked]").check();
+  await minh.getByRole("dialog").getByRole("button", { name: "Duyệt và phát", exact: true }).click();
+  await minh.locator(".hero h2", { hasText: "Đính chính" }).waitFor();
+  await minh.getByRole("button", { name: "Thu hồi", exact: true }).click();
+  await minh.getByRole("dialog").locator("[name=reason]").fill("Nước đã rút");
+  await minh.getByRole("dialog").getByRole("button", { name: "Thu hồi ngay" }).click();
+  await minh.locator(".hero .state.cancelled").waitFor();
+  await minh.reload();
+  await minh.locator(".chain li").nth(2).waitFor();
+  const told = await minh.locator(".chain b").allInnerTexts();
+  assert.deepEqual(told, ["Phát", "Cập nhật", "Thu hồi"]);
+  assert.deepEqual([...lan.faults, ...minh.faults], []);
 });
 
 test("without a mouse: units, an area and the way to the button", async () => {
@@ -195,7 +354,7 @@ test("an override needs a reason and is said aloud; the audit trail and the repo
   assert.ok(await dialog.getByRole("button", { name: "Phát khẩn" }).isDisabled(), "a reason is needed");
   await dialog.locator("[name=reason]").fill("Vỡ bờ bao, không liên lạc được người thứ hai");
   await dialog.getByRole("button", { name: "Phát khẩn" }).click();
-  await minh.locator(".hero .note.bad", { hasText: "PHÁT KHẨN bởi minh" }).waitFor();
+  await minh.locator(".hero .note.bad", { hasText: "PHÁT KHẨN bởi Trần Quang Minh (minh)" }).waitFor();
 
   await minh.getByRole("link", { name: "Báo cáo" }).click();
   await minh.locator(".report", { hasText: "Vỡ bờ bao" }).waitFor();

@@ -12,7 +12,7 @@ let browser, node, google;
 
 before(async () => {
   // Where Google would give access tokens: it gives none, so that every push to Android must wait.
-  google = createServer((_, response) => response.writeHead(503).end());
+  google = createServer((_, response) => response.writeHead(503, { "Metadata-Flavor": "Google" }).end());
   await new Promise((done) => google.listen(0, "127.0.0.1", done));
   node = new Node({
     LOA__CHANNEL__FCM__METADATA_SERVER: `http://127.0.0.1:${google.address().port}`, LOA__CHANNEL__FCM__PROJECT: "e2e",

@@ -1,7 +1,8 @@
 // Every page in pictures, at four widths in both themes, to be looked at; and a sheet of each page.
 // node console/e2e/screens.mjs FOLDER [page …]
-//   WIDTHS=360,1440 THEMES=dark LOA_LANG=en CITIZENS=20000 CITY=city.geojson
-import { mkdirSync, writeFileSync } from "node:fs";
+//   WIDTHS=360,1440 THEMES=dark LOA_LANG=en CITIZENS=20000
+// DOCS=1 renews docs/console.png and docs/citizen.png from what was taken (widths 360 and 1440, both themes).
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { launch, login, person } from "./support/browser.mjs";
 import { Desk, fill } from "./support/desk.mjs";
@@ -90,6 +91,7 @@ try {
   const pages = Object.entries(PAGES).filter(([name]) => only.length === 0 || only.includes(name));
   for (const width of WIDTHS) for (const theme of THEMES) await shoot(pages, { width, theme, city, password: password("minh") });
   for (const [name] of pages) await sheet(name);
+  if (process.env.DOCS) await documents();
 } finally {
   await browser.close();
   await node.end();
@@ -107,12 +109,13 @@ async function shoot(pages, { width, theme, city, password }) {
       await login(page, node, "minh", password);
       inside = true;
     }
-    await page.goto(node.url + (typeof path === "function" ? path(city) : path), { waitUntil: "networkidle" }).catch(() => undefined);
-    await page.locator("h1").first().waitFor().catch(() => undefined);
+    await page.goto(node.url + (typeof path === "function" ? path(city) : path));
+    await page.locator("h1").first().waitFor();
+    await page.locator(".loading").first().waitFor({ state: "detached" }).catch(() => undefined);
     if (act) await act(page).catch((error) => console.log(name, width, error.message.split("\n")[0]));
     await page.evaluate(() => document.fonts.ready);
-    await page.evaluate(() => new Promise((done) => setTimeout(done, 500)));
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    await page.evaluate(() => new Promise((done) => setTimeout(done, 350)));
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth) - width;
     if (wide > 0) console.log(`${name} at ${width}: ${wide} px too wide`);
     await page.screenshot({ path: join(folder, `${name}-${width}-${theme}.png`), fullPage: whole ?? width < 500 });
     await page.context().setOffline(false);
@@ -129,5 +132,19 @@ async function sheet(name) {
   const page = await browser.newPage({ viewport: { width: 60 + WIDTHS.reduce((sum, width) => sum + width * 0.42 + 8, 0) | 0, height: 600 } });
   await page.goto(`file://${html}`);
   await page.screenshot({ path: join(folder, `sheet-${name}.png`), fullPage: true });
+  await page.close();
+}
+
+/** The pictures of the README: a desk that watches, and three phones. */
+async function documents() {
+  const docs = new URL("../../docs/", import.meta.url).pathname;
+  copyFileSync(join(folder, "watch-1440-light.png"), join(docs, "console.png"));
+  const phones = ["home-360-light", "alert-360-dark", "inbox-360-light"];
+  const html = join(folder, "phones.html");
+  const frame = (name) => `<div style="width:360px;height:760px;overflow:hidden;border-radius:28px;border:8px solid #10222c"><img src="${name}.png" style="display:block"></div>`;
+  writeFileSync(html, `<body style="margin:0;padding:24px;display:flex;gap:24px;background:#dfeaf0">${phones.map(frame).join("")}`);
+  const page = await browser.newPage({ viewport: { width: 1224, height: 824 } });
+  await page.goto(`file://${html}`);
+  await page.screenshot({ path: join(docs, "citizen.png") });
   await page.close();
 }

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, SubjectId};
 use crate::http::Problem;
+use crate::http::pace::Pace;
 use crate::store::registry::Registry;
 
 /// Checks who a citizen is.
@@ -23,6 +24,7 @@ pub struct Doorkeeper {
     bearer: Option<Arc<Verifier>>,
     tickets: Tickets,
     clock: Clock,
+    pace: Option<Arc<Pace<SubjectId>>>,
 }
 
 /// Who asks, on a citizen's path.
@@ -56,7 +58,12 @@ impl Doorkeeper {
         tickets: Tickets,
         clock: Clock,
     ) -> Self {
-        Self { registry, bearer, tickets, clock }
+        Self { registry, bearer, tickets, clock, pace: None }
+    }
+
+    /// Lets each citizen ask so fast, whichever of their devices they ask with.
+    pub fn paced(self, pace: Pace<SubjectId>) -> Self {
+        Self { pace: Some(Arc::new(pace)), ..self }
     }
 
     /// The device with this id, if the secret is its own.
@@ -79,17 +86,25 @@ impl Doorkeeper {
         if !headers.contains_key(axum::http::header::AUTHORIZATION) {
             return Ok(None);
         }
-        match credentials(headers) {
+        let citizen = match credentials(headers) {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case(device::SCHEME) => {
                 let parsed = device::parse_credentials(rest);
                 let (id, secret) = parsed.ok_or_else(|| unauthorized(EXPECTED))?;
-                self.device(&id, &secret).await.map(|device| Some(Citizen::Device(device)))
+                Citizen::Device(self.device(&id, &secret).await?)
             }
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                self.subject(token).map(|subject| Some(Citizen::Subject(subject)))
+                Citizen::Subject(self.subject(token)?)
             }
-            _ => Err(unauthorized(EXPECTED)),
+            _ => return Err(unauthorized(EXPECTED)),
+        };
+        let subject = match &citizen {
+            Citizen::Device(device) => device.subject.as_ref(),
+            Citizen::Subject(subject) => Some(subject),
+        };
+        if let Some((pace, subject)) = self.pace.as_ref().zip(subject) {
+            pace.take(subject).await?;
         }
+        Ok(Some(citizen))
     }
 
     /// A ticket for an event stream.

@@ -7,13 +7,18 @@
 //! - an agency: `Authorization: Bearer loa_…` ([`api_key`]); on the log, a signature
 //!   ([`submission`])
 //! - a person of an agency: a password once ([`password`]), then a session's cookie ([`desk`])
+//! - ingest, on the log: a signature ([`gate`]); Loa, to citizens: a signature on every alert
+//!   ([`jws`]); the keys of both are in one [`ring`]
 
 pub mod api_key;
 pub mod bearer;
 pub mod citizen;
 pub mod desk;
 pub mod device;
+pub mod gate;
+pub mod jws;
 pub mod password;
+pub mod ring;
 pub mod submission;
 pub mod ticket;
 

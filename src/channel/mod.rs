@@ -285,20 +285,21 @@ impl Sender {
         if let Some(until) = self.paused_until(delivery.now) {
             return paused(until, delivery.now);
         }
-        let (pass, outcome) = match self.throttle.ask(delivery.lane) {
-            Ok(Turn::Now(pass)) => (pass, self.provider.send(prepared, address, delivery).await),
+        let mut delivery = *delivery;
+        let pass = match self.throttle.ask(delivery.lane) {
+            Ok(Turn::Now(pass)) => pass,
             Ok(Turn::Later(turn)) => {
                 let pass = tokio::select! {
                     pass = turn => pass,
                     () = prepared.recall().called() => return Outcome::Withdrawn,
                 };
-                let now = self.clock.now();
-                let Ok(pass) = pass else { return self.turned_back(now) };
-                let delivery = Delivery { now, ..*delivery };
-                (pass, self.provider.send(prepared, address, &delivery).await)
+                delivery.now = self.clock.now();
+                let Ok(pass) = pass else { return self.turned_back(delivery.now) };
+                pass
             }
             Err(TurnedBack) => return self.turned_back(delivery.now),
         };
+        let outcome = self.provider.send(prepared, address, &delivery).await;
         pass.done(self.provider.load(&outcome));
         self.monitor.observe(&outcome, self.clock.now());
         outcome

@@ -109,6 +109,7 @@ pub fn sample() -> crate::domain::push::PushContent {
         exercise: false,
         coarse: true,
         expires: "2026-11-22T12:00:00Z".parse().expect("a literal instant"),
+        signature: None,
     }
 }
 

@@ -9,8 +9,8 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::auth::submission;
+use crate::cli::place::Place;
 use crate::cli::{BadInput, audit};
-use crate::config::{self, Config};
 use crate::domain::agency::{Agency, Jurisdiction, Kind, SUBMISSION_KEYS_MAX};
 use crate::domain::alert::{Category, Severity};
 use crate::domain::audit::Act;
@@ -47,12 +47,8 @@ pub enum Command {
 /// Where.
 #[derive(Debug, Args)]
 pub struct DirArgs {
-    /// The node's settings, which say where the agencies are; a cluster's are on Redis
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The node's data directory; `data` when nothing says otherwise
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// Who does this, for the audit
     #[arg(long, default_value = "command-line", value_name = "NAME")]
     by: String,
@@ -149,14 +145,8 @@ pub async fn run(command: Command) -> Result<bool> {
     }
 }
 
-fn settings(dir: &DirArgs) -> Result<Config> {
-    let data_dir = dir.data_dir.as_ref().map(|dir| ("node.data_dir", dir.display().to_string()));
-    let flags: Vec<_> = data_dir.into_iter().collect();
-    Ok(config::load(dir.config.as_deref(), &flags).map_err(|error| BadInput(error.to_string()))?)
-}
-
 async fn open(dir: &DirArgs) -> Result<Agencies> {
-    stores::agencies(&settings(dir)?).await
+    stores::agencies(&dir.place.settings()?).await
 }
 
 /// What the store refuses is the caller's to mend; that it fails is not.
@@ -168,7 +158,7 @@ fn refused(error: agencies::Error) -> anyhow::Error {
 }
 
 async fn note(dir: &DirArgs, deed: (Act, String)) -> Result<()> {
-    audit::note(&settings(dir)?.node.data_dir, &dir.by, deed).await
+    audit::note(&dir.place.settings()?, &dir.by, deed).await
 }
 
 fn id(text: &str) -> Result<AgencyId> {

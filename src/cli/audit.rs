@@ -1,7 +1,6 @@
 //! `loa audit`: whether what was written down is still what was written, and a copy of it.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -10,35 +9,29 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::cli::BadInput;
+use crate::cli::place::Place;
+use crate::config::Config;
 use crate::domain::audit::{Act, Actor, Entry, HASH_BYTES, Verdict, hex};
-use crate::node;
-use crate::store::audit::{Audit, Settings};
+use crate::node::{self, stores};
 use crate::trail::verify::{Expected, verify};
 
 /// What to do with the audit.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Find any change, deletion or reordering; exit code 1 if there is one
-    #[command(after_help = "Example:\n  loa audit verify --data-dir data")]
+    #[command(after_help = "Example:\n  loa audit verify --data-dir data\n  \
+        loa audit verify --config loa.toml")]
     Verify(VerifyArgs),
     /// Write every entry as a line of JSON, with its number and hash
     #[command(after_help = "Example:\n  loa audit export --data-dir data > audit.jsonl")]
-    Export(DirArgs),
-}
-
-/// Where.
-#[derive(Debug, Args)]
-pub struct DirArgs {
-    /// The node's data directory
-    #[arg(long, default_value = "data", value_name = "DIR")]
-    data_dir: PathBuf,
+    Export(Place),
 }
 
 /// Where, and what is known from elsewhere.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
     #[command(flatten)]
-    dir: DirArgs,
+    place: Place,
     /// A head written down earlier, NUMBER:HASH as this command prints it: finds an end cut off
     #[arg(long, value_name = "NUMBER:HASH")]
     expect: Option<String>,
@@ -51,22 +44,18 @@ pub struct VerifyArgs {
 pub async fn run(command: Command) -> Result<bool> {
     match command {
         Command::Verify(args) => verified(args).await,
-        Command::Export(dir) => export(&dir.data_dir).await,
+        Command::Export(place) => export(&place).await,
     }
 }
 
-async fn open(dir: &Path) -> Result<Audit> {
-    if !dir.join("audit.db").is_file() {
-        return Err(BadInput(format!("--data-dir {}: no audit.db there", dir.display())).into());
-    }
-    Ok(Audit::open(&Settings { dir: dir.to_owned() }).await?)
-}
+/// The file that the audit is in, where it is not on a cluster's Redis.
+const FILE: &str = "audit.db";
 
 async fn verified(args: VerifyArgs) -> Result<bool> {
-    let dir = &args.dir.data_dir;
-    let audit = open(dir).await?;
+    let config = args.place.with_file(FILE)?;
     let expected = args.expect.as_deref().map(expected).transpose()?;
-    let public = node::audit_key(dir)?;
+    let audit = stores::audit(&config).await?;
+    let public = node::audit_key(&config).await?;
     let report = verify(&audit, &public, expected).await?;
     let whole = report.is_whole();
     if args.json {
@@ -101,8 +90,8 @@ fn expected(text: &str) -> Result<Expected> {
     Ok(Expected { seq, hash })
 }
 
-async fn export(dir: &Path) -> Result<bool> {
-    let audit = open(dir).await?;
+async fn export(place: &Place) -> Result<bool> {
+    let audit = stores::audit(&place.with_file(FILE)?).await?;
     let mut out = std::io::stdout().lock();
     let mut last = 0;
     loop {
@@ -118,9 +107,9 @@ async fn export(dir: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Writes down what was done at the command line, also while a node runs on the directory.
-pub async fn note(dir: &Path, by: &str, (act, object): (Act, String)) -> Result<()> {
-    let audit = Audit::open(&Settings { dir: dir.to_owned() }).await?;
+/// Writes down what was done at the command line, also while nodes run.
+pub async fn note(config: &Config, by: &str, (act, object): (Act, String)) -> Result<()> {
+    let audit = stores::audit(config).await?;
     let actor = Actor::Operator { name: by.to_owned() };
     let (id, at) = (Uuid::new_v4(), Timestamp::now());
     let entry = Entry { id, at, actor, act, object, verdict: Verdict::Done, reason: None };

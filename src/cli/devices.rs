@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::BadInput;
@@ -17,7 +18,10 @@ use crate::domain::device::Profile;
 use crate::domain::ids::{DeviceId, SubjectId};
 use crate::node::stores;
 use crate::store;
-use crate::store::registry::NewDevice;
+use crate::store::registry::{NewDevice, Registry};
+
+/// Devices looked for at once.
+const LOOKS_AT_ONCE: usize = 64;
 
 /// What to do with devices.
 #[derive(Debug, Subcommand)]
@@ -39,6 +43,9 @@ pub struct LoadArgs {
     /// The node's data directory, `data` when nothing says otherwise; no node may run in it
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Go on with a load that was cut off: devices that are here already stay as they are
+    #[arg(long)]
+    resume: bool,
     /// Parts each (unit, channel) is cut into, if the registry is new
     #[arg(long)]
     shards: Option<u16>,
@@ -90,17 +97,40 @@ pub async fn run(command: Command) -> Result<bool> {
             None
         }
     });
-    let loaded = registry.bulk_load(devices).await.context("loading devices")?;
+    let (loaded, known) = if args.resume {
+        let all = tokio::task::spawn_blocking(move || devices.collect()).await?;
+        let (missing, known) = missing(&registry, all).await?;
+        (registry.bulk_load(missing).await.context("loading devices")?, known)
+    } else {
+        (registry.bulk_load(devices).await.context("loading devices")?, 0)
+    };
     if let Some(error) = failure.lock().expect("no holder of this lock panics").take() {
         return Err(error.context(format!("{loaded} devices before it were loaded")));
     }
     let seconds = began.elapsed().as_secs_f64();
     if args.json {
-        println!("{}", serde_json::json!({ "loaded": loaded, "seconds": seconds }));
+        let document = serde_json::json!({ "loaded": loaded, "known": known, "seconds": seconds });
+        println!("{document}");
     } else {
-        println!("{loaded} devices loaded in {seconds:.1} s");
+        println!("{loaded} devices loaded in {seconds:.1} s, {known} were here");
     }
     Ok(true)
+}
+
+/// Which devices are not here yet, and how many are.
+async fn missing(
+    registry: &Registry,
+    all: Vec<NewDevice>,
+) -> Result<(Vec<NewDevice>, usize), store::registry::Error> {
+    let count = all.len();
+    let look = |new: NewDevice| async move {
+        let known = registry.get(&new.id).await?;
+        Ok::<_, store::registry::Error>(known.is_none().then_some(new))
+    };
+    let looks = stream::iter(all.into_iter().map(look)).buffered(LOOKS_AT_ONCE);
+    let missing: Vec<NewDevice> = looks.try_filter_map(async |new| Ok(new)).try_collect().await?;
+    let known = count - missing.len();
+    Ok((missing, known))
 }
 
 fn device(index: usize, line: std::io::Result<String>) -> Result<NewDevice> {

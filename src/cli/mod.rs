@@ -11,8 +11,10 @@ pub mod demo;
 pub mod devices;
 pub mod geofences;
 pub mod health;
+pub mod keys;
 pub mod letters;
 pub mod people;
+mod place;
 pub mod plan;
 pub mod publish;
 pub mod serve;
@@ -59,6 +61,9 @@ enum Command {
     /// Who did what: verify it, export it
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Signing keys of the log's records and of alerts
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Devices in bulk
     #[command(subcommand)]
     Devices(devices::Command),
@@ -101,6 +106,7 @@ impl Cli {
             Command::Agencies(command) => block_on(agencies::run(command)),
             Command::People(command) => block_on(people::run(command)),
             Command::Audit(command) => block_on(audit::run(command)),
+            Command::Keys(command) => block_on(keys::run(command)),
             Command::Devices(command) => block_on(devices::run(command)),
             Command::DeadLetters(command) => block_on(letters::run(command)),
         }

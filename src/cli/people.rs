@@ -1,5 +1,5 @@
-//! `loa people`: who works in the agencies. Works on the data directory, also while a node runs in
-//! it; whoever is switched off or gets a new password is logged out at once.
+//! `loa people`: who works in the agencies. Works on the data directory, or on a cluster's Redis,
+//! also while nodes run; whoever is switched off or gets a new password is logged out at once.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -9,12 +9,13 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 use crate::auth::password;
+use crate::cli::place::Place;
 use crate::cli::{BadInput, audit};
 use crate::domain::audit::Act;
 use crate::domain::ids::PersonId;
 use crate::domain::person::{NAME_CHARS_MAX, PASSWORD_BYTES_MAX, Person, Right, password_problem};
-use crate::store::agencies::{self, Agencies};
-use crate::store::people::{People, Settings};
+use crate::node::stores;
+use crate::store::people::People;
 
 /// What to do with people.
 #[derive(Debug, Subcommand)]
@@ -26,7 +27,8 @@ pub enum Command {
     )]
     Put(PutArgs),
     /// List people
-    #[command(after_help = "Example:\n  loa people list --data-dir data")]
+    #[command(after_help = "Example:\n  loa people list --data-dir data\n  \
+        loa people list --config loa.toml")]
     List(DirArgs),
     /// Switch a person off: they are logged out and cannot log in again
     #[command(after_help = "Example:\n  loa people off lan --data-dir data")]
@@ -36,9 +38,8 @@ pub enum Command {
 /// Where.
 #[derive(Debug, Args)]
 pub struct DirArgs {
-    /// The node's data directory
-    #[arg(long, default_value = "data", value_name = "DIR")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Who does this, for the audit
     #[arg(long, default_value = "command-line", value_name = "NAME")]
     by: String,
@@ -87,9 +88,7 @@ pub async fn run(command: Command) -> Result<bool> {
 }
 
 async fn open(dir: &DirArgs) -> Result<People> {
-    std::fs::create_dir_all(&dir.data_dir)
-        .with_context(|| format!("--data-dir {}", dir.data_dir.display()))?;
-    Ok(People::open(&Settings { dir: dir.data_dir.clone() }).await?)
+    stores::people(&dir.place.settings()?).await
 }
 
 fn bad(error: impl std::fmt::Display) -> BadInput {
@@ -106,8 +105,8 @@ async fn put(args: PutArgs) -> Result<bool> {
         return Err(BadInput(rule).into());
     }
     let people = open(&args.dir).await?;
-    let settings = agencies::Settings { dir: args.dir.data_dir.clone() };
-    if Agencies::open(&settings).await?.get(&agency).await?.is_none() {
+    let agencies = stores::agencies(&args.dir.place.settings()?).await?;
+    if agencies.get(&agency).await?.is_none() {
         return Err(BadInput(format!("--agency: {agency} is unknown")).into());
     }
     let given = args.password_file.as_ref().map(password_of).transpose()?;
@@ -121,7 +120,7 @@ async fn put(args: PutArgs) -> Result<bool> {
     let person = Person { id, name: args.name, agency, rights, active: true };
     people.put(person.clone(), hash).await?;
     let deed = (Act::ChangePerson, person.id.to_string());
-    audit::note(&args.dir.data_dir, &args.dir.by, deed).await?;
+    audit::note(&args.dir.place.settings()?, &args.dir.by, deed).await?;
     if args.dir.json {
         println!("{}", serde_json::to_string(&person)?);
     } else {
@@ -166,7 +165,8 @@ async fn off(args: OffArgs) -> Result<bool> {
         return Ok(false);
     };
     people.put(Person { active: false, ..person }, None).await?;
-    audit::note(&args.dir.data_dir, &args.dir.by, (Act::ChangePerson, id.to_string())).await?;
+    let deed = (Act::ChangePerson, id.to_string());
+    audit::note(&args.dir.place.settings()?, &args.dir.by, deed).await?;
     println!("{id} is switched off");
     Ok(true)
 }

@@ -41,6 +41,9 @@ pub struct Config {
     /// Submissions from the log.
     #[serde(default)]
     pub submissions: ingest::intake::Settings,
+    /// What is believed of the log.
+    #[serde(default)]
+    pub trust: auth::gate::Settings,
     /// Fan-out workers.
     pub fanout: fanout::Settings,
     /// Websockets and event streams.
@@ -77,6 +80,9 @@ pub struct Node {
     /// Kinds of status change.
     #[serde(default)]
     pub status_kinds_file: Option<PathBuf>,
+    /// The key that signs the audit's checkpoints, in place of one that is made.
+    #[serde(default)]
+    pub audit_key_file: Option<PathBuf>,
 }
 
 /// A part of the pipeline a process may run.
@@ -323,6 +329,9 @@ impl Config {
     /// Legal but risky: what to warn of at the start.
     pub fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
+        if self.trust.unsigned_until.is_some() {
+            warnings.push("trust.unsigned_until: unsigned records reach people until then");
+        }
         let embedded = matches!(self.bus.shape, bus::Shape::Embedded);
         if embedded && self.node.roles.len() < Role::ALL.len() {
             warnings.push("the embedded log serves one process: roles left out here run nowhere");

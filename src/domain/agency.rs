@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::{Category, Severity};
 use crate::domain::ids::{AgencyId, UnitCode};
+use crate::domain::publication::{Action, Content, Publication};
 
 /// The kinds of publication an agency may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,6 +59,8 @@ pub struct Agency {
 
 /// The most submission keys of one agency: one in use, one that follows it, and some to spare.
 pub const SUBMISSION_KEYS_MAX: usize = 8;
+/// The id under which Loa itself publishes link tests.
+pub const DRILLS: &str = "loa-drills";
 
 /// An Ed25519 public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +132,26 @@ impl Jurisdiction {
             || wider(self.categories.as_ref(), other.categories.as_ref())
             || self.highest_severity < other.highest_severity
             || !self.kinds.is_subset(&other.kinds)
+    }
+
+    /// Checks a publication as it was accepted. A cancel takes nothing from anyone, so neither its
+    /// category nor its severity is looked at.
+    pub fn trespasses(&self, publication: &Publication) -> Vec<Trespass> {
+        let (kind, categories, severity) = match &publication.content {
+            Content::Alert(_) if publication.action() == Action::Cancel => {
+                (Kind::Alert, Vec::new(), None)
+            }
+            Content::Alert(alert) => {
+                let mut all: Vec<Category> =
+                    alert.infos.iter().flat_map(|info| info.categories.iter().copied()).collect();
+                all.sort_unstable();
+                all.dedup();
+                (Kind::Alert, all, alert.infos.iter().map(|info| info.severity).min())
+            }
+            Content::StatusChange(_) => (Kind::StatusChange, Vec::new(), None),
+            Content::Notice(_) => (Kind::Notice, Vec::new(), None),
+        };
+        self.check(kind, publication.audience.addressed(), &categories, severity)
     }
 
     /// Checks one publication; every trespass is reported.

@@ -89,6 +89,19 @@ pub enum Fit {
     Coarse,
 }
 
+impl Audience {
+    /// The units that are addressed. A coarse cell that sticks out into the target is warned with
+    /// it; its home unit, which the target does not touch, is not addressed by that.
+    pub fn addressed(&self) -> impl Iterator<Item = &UnitCode> {
+        let units = match self {
+            Audience::Area(area) => area.units.as_slice(),
+            Audience::Subject { .. } => &[],
+        };
+        let touched = units.iter().filter(|unit| !matches!(unit.coverage, Coverage::Cells { .. }));
+        touched.map(|unit| &unit.code)
+    }
+}
+
 impl AudienceUnit {
     /// Whether a place of this unit is in.
     pub fn fit(&self, place: &Place) -> Option<Fit> {

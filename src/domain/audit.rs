@@ -105,6 +105,10 @@ pub enum Act {
     Login,
     /// Boundaries were imported.
     ImportGeofences,
+    /// A new signing key was made.
+    RotateSigningKey,
+    /// A signing key was taken out of use.
+    RevokeSigningKey,
     /// Dead letters were sent on their way again.
     RedriveDeadLetters,
 }

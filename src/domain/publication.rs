@@ -34,6 +34,9 @@ pub struct Publication {
     pub audience: Audience,
     /// What it says.
     pub content: Content,
+    /// For an alert: our signature over its CAP document, a detached JWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// The three kinds of publication.

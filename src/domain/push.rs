@@ -56,6 +56,8 @@ pub struct PushContent {
     pub coarse: bool,
     /// After this the provider must not deliver it.
     pub expires: Timestamp,
+    /// Our signature over an alert's CAP document, which the app fetches and verifies.
+    pub signature: Option<String>,
 }
 
 /// What a push will say on one channel, as its author is shown before it goes.

@@ -117,6 +117,7 @@ impl<'a> Phrasebook<'a> {
             exercise: publication.is_exercise(),
             coarse: key.coarse,
             expires: publication.expires,
+            signature: publication.signature.clone(),
         }
     }
 

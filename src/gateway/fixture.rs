@@ -86,6 +86,7 @@ pub fn alert(number: u128, second: i64, units: &[&str]) -> Publication {
         supersedes: vec![],
         audience: Audience::Area(area),
         content: Content::Alert(Box::new(alert)),
+        signature: None,
     }
 }
 

@@ -49,6 +49,7 @@ use axum::middleware::from_fn_with_state;
 use utoipa_axum::routes;
 
 use crate::auth::citizen::Doorkeeper;
+use crate::auth::gate::Gate;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::domain::channel::ApnsEnvironment;
@@ -63,7 +64,8 @@ use crate::gateway::sockets::{Reader, Sockets};
 use crate::geofence::City;
 use crate::http::Router;
 use crate::http::idempotency::idempotent;
-use crate::http::limits::{AddressRate, AddressSlots};
+use crate::http::limits::{AddressSlots, ClientAddress};
+use crate::http::pace::Own;
 use crate::lifecycle::Lifecycle;
 use crate::store::alerts::Alerts;
 use crate::store::answers::Answers;
@@ -80,6 +82,8 @@ pub struct Parts {
     pub registry: Registry,
     /// What was accepted.
     pub alerts: Alerts,
+    /// What is believed of the log, and the keys that citizens verify alerts with.
+    pub gate: Gate,
     /// What became of it.
     pub ledger: Ledger,
     /// What was answered to repeated requests.
@@ -111,7 +115,7 @@ pub struct Gateway {
     deliveries: Deliveries,
     sockets: Sockets,
     slots: Arc<AddressSlots>,
-    rate: Arc<AddressRate>,
+    rate: Arc<Own<ClientAddress>>,
     trusted: Arc<[IpAddr]>,
     life: Lifecycle,
     shapes: Arc<Shapes>,
@@ -133,8 +137,8 @@ impl Gateway {
         trusted_proxies: &[IpAddr],
         life: &Lifecycle,
     ) -> Result<(Self, Services), tail::Error> {
-        let (hub, tail) =
-            tail::open(&parts.bus, &parts.alerts, settings, parts.clock.clone()).await?;
+        let sources = (&parts.bus, &parts.alerts, &parts.gate);
+        let (hub, tail) = tail::open(sources, settings, parts.clock.clone()).await?;
         let (deliveries, recorder) = deliveries::open(parts.ledger.clone());
         let (sockets, reader) = sockets::open(hub.clone(), deliveries.clone())?;
         say_descriptor_limit(settings.streams_max);
@@ -143,10 +147,7 @@ impl Gateway {
             deliveries,
             sockets,
             slots: AddressSlots::new(settings.streams_max, settings.streams_per_address),
-            rate: Arc::new(AddressRate::new(
-                settings.new_streams_per_second,
-                settings.new_streams_burst,
-            )),
+            rate: Arc::new(Own::new(settings.new_streams_per_second, settings.new_streams_burst)),
             trusted: trusted_proxies.to_vec().into(),
             life: life.clone(),
             shapes: Shapes::of(&parts.city),
@@ -195,6 +196,7 @@ impl Gateway {
             .routes(routes!(public::cap))
             .routes(routes!(public::units))
             .routes(routes!(shapes::shapes))
+            .routes(routes!(public::jwks))
             .routes(routes!(webpush::vapid))
             .routes(routes!(past::config))
             .routes(routes!(past::recent))

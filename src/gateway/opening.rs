@@ -44,7 +44,7 @@ impl Gateway {
         let Some(Peer(peer)) = peer else { return Ok(None) };
         let forwarded = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
         let address = ClientAddress::of(peer.ip(), forwarded, &self.trusted);
-        if let Err(wait) = self.rate.take(address) {
+        if let Err(wait) = self.rate.take(&address) {
             let detail = "too many new streams from this address";
             return Err(Problem::new(Code::RateLimited, detail).retry_after(wait.as_secs() + 1));
         }

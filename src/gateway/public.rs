@@ -33,6 +33,10 @@ const SEARCH_BYTES_MAX: usize = 100;
 /// Seconds a shared cache may answer for us: an alert is public within that time.
 pub(super) const CACHE_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=5");
 
+/// For as long as a shared cache may answer with our keys: less than from a new key's making to
+/// its first signature.
+const KEYS_CACHED: HeaderValue = HeaderValue::from_static("public, max-age=30");
+
 /// Where.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -211,6 +215,23 @@ pub(super) async fn cap(
         Some(raw) => (headers, raw.clone()).into_response(),
         None => (headers, event::cap::write(alert)).into_response(),
     })
+}
+
+/// The keys that verify alerts' signatures
+#[utoipa::path(
+    get,
+    path = "/.well-known/jwks.json",
+    tag = "public",
+    responses((status = 200, description = "A JWK set (RFC 7517)",
+        content_type = "application/jwk-set+json"))
+)]
+pub(super) async fn jwks(State(gateway): State<Gateway>) -> impl IntoResponse {
+    let keys = gateway.parts.gate.keys().now().jwks(gateway.hub.now());
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
+        (CACHE_CONTROL, KEYS_CACHED),
+    ];
+    (headers, keys.to_string())
 }
 
 /// Which units.

@@ -32,6 +32,7 @@ pub(super) struct Shapes {
 }
 
 impl Shapes {
+    /// The shapes of a city, packed.
     pub fn of(city: &City) -> Arc<Self> {
         let plain = screen::geojson(city).into_bytes();
         let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 3), Compression::best());

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::alert::{Info, Severity, Status};
-use crate::domain::audience::Audience;
+use crate::domain::audience::{Audience, Coverage};
 use crate::domain::ids::PublicationId;
 use crate::domain::level::Level;
 use crate::domain::notice::{Notice, NoticeKind};
@@ -77,6 +77,10 @@ pub struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(examples("/v1/cap/0197c7a2-0000-7000-8000-000000000000.xml"))]
     pub cap: Option<String>,
+    /// Over that message, byte for byte: a detached JWS (RFC 7515, appendix F) by a key of
+    /// `/.well-known/jwks.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// Where a publication applies.
@@ -208,6 +212,7 @@ impl View {
             status: status(publication),
             questions: notice(publication).map(|one| one.questions.clone()).unwrap_or_default(),
             cap: is_alert.then(|| format!("/v1/cap/{}.xml", publication.id)),
+            signature: publication.signature.clone(),
         }
     }
 
@@ -255,7 +260,11 @@ fn area(publication: &Publication) -> Option<AreaView> {
     Some(AreaView {
         boundaries: area.boundaries.as_str(),
         vintage: area.vintage.to_string(),
-        units: area.units.iter().map(|unit| unit.code.to_string()).collect(),
+        // Of a unit that only cells stick out of nothing is inside.
+        units: (area.units.iter())
+            .filter(|unit| !matches!(unit.coverage, Coverage::Cells { .. }))
+            .map(|unit| unit.code.to_string())
+            .collect(),
         descriptions,
     })
 }

@@ -3,22 +3,10 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde::Deserialize;
-
-use crate::http::problem::{Code, Problem};
-use crate::http::serve::Peer;
-
-/// Addresses remembered before those that have been quiet are forgotten.
-const REMEMBERED_MAX: usize = 100_000;
 
 /// The limits of one HTTP face.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,6 +24,14 @@ pub struct Settings {
     pub requests_per_second: u32,
     /// Requests from one address at once.
     pub request_burst: u32,
+    /// Requests a second with one API key, device's secret, token or session, on average.
+    pub credential_requests_per_second: u32,
+    /// Requests with one of them at once.
+    pub credential_request_burst: u32,
+    /// Requests a second of one citizen on all their devices, on average.
+    pub citizen_requests_per_second: u32,
+    /// Requests of one citizen at once.
+    pub citizen_request_burst: u32,
     /// Reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
 }
@@ -49,6 +45,10 @@ impl Default for Settings {
             request_seconds: 30,
             requests_per_second: 50,
             request_burst: 200,
+            credential_requests_per_second: 200,
+            credential_request_burst: 1_000,
+            citizen_requests_per_second: 10,
+            citizen_request_burst: 100,
             trusted_proxies: Vec::new(),
         }
     }
@@ -64,8 +64,17 @@ impl Settings {
             ("request_seconds", self.request_seconds == 0),
             ("requests_per_second", self.requests_per_second == 0),
             ("request_burst", self.request_burst == 0),
+            ("credential_requests_per_second", self.credential_requests_per_second == 0),
+            ("credential_request_burst", self.credential_request_burst == 0),
+            ("citizen_requests_per_second", self.citizen_requests_per_second == 0),
+            ("citizen_request_burst", self.citizen_request_burst == 0),
         ];
         zero.iter().filter(|(_, bad)| *bad).map(|(key, _)| format!("{key} must not be 0")).collect()
+    }
+
+    /// How fast a citizen may ask: a second, and at once.
+    pub fn citizen_rate(&self) -> (u32, u32) {
+        (self.citizen_requests_per_second, self.citizen_request_burst)
     }
 
     /// How long a request may take.
@@ -101,30 +110,6 @@ impl ClientAddress {
 impl std::fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-/// So many per second and address, with a burst.
-#[derive(Debug)]
-pub struct AddressRate {
-    limiter: DefaultKeyedRateLimiter<ClientAddress>,
-    clock: DefaultClock,
-}
-
-impl AddressRate {
-    /// A rate per address; zero counts as one.
-    pub fn new(per_second: u32, burst: u32) -> Self {
-        let at_least_one = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
-        Self { limiter: RateLimiter::keyed(quota), clock: DefaultClock::default() }
-    }
-
-    /// Takes one, or says how long to wait.
-    pub fn take(&self, address: ClientAddress) -> Result<(), Duration> {
-        if self.limiter.len() > REMEMBERED_MAX {
-            self.limiter.retain_recent();
-        }
-        self.limiter.check_key(&address).map_err(|not| not.wait_time_from(self.clock.now()))
     }
 }
 
@@ -204,44 +189,6 @@ impl Drop for Slot {
     }
 }
 
-/// What the rate-limiting middleware needs.
-#[derive(Clone, Debug)]
-pub struct RateGuard {
-    rate: Arc<AddressRate>,
-    trusted: Arc<[IpAddr]>,
-}
-
-impl RateGuard {
-    /// The guard of one face.
-    pub fn new(settings: &Settings) -> Self {
-        Self {
-            rate: Arc::new(AddressRate::new(settings.requests_per_second, settings.request_burst)),
-            trusted: settings.trusted_proxies.clone().into(),
-        }
-    }
-}
-
-/// Middleware: puts the [`ClientAddress`] into the request and refuses what is over the rate with
-/// 429 and `Retry-After`.
-pub async fn rate_limit(
-    State(guard): State<RateGuard>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else {
-        return next.run(request).await; // not over a socket: a test calls the router itself
-    };
-    let forwarded = request.headers().get("x-forwarded-for").and_then(|v| v.to_str().ok());
-    let address = ClientAddress::of(peer.ip(), forwarded, &guard.trusted);
-    if let Err(wait) = guard.rate.take(address) {
-        let seconds = wait.as_secs() + 1;
-        let detail = format!("too many requests from this address; wait {seconds} s");
-        return Problem::new(Code::RateLimited, detail).retry_after(seconds).into_response();
-    }
-    request.extensions_mut().insert(address);
-    next.run(request).await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,16 +207,6 @@ mod tests {
         assert_eq!(of(proxy, &[]), "10.0.0.1");
         let v6 = ClientAddress::of(ip("2001:db8:1:2:3:4:5:6"), None, &[]);
         assert_eq!(v6.to_string(), "2001:db8:1:2::");
-    }
-
-    #[test]
-    fn a_busy_address_waits_and_its_neighbour_does_not() {
-        let rate = AddressRate::new(1, 2);
-        let address = |text| ClientAddress::of(ip(text), None, &[]);
-        assert!(rate.take(address("192.0.2.1")).is_ok());
-        assert!(rate.take(address("192.0.2.1")).is_ok());
-        assert!(rate.take(address("192.0.2.1")).is_err());
-        assert!(rate.take(address("192.0.2.2")).is_ok());
     }
 
     #[test]

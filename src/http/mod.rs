@@ -11,6 +11,7 @@ pub mod answers;
 pub mod idempotency;
 pub mod input;
 pub mod limits;
+pub mod pace;
 pub mod pages;
 pub mod serve;
 pub mod shield;

@@ -14,7 +14,8 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::http::limits::{RateGuard, Settings, rate_limit};
+use crate::http::limits::Settings;
+use crate::http::pace::{RateGuard, Together, rate_limit};
 use crate::http::problem::{Code, MEDIA_TYPE, Problem};
 use crate::lifecycle::panic_message;
 
@@ -25,13 +26,14 @@ const REQUEST_ID_CHARS_MAX: usize = 64;
 /// Longest refusal text of a library that is passed on.
 const REFUSAL_BYTES_MAX: usize = 2_048;
 
-/// Puts the shield around a face. Call once, on the outermost router.
-pub fn around(router: Router, settings: &Settings) -> Router {
+/// Puts the shield around a face. Call once, on the outermost router. In a cluster the nodes count
+/// rates together.
+pub fn around(router: Router, settings: &Settings, together: Option<Together>) -> Router {
     router
         .fallback(|| async { Problem::new(Code::NotFound, "this path does not exist") })
         .layer(DefaultBodyLimit::max(settings.body_bytes_max))
         .layer(from_fn_with_state(settings.request_time(), in_time))
-        .layer(from_fn_with_state(RateGuard::new(settings), rate_limit))
+        .layer(from_fn_with_state(RateGuard::new(settings, together), rate_limit))
         .layer(from_fn(only_problems))
         .layer(from_fn(watched))
 }
@@ -122,7 +124,7 @@ mod tests {
             .route("/panic", get(panics))
             .route("/slow", get(|| async { std::future::pending::<()>().await }))
             .route("/echo", post(|body: String| async { body }));
-        around(router, &settings)
+        around(router, &settings, None)
     }
 
     async fn ask(method: &str, path: &str, body: &'static str) -> (StatusCode, String, String) {

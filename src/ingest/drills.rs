@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
-use crate::domain::agency::{Agency, Jurisdiction};
+use crate::domain::agency::{Agency, DRILLS, Jurisdiction};
 use crate::domain::audience::Audience;
 use crate::domain::ids::{DeviceId, PublicationId, SubjectId, UnitCode};
 use crate::domain::lane::Lane;
@@ -28,8 +28,6 @@ use crate::store::registry::Registry;
 
 /// The kind of status change that a link test is.
 pub const KIND: &str = "link-test";
-/// Who publishes it.
-const AGENCY: &str = "loa-drills";
 /// A receipt that has not come by then counts as lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the receipts are looked at meanwhile.
@@ -65,10 +63,15 @@ pub fn start(ingest: Ingest, minutes: u32, tasks: &crate::lifecycle::Lifecycle) 
     let stop = tasks.token().clone();
     tasks.service("link tests", async move {
         let every = Duration::from_secs(60 * u64::from(minutes.max(1)));
-        let mut schedule = tokio::time::interval_at(Instant::now() + every, every);
+        // Spread, so that the nodes of a cluster do not test at once.
+        let first = every.mul_f64(1.0 + rand::random::<f64>() / 5.0);
+        let mut schedule = tokio::time::interval_at(Instant::now() + first, every);
         loop {
             tokio::select! {
-                _ = schedule.tick(), if minutes > 0 => {}
+                // Another node of the cluster may have tested meanwhile.
+                _ = schedule.tick(), if minutes > 0 => if ingest.tested_within(every / 2).await {
+                    continue;
+                },
                 () = ingest.link_test.notified() => {}
                 () = stop.cancelled() => return Ok::<(), Infallible>(()),
             }
@@ -82,7 +85,24 @@ pub fn start(ingest: Ingest, minutes: u32, tasks: &crate::lifecycle::Lifecycle) 
     });
 }
 
+fn signed(time: Duration) -> SignedDuration {
+    SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)
+}
+
 impl Ingest {
+    /// Whether the newest link test, of whichever node, is this young.
+    async fn tested_within(&self, age: Duration) -> bool {
+        match self.drills.history(1).await {
+            Ok(tests) => tests
+                .first()
+                .is_some_and(|test| self.clock.now().duration_since(test.at) < signed(age)),
+            Err(error) => {
+                tracing::warn!(%error, "link tests could not be read");
+                false
+            }
+        }
+    }
+
     /// Sends to every canary, waits for their receipts, and remembers what came of it.
     pub async fn test_links(&self) -> Result<Option<LinkTest>, Problem> {
         let canaries = self.drills.canaries().await.map_err(|error| Problem::internal(&error))?;
@@ -127,8 +147,8 @@ impl Ingest {
     ) -> Result<BTreeMap<UnitCode, PublicationId>, Problem> {
         let now = self.clock.now();
         let agency = Agency {
-            id: AGENCY.parse().expect("a constant of the ids' alphabet"),
-            name: AGENCY.to_owned(),
+            id: DRILLS.parse().expect("a constant of the ids' alphabet"),
+            name: DRILLS.to_owned(),
             jurisdiction: Jurisdiction::unlimited(),
             operator: false,
             second_person: false,

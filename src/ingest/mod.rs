@@ -27,6 +27,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::auth::desk::Desk;
+use crate::auth::ring::Keyring;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::domain::forecast::Outlook;
@@ -53,6 +54,8 @@ pub struct Ingest {
     pub alerts: Alerts,
     /// Who may publish.
     pub agencies: Agencies,
+    /// What records and alerts are signed with.
+    pub keys: Keyring,
     /// For the estimate of an audience.
     pub registry: Registry,
     /// For the funnel of a publication.

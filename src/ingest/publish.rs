@@ -4,10 +4,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::auth::ring::Purpose;
+use crate::auth::{gate, jws};
 use crate::bus::{self, Record, TopicId};
 use crate::domain::agency::{Agency, Kind, Trespass};
 use crate::domain::alert::{Category, Severity};
-use crate::domain::audience::{Audience, Coverage};
+use crate::domain::audience::Audience;
 use crate::domain::ids::{ChainId, PublicationId};
 use crate::domain::lane::Lane;
 use crate::domain::publication::{Action, Content, Publication};
@@ -68,7 +70,7 @@ impl Ingest {
     ) -> Result<Vec<Published>, Problem> {
         let now = self.clock.now();
         let accepting: Vec<Accepting> =
-            checked.into_iter().map(|one| accepting(agency, one, now)).collect();
+            checked.into_iter().map(|one| self.accepting(agency, one, now)).collect();
         let drafts: Vec<Publication> =
             accepting.iter().map(|one| one.publication.clone()).collect();
         let places: Vec<String> = accepting.iter().enumerate().map(place).collect();
@@ -112,10 +114,8 @@ impl Ingest {
             if mine.is_empty() {
                 continue;
             }
-            let records: Vec<Record> = mine
-                .iter()
-                .map(|publication| event::publication::encode(publication).into())
-                .collect();
+            let records = mine.iter().map(|publication| self.sealed(publication));
+            let records = records.collect::<Result<Vec<Record>, Problem>>()?;
             let topic = TopicId::Publications(lane);
             let positions = self.bus.publish(topic, records).await.map_err(bus_problem)?;
             let marks = mine.iter().zip(positions).map(|(publication, position)| {
@@ -138,6 +138,46 @@ impl Ingest {
         Ok(())
     }
 
+    /// A publication as a record that routers and gateways know for ours.
+    fn sealed(&self, publication: &Publication) -> Result<Record, Problem> {
+        let mut record: Record = event::publication::encode(publication).into();
+        let parts =
+            gate::Parts { key: &record.key, headers: &record.headers, payload: &record.payload };
+        let seal = gate::seal(&self.keys, parts, self.clock.now());
+        let seal = seal.ok_or_else(|| Problem::internal(&"a record could not be signed"))?;
+        record.headers.extend(seal);
+        Ok(record)
+    }
+
+    /// What is accepted. An alert's document is kept as it was signed.
+    fn accepting(&self, agency: &Agency, checked: Checked, now: Timestamp) -> Accepting {
+        let (raw, signature) = match &checked.content {
+            Content::Alert(alert) => {
+                let raw = checked.raw.unwrap_or_else(|| event::cap::write(alert).into());
+                let ring = self.keys.now();
+                let key = ring.signer(Purpose::Alerts, now);
+                let signature = key.map(|key| jws::sign(key, &raw));
+                (Some(raw), signature)
+            }
+            _ => (checked.raw, None),
+        };
+        let id = fresh_id(now);
+        let digest = alerts::digest(&checked.content);
+        let publication = Publication {
+            id,
+            chain: checked.chain.unwrap_or(ChainId::from(id)),
+            lane: checked.lane,
+            agency: agency.id.clone(),
+            accepted_at: now,
+            expires: checked.expires,
+            supersedes: checked.supersedes,
+            audience: checked.audience,
+            content: checked.content,
+            signature,
+        };
+        Accepting { publication, identity: checked.identity, digest, raw }
+    }
+
     /// Finishes what a crash left between reservation and log; call before serving.
     pub async fn recover(&self) -> Result<usize, Problem> {
         let mut count = 0;
@@ -154,24 +194,11 @@ impl Ingest {
     }
 }
 
-fn accepting(agency: &Agency, checked: Checked, now: Timestamp) -> Accepting {
+/// Ids sort by the time of acceptance.
+fn fresh_id(now: Timestamp) -> PublicationId {
     let seconds = now.as_second().unsigned_abs();
     let nanos = now.subsec_nanosecond().unsigned_abs();
-    let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos);
-    let id = PublicationId(Uuid::new_v7(stamp));
-    let digest = alerts::digest(&checked.content);
-    let publication = Publication {
-        id,
-        chain: checked.chain.unwrap_or(ChainId::from(id)),
-        lane: checked.lane,
-        agency: agency.id.clone(),
-        accepted_at: now,
-        expires: checked.expires,
-        supersedes: checked.supersedes,
-        audience: checked.audience,
-        content: checked.content,
-    };
-    Accepting { publication, identity: checked.identity, digest, raw: checked.raw }
+    PublicationId(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)))
 }
 
 /// Where in the request the identity stands.
@@ -195,15 +222,7 @@ pub fn within_jurisdiction(
     audience: &Audience,
     (categories, severity): (&[Category], Option<Severity>),
 ) -> Result<(), Problem> {
-    let units = match audience {
-        Audience::Area(area) => area.units.as_slice(),
-        Audience::Subject { .. } => &[],
-    };
-    // A coarse cell that sticks out into the target is warned with it; its home unit, which the
-    // target does not touch, is not addressed by that.
-    let addressed = units.iter().filter(|unit| !matches!(unit.coverage, Coverage::Cells { .. }));
-    let units = addressed.map(|unit| &unit.code);
-    let found = agency.jurisdiction.check(kind, units, categories, severity);
+    let found = agency.jurisdiction.check(kind, audience.addressed(), categories, severity);
     if found.is_empty() {
         return Ok(());
     }

@@ -14,6 +14,7 @@ use crate::ingest::intake;
 use crate::lifecycle::Lifecycle;
 use crate::metrics;
 use crate::node::Parts;
+use crate::node::stores::RESERVED;
 use crate::receipt;
 use crate::route::router;
 
@@ -68,6 +69,14 @@ pub fn finish_for_others(ingest: Ingest, tasks: &Lifecycle) {
                 Err(problem) => {
                     let error = problem.detail;
                     tracing::warn!(error, "what is unlogged could not be finished yet");
+                }
+            }
+            match ingest.finish_drafts(RESERVED).await {
+                Ok(0) => {}
+                Ok(drafts) => tracing::info!(drafts, "published what another node had decided"),
+                Err(problem) => {
+                    let error = problem.detail;
+                    tracing::warn!(error, "what is decided could not be published yet");
                 }
             }
         }

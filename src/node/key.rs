@@ -71,7 +71,7 @@ fn fresh_vapid() -> io::Result<Vec<u8>> {
 }
 
 /// The key of all nodes: the first one to ask decides.
-async fn agreed(
+pub async fn agreed(
     redis: &Redis,
     dir: &Path,
     name: &str,
@@ -100,28 +100,48 @@ fn kept_vapid(dir: &Path) -> anyhow::Result<String> {
     Ok(String::from_utf8(kept(dir, "vapid.key", fresh_vapid)?)?)
 }
 
-/// The key that signs the audit's checkpoints.
-pub fn seal(dir: &Path) -> anyhow::Result<Seal> {
+/// The key that signs the audit's checkpoints: of the settings, of the cluster, or else of the
+/// data directory. Nodes that append to one audit sign with one key.
+pub async fn seal(config: &Config, redis: Option<&Redis>) -> anyhow::Result<Seal> {
+    let dir = &config.node.data_dir;
     let make = || Ok(rand::random::<[u8; SEED_BYTES]>().into());
-    Seal::new(&kept(dir, "audit.key", make)?).context("audit.key")
+    match (&config.node.audit_key_file, redis) {
+        (Some(path), _) => {
+            let seed = std::fs::read(path)
+                .with_context(|| format!("node.audit_key_file: {}", path.display()))?;
+            Seal::new(&seed).context("node.audit_key_file")
+        }
+        (None, Some(redis)) => {
+            Seal::new(&agreed(redis, dir, "audit.key", make).await?).context("audit.key in Redis")
+        }
+        (None, None) => Seal::new(&kept(dir, "audit.key", make)?).context("audit.key"),
+    }
 }
 
 /// What a file of the data directory holds; made when it is not there, for its owner only.
-fn kept(dir: &Path, name: &str, make: impl FnOnce() -> io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
-    let path = dir.join(name);
-    match std::fs::read(&path) {
+pub fn kept(
+    dir: &Path,
+    name: &str,
+    make: impl FnOnce() -> io::Result<Vec<u8>>,
+) -> io::Result<Vec<u8>> {
+    match std::fs::read(dir.join(name)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         read => return read,
     }
     let made = make()?;
+    write(dir, name, &made)?;
+    Ok(made)
+}
+
+/// Writes a file of the data directory, for its owner only.
+pub fn write(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     // Whole or not at all: a key cut short by a crash would be another key.
     let fresh = dir.join(format!("{name}.new"));
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(&made)?;
+    file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&fresh, &path)?;
-    Ok(made)
+    std::fs::rename(&fresh, dir.join(name))
 }
 
 /// A key for one purpose.

@@ -1,5 +1,6 @@
 //! The stores of a node: files in its data directory, or Redis for all nodes of a cluster.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -21,7 +22,7 @@ use crate::store::replies::{self, Replies, Times};
 
 /// How long a node of a cluster has to append what it reserved, before another one does: longer
 /// than a request may take.
-const RESERVED: Duration = Duration::from_secs(60);
+pub const RESERVED: Duration = Duration::from_secs(60);
 
 /// Every store.
 pub struct Stores {
@@ -35,7 +36,7 @@ pub struct Stores {
     pub ledger: Ledger,
     /// Answers to repeated requests.
     pub replies: Replies,
-    /// Persons of agencies and their sessions. These five are files of each node so far.
+    /// Persons of agencies and their sessions.
     pub people: People,
     /// Drafts and what was decided of them.
     pub drafts: Drafts,
@@ -53,11 +54,6 @@ pub struct Stores {
 pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
     let shards = config.registry.shards;
     let dir = config.node.data_dir.clone();
-    let people = People::open(&people::Settings { dir: dir.clone() }).await?;
-    let drafts = Drafts::open(&drafts::Settings { dir: dir.clone() }).await?;
-    let drills = Drills::open(&drills::Settings { dir: dir.clone() }).await?;
-    let answers = Answers::open(&answers::Settings { dir: dir.clone() }).await?;
-    let audit = Audit::open(&audit::Settings { dir: dir.clone() }).await?;
     let settings = match &config.store {
         store::Settings::Redis(settings) => settings,
         store::Settings::Embedded => {
@@ -68,12 +64,12 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
                 agencies: Agencies::open(&agencies::Settings { dir: dir.clone() }).await?,
                 registry: Registry::open(&registry, clock.clone()).await?,
                 ledger: Ledger::start(&ledger, clock.clone()).await?,
+                people: People::open(&people::Settings { dir: dir.clone() }).await?,
+                drafts: Drafts::open(&drafts::Settings { dir: dir.clone() }).await?,
+                drills: Drills::open(&drills::Settings { dir: dir.clone() }).await?,
+                answers: Answers::open(&answers::Settings { dir: dir.clone() }).await?,
+                audit: Audit::open(&audit::Settings { dir: dir.clone() }).await?,
                 replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
-                people,
-                drafts,
-                drills,
-                answers,
-                audit,
                 redis: None,
             });
         }
@@ -85,11 +81,11 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
         ledger: Ledger::shared(&redis, clock.clone()).await?,
         replies: Replies::shared(&redis, Times::default(), clock.clone()),
         registry: Registry::shared(redis.clone(), shards, clock.clone()).await?,
-        people,
-        drafts,
-        drills,
-        answers,
-        audit,
+        people: People::shared(&redis),
+        drafts: Drafts::shared(&redis).await?,
+        drills: Drills::shared(&redis).await?,
+        answers: Answers::shared(&redis),
+        audit: Audit::shared(&redis),
         redis: Some(redis),
     })
 }
@@ -98,13 +94,37 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
 pub async fn agencies(config: &Config) -> Result<Agencies> {
     match &config.store {
         store::Settings::Embedded => {
-            let dir = config.node.data_dir.clone();
-            std::fs::create_dir_all(&dir)
-                .with_context(|| format!("node.data_dir: cannot make {}", dir.display()))?;
-            Ok(Agencies::open(&agencies::Settings { dir }).await?)
+            Ok(Agencies::open(&agencies::Settings { dir: made(config)? }).await?)
         }
         store::Settings::Redis(settings) => Ok(Agencies::shared(&connect(settings).await?)),
     }
+}
+
+/// Opens the store of people alone, for the command line.
+pub async fn people(config: &Config) -> Result<People> {
+    match &config.store {
+        store::Settings::Embedded => {
+            Ok(People::open(&people::Settings { dir: made(config)? }).await?)
+        }
+        store::Settings::Redis(settings) => Ok(People::shared(&connect(settings).await?)),
+    }
+}
+
+/// Opens the audit alone, for the command line.
+pub async fn audit(config: &Config) -> Result<Audit> {
+    match &config.store {
+        store::Settings::Embedded => {
+            Ok(Audit::open(&audit::Settings { dir: made(config)? }).await?)
+        }
+        store::Settings::Redis(settings) => Ok(Audit::shared(&connect(settings).await?)),
+    }
+}
+
+fn made(config: &Config) -> Result<PathBuf> {
+    let dir = config.node.data_dir.clone();
+    std::fs::create_dir_all(&dir)
+        .with_context(|| format!("node.data_dir: cannot make {}", dir.display()))?;
+    Ok(dir)
 }
 
 /// Opens the registry alone, for the command line.
@@ -121,6 +141,7 @@ pub async fn registry(config: &Config, clock: &Clock) -> Result<Registry> {
     }
 }
 
-async fn connect(settings: &Settings) -> Result<Redis> {
+/// Connects to the cluster's Redis.
+pub async fn connect(settings: &Settings) -> Result<Redis> {
     Redis::open(settings).await.context("store.redis")
 }

@@ -74,7 +74,8 @@ async fn settle(parts: &Parts, announced: &Routed) -> Result<(), Error> {
 /// From where the stores surely were, to the log's end as it is now.
 async fn again(parts: &Parts, restart: &Restart) -> Result<u64, Error> {
     let mut publications = 0;
-    for topic in Lane::ALL.map(TopicId::Publications) {
+    for lane in Lane::ALL {
+        let topic = TopicId::Publications(lane);
         for partition in 0..parts.bus.partitions(topic) {
             let bounds = parts.bus.bounds(topic, partition).await?;
             let from = restart.from.get(&part(topic, partition)).copied().unwrap_or(0);
@@ -82,7 +83,7 @@ async fn again(parts: &Parts, restart: &Restart) -> Result<u64, Error> {
             let mut reader = parts.bus.reader(topic, partition, from).await?;
             while reader.offset() < bounds.end {
                 for delivery in reader.next_batch(PAGE).await? {
-                    // What cannot be read went to the dead letters when it was read first.
+                    // What cannot be read or believed went to the dead letters when it was read first.
                     let Ok(publication) =
                         event::publication::decode(&delivery.headers, &delivery.payload)
                     else {
@@ -90,6 +91,9 @@ async fn again(parts: &Parts, restart: &Restart) -> Result<u64, Error> {
                     };
                     let position = format!("{partition}/{}", delivery.position.offset);
                     if publication.is_expired(parts.clock.now()) {
+                        continue;
+                    }
+                    if router::believed(parts, lane, &delivery, &publication).await?.is_err() {
                         continue;
                     }
                     if parts.alerts.restore(&publication, position).await? {

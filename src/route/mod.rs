@@ -8,6 +8,8 @@
 //! - *Nothing false*: an update or cancel freezes the older dispatches before its own are made, and
 //!   goes to everyone they reached ([`supersede`]).
 //! - *Late joiners are warned*: it follows the registry's changes ([`late`]).
+//! - *Only who may*: a record that ingest did not sign, or that its agency may not say, goes to the
+//!   dead letters and into the audit ([`crate::auth::gate`]).
 //! - *Stores that lost their last moments heal*: what was routed a while before is routed again
 //!   ([`again`]).
 
@@ -18,12 +20,15 @@ pub mod plan;
 pub mod router;
 pub mod supersede;
 
+use crate::auth::gate::Gate;
 use crate::bus::{self, Bus};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
+use crate::store::agencies;
 use crate::store::alerts::{self, Alerts};
 use crate::store::ledger::{self, Ledger};
 use crate::store::registry::{self, Registry};
+use crate::trail::Trail;
 
 /// Why routing cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +45,9 @@ pub enum Error {
     /// The alerts store failed.
     #[error("the alerts store failed: {0}")]
     Alerts(#[from] alerts::Error),
+    /// The agencies cannot be read.
+    #[error("the agencies cannot be read: {0}")]
+    Agencies(#[from] agencies::Error),
 }
 
 /// What the router needs of the rest of the node.
@@ -55,6 +63,10 @@ pub struct Parts {
     pub ledger: Ledger,
     /// Publications.
     pub alerts: Alerts,
+    /// What is believed of the log.
+    pub gate: Gate,
+    /// Where it is written down what is not.
+    pub trail: Trail,
 }
 
 /// Starts a router for each lane, so that no lane waits for another, and the follower of late

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use crate::bus::{Commits, Consumer, Position, Record, TopicId};
+use crate::auth::gate::{self, Refused};
+use crate::bus::{Commits, Consumer, Delivery, Position, Record, TopicId};
 use crate::domain::audience::{AreaAudience, Audience};
+use crate::domain::audit::{Act, Actor};
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::Dispatch;
 use crate::domain::ids::UnitCode;
@@ -19,6 +21,7 @@ use crate::route::late::Routed;
 use crate::route::supersede::{Frozen, freeze};
 use crate::route::{Error, Parts, again, census, plan};
 use crate::store::ledger::Targeted;
+use crate::trail::Deed;
 
 /// The consumer group of all routers.
 pub const GROUP: &str = "router";
@@ -39,7 +42,7 @@ pub async fn start(
     let stop = tasks.token().clone();
     tasks.service("route", async move {
         tokio::select! {
-            ended = serve(&parts, consumer, &routed) => ended,
+            ended = serve(&parts, lane, consumer, &routed) => ended,
             () = stop.cancelled() => Ok(()),
         }
     });
@@ -48,15 +51,23 @@ pub async fn start(
 
 /// Routes for ever. Stopping it anywhere is safe: a record is committed after its effects, and
 /// routing it again makes the same dispatches.
-async fn serve(parts: &Parts, mut consumer: Consumer, routed: &Routed) -> Result<(), Error> {
+async fn serve(
+    parts: &Parts,
+    lane: Lane,
+    mut consumer: Consumer,
+    routed: &Routed,
+) -> Result<(), Error> {
     let mut commits = Commits::new(consumer.committer());
     loop {
         for delivery in consumer.next_batch(64).await? {
             match event::publication::decode(&delivery.headers, &delivery.payload) {
-                Ok(publication) => {
-                    persist(parts, &publication, delivery.position).await;
-                    routed.announce();
-                }
+                Ok(publication) => match persistently(parts, lane, &delivery, &publication).await {
+                    Ok(()) => {
+                        persist(parts, &publication, delivery.position).await;
+                        routed.announce();
+                    }
+                    Err(refused) => refuse(parts, &delivery, &publication, &refused).await?,
+                },
                 Err(error) => {
                     let now = parts.clock.now();
                     parts.bus.bury(&delivery, Reason::from(&error), 1, now).await?;
@@ -66,6 +77,56 @@ async fn serve(parts: &Parts, mut consumer: Consumer, routed: &Routed) -> Result
         }
         commits.land().await?;
     }
+}
+
+/// Whether a record is believed: that ingest signed it, for this lane, and that its agency may.
+pub async fn believed(
+    parts: &Parts,
+    lane: Lane,
+    delivery: &Delivery,
+    publication: &Publication,
+) -> Result<Result<(), Refused>, Error> {
+    let record =
+        gate::Parts { key: &delivery.key, headers: &delivery.headers, payload: &delivery.payload };
+    match parts.gate.genuine(lane, record, publication) {
+        Ok(()) => Ok(parts.gate.allowed(publication).await?),
+        refused => Ok(refused),
+    }
+}
+
+/// The same, waiting for a store of agencies that is away.
+async fn persistently(
+    parts: &Parts,
+    lane: Lane,
+    delivery: &Delivery,
+    publication: &Publication,
+) -> Result<(), Refused> {
+    loop {
+        match believed(parts, lane, delivery, publication).await {
+            Ok(answer) => return answer,
+            Err(error) => {
+                let id = publication.id;
+                tracing::error!(publication.id = %id, %error, "a publication waits to be routed");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Sets a record aside that is not believed, and writes it down.
+async fn refuse(
+    parts: &Parts,
+    delivery: &Delivery,
+    publication: &Publication,
+    refused: &Refused,
+) -> Result<(), Error> {
+    metrics::record_refused("route", refused.code());
+    let name = format!("a writer of {}", delivery.position.topic.name());
+    let deed = Deed::refused(Actor::Unknown { name }, Act::Publish, publication.id, refused.code());
+    parts.trail.note(deed).await;
+    let field = refused.field().map(str::to_owned);
+    let reason = Reason { code: refused.code().to_owned(), detail: refused.to_string(), field };
+    Ok(parts.bus.bury(delivery, reason, 1, parts.clock.now()).await?)
 }
 
 /// Routes until it is done: stores that are away come back, and nothing of the lane may be left

@@ -106,6 +106,40 @@ impl Database {
         tokio::task::spawn_blocking(open).await.map_err(Failure::new)?
     }
 
+    /// As [`Database::of_dir`], with nothing to prepare.
+    pub async fn plain(
+        dir: &Path,
+        name: &'static str,
+        migrations: &'static [&'static str],
+    ) -> Result<Self, Failure> {
+        let nothing = |_: &Connection| Ok::<_, Failure>(());
+        Ok(Self::of_dir(dir, name, migrations, nothing).await?.0)
+    }
+
+    /// As [`Database::write`], for work that only the storage can refuse.
+    pub async fn change<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Failure>,
+    {
+        Ok(self.write(work, |_| ()).await?)
+    }
+
+    /// As [`Database::read`], for what only the storage can refuse.
+    pub async fn look<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Failure>,
+    {
+        Ok(self.read(work).await?)
+    }
+
     /// Does work in the writer's next transaction and answers when it is durable. `after` runs on
     /// the writer's thread between the commit and the answer, in the order of the work.
     pub async fn write<T, E>(

@@ -71,6 +71,7 @@ fn alert(n: u128, msg_type: MsgType) -> Publication {
         supersedes: Vec::new(),
         audience: Audience::Area(audience),
         content: Content::Alert(Box::new(alert)),
+        signature: None,
     }
 }
 

@@ -145,6 +145,7 @@ pub(crate) fn content() -> PushContent {
         exercise: false,
         coarse: false,
         expires: Timestamp::now() + Duration::from_secs(3600),
+        signature: None,
     }
 }
 

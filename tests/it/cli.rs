@@ -311,6 +311,10 @@ async fn an_agency_publishes_watches_and_withdraws_from_a_shell_and_the_node_dra
     let into = path(fresh.path());
     let loaded = run(&["devices", "load", path(&load), "--data-dir", into, "--json"]);
     assert_eq!(done(loaded).json()["loaded"], 40);
+    let again = ["devices", "load", path(&load), "--data-dir", into, "--json"];
+    fails(&again, 1, "repeats a device id");
+    let resumed = done(run(&[&again[..], &["--resume"]].concat())).json();
+    assert_eq!((&resumed["loaded"], &resumed["known"]), (&json!(0), &json!(40)));
     let broken = files.path().join("broken.ndjson");
     fs::write(&broken, "{\"id\": 1}\n").expect("written");
     fails(&["devices", "load", path(&broken), "--data-dir", into], 2, "line 1");

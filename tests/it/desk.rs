@@ -4,6 +4,7 @@
 mod answers;
 mod api;
 mod audit;
+mod cluster;
 mod drafts;
 mod drills;
 mod live;

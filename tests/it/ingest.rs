@@ -44,7 +44,7 @@ async fn get_as(test: &TestNode, key: &str, path: &str) -> Answer {
 }
 
 /// A hot alert in the JSON form of CAP, over a circle in the middle of the city.
-fn alert_json(identifier: &str) -> Value {
+pub(crate) fn alert_json(identifier: &str) -> Value {
     json!({
         "identifier": identifier, "sender": "test@loa.example", "sent": stamp(0),
         "status": "Actual", "msg_type": "Alert", "scope": "Public",

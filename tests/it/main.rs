@@ -34,6 +34,7 @@ mod replies;
 mod submissions;
 mod tidy;
 mod topics;
+mod trust;
 mod turned_back;
 mod under_fire;
 mod webpush;

@@ -1,5 +1,7 @@
 //! Rates that nodes share: whoever asks, no more is granted than the quota allows.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use loa::clock::Clock;
@@ -60,15 +62,17 @@ async fn a_name_has_its_burst_and_then_its_pace() {
     let shared = Rates::shared(handle().await);
     for rates in [&local, &shared] {
         for _ in 0..5 {
-            assert!(rates.allow("key", 1, 5).await.expect("an answer"));
+            assert_eq!(rates.take("key", 1, 5).await.expect("an answer"), None);
         }
-        assert!(!rates.allow("key", 1, 5).await.expect("an answer"));
-        assert!(rates.allow("other key", 1, 5).await.expect("an answer"));
+        let wait = rates.take("key", 1, 5).await.expect("an answer").expect("over the burst");
+        assert!(wait <= Duration::from_secs(1), "{wait:?}");
+        assert_eq!(rates.take("other key", 1, 5).await.expect("an answer"), None);
     }
     clock.set(clock.now() + SignedDuration::from_secs(1));
-    assert!(local.allow("key", 1, 5).await.expect("an answer"));
-    assert!(!local.allow("key", 1, 5).await.expect("an answer"));
-    eventually(async || shared.allow("key", 1, 5).await.expect("an answer").then_some(())).await;
+    assert_eq!(local.take("key", 1, 5).await.expect("an answer"), None);
+    assert!(local.take("key", 1, 5).await.expect("an answer").is_some());
+    let taken = async || shared.take("key", 1, 5).await.expect("an answer").is_none();
+    eventually(async || taken().await.then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

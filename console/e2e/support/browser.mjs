@@ -47,8 +47,16 @@ export async function login(page, node, who, password = PASSWORD) {
   await page.goto(`${node.url}/console`);
   await page.locator("[name=person]").fill(who);
   await page.locator("[name=password]").fill(password);
-  await page.getByRole("button", { name: "Đăng nhập" }).click();
+  await page.getByRole("button", { name: /^(Đăng nhập|Log in)$/ }).click();
   await page.locator("nav.rail").waitFor();
+}
+
+/** Waits until something holds here, beside the page. */
+export async function until(holds, ms = 15_000, step = 50) {
+  for (const end = Date.now() + ms; !(await holds()); ) {
+    if (Date.now() > end) throw new Error(`not in ${ms} ms: ${holds}`);
+    await new Promise((done) => setTimeout(done, step));
+  }
 }
 
 /**

@@ -38,6 +38,7 @@ export class Desk {
 /** What a draft may leave to the node. */
 export function draftBody(units, words, severity) {
   const { infos } = alert(units, words, severity);
+  for (const info of infos) info.areas[0].description = info.language === "vi-VN" ? "Ven sông Sài Gòn" : "By the Saigon river";
   return { infos };
 }
 
@@ -53,7 +54,8 @@ export async function citizen(node, unit, more = {}) {
     });
     if (!answer.ok) throw new Error(await answer.text());
   };
-  return { id, say };
+  const inbox = async () => (await fetch(`${node.url}/v1/inbox`, { headers: { Authorization: `Loa-Device ${id}:${secret}` } })).json();
+  return { id, say, inbox };
 }
 
 const FLOOD = {

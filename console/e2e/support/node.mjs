@@ -54,10 +54,11 @@ export class Node {
   async demo(citizens) {
     this.port ??= await freePort();
     await this.start([
-      "demo", "--citizens", String(citizens), "--once", "--keep", "--listen", `127.0.0.1:${this.port}`,
+      "demo", "--citizens", String(citizens), "--once", "--keep",
+      "--websockets-per-mille", process.env.WEBSOCKETS_PER_MILLE ?? "100", "--listen", `127.0.0.1:${this.port}`,
       "--data-dir", join(this.dir, "data"),
     ]);
-    await this.until(() => this.output.includes("the node goes on"), 240_000);
+    await this.until(() => this.output.includes("the node goes on"), 240_000 + citizens);
   }
 
   async start(args) {

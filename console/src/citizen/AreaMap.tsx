@@ -10,11 +10,11 @@ import type { Unit } from "./types";
 export interface Shapes { polygons: Point[][]; circles: Circle[] }
 interface Feature { properties: { code: string }; geometry: Geometry }
 
-const WIDTH = 600;
-const HEIGHT_MAX = 700;
+const WIDTH = 400;
+const HEIGHT_MAX = 460;
 /** Free space around the alert's own area, as a part of it: enough of the city to know it by. */
 const AROUND = 0.6;
-const LETTER = 9;
+const LETTER = 8;
 
 export default function AreaMap({ units, shapes }: { units: string[]; shapes: Shapes }) {
   const mine = useStore(places);
@@ -79,7 +79,7 @@ function named(all: Place[], plane: Projection, matters: (code: string) => boole
     const y = plane.y((box.north + box.south) / 2);
     const w = name.length * LETTER;
     if (x - w / 2 < 0 || x + w / 2 > WIDTH || y < 12 || y > plane.height - 6) return [];
-    if (taken.some((one) => Math.abs(one.x - x) < (one.w + w) / 2 && Math.abs(one.y - y) < 20)) return [];
+    if (taken.some((one) => Math.abs(one.x - x) < (one.w + w) / 2 && Math.abs(one.y - y) < 16)) return [];
     taken.push({ x, y, w });
     return [{ code, name, x, y }];
   });

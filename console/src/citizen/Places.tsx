@@ -99,7 +99,7 @@ function Position({ add }: { add: (place: Place) => void }) {
   return (
     <p>
       <button type="button" onClick={locate}>◎ {t("Dùng vị trí của tôi", "Use my position")}</button>{" "}
-      <small>{t("Làm tròn đến khoảng 1 km trước khi gửi, không lưu.", "Rounded to about 1 km before it is sent, and not kept.")}</small>
+      <small class="under">{t("Làm tròn đến khoảng 1 km trước khi gửi, không lưu.", "Rounded to about 1 km before it is sent, and not kept.")}</small>
       <span role="status"> {state}</span>
     </p>
   );

@@ -41,6 +41,18 @@ test("the public list does not throw away an exercise or a notice", () => {
   receive(alert("exercise", { exercise: true }));
   receive(alert("survey", { kind: "notice" }));
   receive(alert("stale"));
-  replace([alert("fresh")]);
+  replace([alert("fresh")], NOW);
   expect(known.get().items.map(({ id }) => id).sort()).toEqual(["exercise", "fresh", "survey"]);
+});
+
+test("a list that a cache kept for some seconds takes back nothing that came since", () => {
+  const listed = Date.parse("2026-11-24T09:00:00Z");
+  const since = { accepted_at: "2026-11-24T09:00:03.5Z" };
+  receive(alert("new", since));
+  receive(alert("update", { chain: "a", action: "update", supersedes: ["a"], ...since }));
+  receive(alert("cancel", { chain: "b", action: "cancel", supersedes: ["b"], ...since }));
+  replace([alert("a"), alert("b"), alert("c")], listed);
+  expect(known.get().items.map(({ id }) => id).sort()).toEqual(["c", "cancel", "new", "update"]);
+  replace([alert("update", { chain: "a", action: "update", ...since })], listed + 60_000);
+  expect(known.get().items.map(({ id }) => id).sort()).toEqual(["cancel", "update"]);
 });

@@ -45,13 +45,23 @@ export function receive(publication: Publication): boolean {
   return true;
 }
 
-/** The public list of what is active; own things that are not public stay. */
-export function replace(active: Publication[]): void {
-  const own = known.get().items.filter(
-    (one) => one.kind !== "alert" || one.exercise || one.action === "cancel",
+/** A server's clock in a header has whole seconds. */
+const SECOND_MS = 1_000;
+
+/**
+ * The public list of what is active, as it was at `listed`: caches on the way may keep it for a few
+ * seconds, so what came later by the live line stays. Own things that are not public stay too.
+ */
+export function replace(active: Publication[], listed: number): void {
+  const { items } = known.get();
+  const later = items.filter((one) => Date.parse(one.accepted_at) + SECOND_MS > listed);
+  const newest = new Set(later.map(({ chain }) => chain));
+  const list = active.filter(({ chain }) => !newest.has(chain));
+  const chains = new Set([...newest, ...list.map(({ chain }) => chain)]);
+  const own = items.filter(
+    (one) => !chains.has(one.chain) && (one.kind !== "alert" || one.exercise || one.action === "cancel"),
   );
-  const chains = new Set(active.map(({ chain }) => chain));
-  keep([...active, ...own.filter(({ chain }) => !chains.has(chain))]);
+  keep([...later, ...list, ...own]);
 }
 
 /** What is on the screen now: neither expired nor elsewhere, the gravest and newest first. */

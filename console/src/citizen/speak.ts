@@ -14,7 +14,8 @@ export function speak(id: string, text: Text): void {
     speaking.set(null);
     return;
   }
-  const words = [text.title, text.instruction, text.body].filter(Boolean).join(". ");
+  const parts = [text.title, text.instruction, text.body].filter((part) => part !== undefined && part !== "");
+  const words = parts.map((part) => (/[.!?…]$/.test(part!) ? part : `${part}.`)).join(" ");
   const utterance = new SpeechSynthesisUtterance(words);
   utterance.lang = text.language;
   const primary = text.language.split("-")[0]!;

@@ -166,8 +166,11 @@ function later(ms?: number): void {
 
 /** The public list: what everybody may see, for the first look and for browsers without places. */
 export async function poll(): Promise<void> {
-  const active = await ask<{ alerts: Publication[] }>("GET", "/v1/alerts/active", undefined, {});
-  replace(active.alerts);
+  const response = await fetch("/v1/alerts/active");
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  const { alerts } = (await response.json()) as { alerts: Publication[] };
+  const listed = Date.parse(response.headers.get("Date") ?? "");
+  replace(alerts, Number.isNaN(listed) ? Date.now() : listed);
 }
 
 /** Everything that keeps the page fresh. */

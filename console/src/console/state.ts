@@ -186,5 +186,7 @@ export function actorWords(actor: string | undefined): string {
   const [kind, ...rest] = actor.split(":");
   const name = rest.join(":");
   if (kind === "person") return personName(name);
+  // The audit trail calls people by their login alone.
+  if (rest.length === 0) return personName(actor);
   return kind === "key" ? t(`khóa API ${name}`, `API key ${name}`) : actor;
 }

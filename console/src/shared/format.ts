@@ -9,10 +9,10 @@ export function number(value: number): string {
   return value.toLocaleString(locale());
 }
 
-/** A short form for small places: 1,2 Tr, 34 N. */
 export function percent(part: number, whole: number): string {
   if (whole === 0) return "–";
-  const share = (100 * part) / whole;
+  // Whoever joins later is reached too, and counted among those there were at the start.
+  const share = Math.min(100, (100 * part) / whole);
   // Never 100 % while one is missing, never 0 % while one is there.
   const shown = part < whole && share > 99.9 ? 99.9 : part > 0 && share < 0.1 ? 0.1 : share;
   const digits = shown === 0 || shown === 100 ? 0 : 1;

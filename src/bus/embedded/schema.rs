@@ -20,6 +20,11 @@ const STATEMENTS_KEPT: usize = 256;
 /// How long a connection waits for another that works in the file: checkpoints only.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The journal's size: it is written from its start again after so many bytes of pages.
+pub(super) const CHECKPOINT_BYTES: u64 = 8 * 1024 * 1024;
+/// Pages held in memory while the journal gets its size; little, so that the rest is written.
+const CACHE_WHILE_RESERVING: i64 = 16;
+
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS log (epoch TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS partitions (
@@ -56,6 +61,7 @@ pub(super) fn open(settings: &Settings) -> Result<Opened> {
     let path = dir.join("log.db");
     let mut connection = connect(&path)?;
     let layout = prepare(&mut connection)?;
+    reserve(&connection, &path)?;
     Ok(Opened { connection, layout, path, lock })
 }
 
@@ -69,6 +75,23 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
     // The writer checkpoints by itself, after it has answered, never within a commit.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     Ok(connection)
+}
+
+/// Gives the journal its size, so that a commit writes over what is there: a file that grows costs
+/// a commit of the file system's journal as well. SQLite does the writing: a transaction that
+/// outgrows its cache goes to the journal, and is taken back.
+fn reserve(connection: &Connection, path: &Path) -> Result<()> {
+    let kept: i64 = connection.pragma_query_value(None, "cache_size", |row| row.get(0))?;
+    connection.pragma_update(None, "cache_size", CACHE_WHILE_RESERVING)?;
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; CREATE TABLE reserved (bytes BLOB);
+         INSERT INTO reserved VALUES (zeroblob({CHECKPOINT_BYTES})); ROLLBACK;"
+    ))?;
+    connection.pragma_update(None, "cache_size", kept)?;
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-wal");
+    let synced = File::open(&journal).and_then(|journal| journal.sync_all());
+    synced.map_err(|error| Error::Storage(format!("{}: {error}", Path::new(&journal).display())))
 }
 
 fn prepare(connection: &mut Connection) -> Result<Layout> {

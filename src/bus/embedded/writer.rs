@@ -14,16 +14,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::layout::Layout;
 use super::offset::Offset;
-use super::schema;
+use super::schema::{self, CHECKPOINT_BYTES};
 use crate::bus::{Error, OVERTAKEN, Position, Result, Settings, TopicId};
 use crate::clock::Clock;
 
 /// Calls that share one commit at most: enough to fill the disk's time, little enough that none
 /// waits long for the others.
 const GROUP_CALLS_MAX: usize = 1024;
-/// Bytes after which a group takes no more calls, and a checkpoint is due.
+/// Bytes after which a group takes no more calls.
 const GROUP_BYTES: u64 = 8 * 1024 * 1024;
-const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
+/// What a group writes to the journal beside its records: the rest of their last pages.
+const GROUP_BYTES_MIN: u64 = 2 * 4096;
 /// How often retention looks, while the log is written to.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
 
@@ -124,7 +125,7 @@ impl Writer {
                 next = if last { None } else { commands.try_recv().ok() };
             }
             self.commit_group(group);
-            self.bytes_since_checkpoint += bytes;
+            self.bytes_since_checkpoint += bytes + GROUP_BYTES_MIN;
             if let Some(reply) = trim {
                 let _ = reply.send(self.trim_all());
             }

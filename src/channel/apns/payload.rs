@@ -147,6 +147,9 @@ struct Custom<'a> {
     exercise: bool,
     coarse: bool,
     expires: Timestamp,
+    /// Over the alert's CAP document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<&'a str>,
     /// Our words beside the names of the app's: what its notification service extension shows
     /// where an older version of the app lacks a text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -208,6 +211,7 @@ fn json(content: &PushContent, style: &Style, words: Option<(&str, &str)>) -> Ve
             exercise: content.exercise,
             coarse: content.coarse,
             expires: content.expires,
+            signature: content.signature.as_deref(),
             words: words.filter(|_| localised).map(|(title, body)| [title, body]),
         },
     };

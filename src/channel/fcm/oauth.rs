@@ -163,7 +163,8 @@ impl Tokens {
                 });
             }
         }
-        let fetched = self.fetch(now, deadline).await;
+        // Rare and large: kept apart, so that every push need not be as large.
+        let fetched = Box::pin(self.fetch(now, deadline)).await;
         let mut state = self.state();
         match fetched {
             Ok(granted) => {

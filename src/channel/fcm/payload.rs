@@ -163,6 +163,9 @@ struct Data<'a> {
     exercise: &'static str,
     coarse: &'static str,
     expires: Timestamp,
+    /// Over the alert's CAP document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<&'a str>,
     /// What an app that draws notifications itself needs for it.
     #[serde(flatten)]
     drawn: Option<Drawn<'a>>,
@@ -220,6 +223,7 @@ fn suffix(content: &PushContent, style: &Style, words: Option<Notification<'_>>)
             exercise: flag(content.exercise),
             coarse: flag(content.coarse),
             expires: content.expires,
+            signature: content.signature.as_deref(),
             drawn,
         },
     };

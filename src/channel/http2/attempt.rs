@@ -1,12 +1,15 @@
 //! One request on one connection: out, and its answer back in its time.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use h2::client::ResponseFuture;
 use http::{HeaderMap, Request, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use super::Body;
+use super::body::{Body, Departure};
 use super::connection::Link;
 use super::error::{CONNECTION_LOST, Fate, TIMED_OUT, fate};
 
@@ -29,50 +32,68 @@ pub struct Answer {
     pub(super) connection: u64,
 }
 
-/// Sends a request on a connection and waits for its answer: to the deadline, or as long from the
-/// moment it left as the deadline gave it from its start, at most [`ANSWER_PATIENCE`]. Cut short by
-/// its wait for a stream, ours or one in `h2`'s own line, it would be doubted and sent twice.
-pub async fn attempt(
-    link: &Link,
-    head: Request<()>,
-    body: &Body,
-    (started, deadline): (Instant, Instant),
-) -> Result<Answer, Fate> {
-    let (noted, departure) = body.noted(started);
-    let fate = {
-        let exchange = exchange(link, head, noted);
-        tokio::pin!(exchange);
-        let mut until = deadline;
-        loop {
-            match timeout_at(until, &mut exchange).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(fate)) => break fate,
-                Err(_) => {}
+/// A request that was handed to a connection.
+pub struct Attempt {
+    answer: ResponseFuture,
+    departure: Arc<Departure>,
+    /// See [`Body::is_whole`].
+    whole: bool,
+    connection: u64,
+}
+
+impl Attempt {
+    /// Hands a request to a connection. Apart from the waiting, since what a future holds is moved
+    /// with it several times on its way to whoever polls it.
+    pub fn start(
+        link: &Link,
+        head: Request<()>,
+        body: &Body,
+        started: Instant,
+    ) -> Result<Self, Fate> {
+        let (noted, departure) = body.noted(started);
+        // An error here means that no frame of it was made.
+        let (answer, mut stream) =
+            link.sender().send_request(head, false).map_err(|_| Fate::Closed)?;
+        // Where this fails the stream has ended, and its answer tells why.
+        let _ = stream.send_data(noted, true);
+        Ok(Self { answer, departure, whole: body.is_whole(), connection: link.id })
+    }
+
+    /// Waits for the answer: to the deadline, or as long from the moment the request left as the
+    /// deadline gave it from its start, at most [`ANSWER_PATIENCE`]. Cut short by its wait for a
+    /// stream, ours or one in `h2`'s own line, it would be doubted and sent twice.
+    pub async fn finish(self, (started, deadline): (Instant, Instant)) -> Result<Answer, Fate> {
+        let Self { answer, departure, whole, connection } = self;
+        let fate = {
+            let mut reading = pin!(read(answer, connection));
+            let mut until = deadline;
+            loop {
+                match timeout_at(until, reading.as_mut()).await {
+                    Ok(Ok(answer)) => return Ok(answer),
+                    Ok(Err(fate)) => break fate,
+                    Err(_) => {}
+                }
+                let patience = (deadline - started).min(ANSWER_PATIENCE);
+                match departure.at().map(|left| left + patience) {
+                    Some(longer) if longer > until => until = longer,
+                    Some(_) => break Fate::Lost(TIMED_OUT),
+                    None => break Fate::Stayed,
+                }
             }
-            let patience = (deadline - started).min(ANSWER_PATIENCE);
-            match departure.at().map(|left| left + patience) {
-                Some(longer) if longer > until => until = longer,
-                Some(_) => break Fate::Lost(TIMED_OUT),
-                None => break Fate::Stayed,
-            }
+        };
+        // Looked at again now that the stream is given up: until then the body could leave.
+        let stayed = departure.at().is_none();
+        match fate {
+            Fate::Lost(CONNECTION_LOST) if stayed => Err(Fate::Closed),
+            Fate::Stayed if !stayed || !whole => Err(Fate::Lost(TIMED_OUT)),
+            fate => Err(fate),
         }
-    };
-    // Looked at again now that the stream is given up: until then the body could leave.
-    let stayed = departure.at().is_none();
-    match fate {
-        Fate::Lost(CONNECTION_LOST) if stayed => Err(Fate::Closed),
-        Fate::Stayed if !stayed || !body.is_whole() => Err(Fate::Lost(TIMED_OUT)),
-        fate => Err(fate),
     }
 }
 
-async fn exchange(link: &Link, head: Request<()>, body: Body) -> Result<Answer, Fate> {
-    let mut sender = link.sender();
-    // An error here means that no frame of it was made.
-    let (answer, mut stream) = sender.send_request(head, false).map_err(|_| Fate::Closed)?;
-    // Where this fails the stream has ended, and its answer tells why.
-    let _ = stream.send_data(body, true);
+async fn read(answer: ResponseFuture, connection: u64) -> Result<Answer, Fate> {
     let (parts, mut receive) = answer.await.map_err(|error| fate(&error))?.into_parts();
+    let (status, headers) = (parts.status, parts.headers);
     let mut body = BytesMut::new();
     while let Some(chunk) = receive.data().await {
         let chunk = match chunk {
@@ -87,8 +108,7 @@ async fn exchange(link: &Link, head: Request<()>, body: Body) -> Result<Answer, 
             break;
         }
     }
-    let (status, headers) = (parts.status, parts.headers);
-    Ok(Answer { status, headers, body: body.freeze(), connection: link.id })
+    Ok(Answer { status, headers, body: body.freeze(), connection })
 }
 
 #[cfg(test)]
@@ -121,7 +141,8 @@ mod tests {
         let head = Request::post("https://localhost/").body(()).expect("a request");
         let now = Instant::now();
         let body = Body::whole(Bytes::from_static(b"{}"));
-        attempt(link, head, &body, (now - Duration::from_secs(60), now + left)).await
+        let started = now - Duration::from_secs(60);
+        Attempt::start(link, head, &body, started)?.finish((started, now + left)).await
     }
 
     fn accept(answer: &mut server::SendResponse<Bytes>) {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::attempt::{Answer, attempt};
+use super::attempt::{Answer, Attempt};
 use super::connection::{Endpoint, Event, Link, drive};
 use super::error::{Fate, NO_CONNECTION, NO_STREAM};
 use super::pool::{Connect, Found, Pool};
@@ -101,7 +101,11 @@ impl Client {
         loop {
             let lease = self.lease(hot, deadline).await?;
             let Some(head) = head() else { return Err(Error::Withdrawn) };
-            match attempt(&lease.link, head, &body, (started, deadline)).await {
+            let attempt = match Attempt::start(&lease.link, head, &body, started) {
+                Ok(attempt) => attempt.finish((started, deadline)).await,
+                Err(fate) => Err(fate),
+            };
+            match attempt {
                 Ok(answer) => {
                     self.answered(&lease.link, answer.status);
                     return Ok(answer);
@@ -293,17 +297,18 @@ async fn open(client: Client, reserved: bool) {
 async fn connect_and_drive(client: &Client, reserved: bool) {
     let shared = &client.0;
     let settings = &shared.settings;
-    let (link, connection) = loop {
+    let (link, fresh) = loop {
         let not_before = client.pool().not_before();
         if let Some(instant) = not_before {
             sleep_until(instant).await;
         }
         let connecting = timeout(settings.connect_timeout(), shared.endpoint.connect()).await;
         let error = match connecting {
-            Ok(Ok((sender, connection))) => {
+            Ok(Ok(fresh)) => {
                 let id = client.pool().next_id();
                 let end = shared.stop.child_token();
-                break (Arc::new(Link::new(id, sender, shared.warm_up, end)), connection);
+                let sender = fresh.sender.clone();
+                break (Arc::new(Link::new(id, sender, shared.warm_up, end)), fresh);
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "timed out".to_owned(),
@@ -327,7 +332,7 @@ async fn connect_and_drive(client: &Client, reserved: bool) {
         Event::MoreStreams => client.freed(),
         Event::NoNewStreams => client.pool().retire(link.id),
     };
-    let why = drive(&link, connection, settings, tell).await;
+    let why = drive(&link, fresh, settings, tell).await;
     tracing::debug!(host = shared.authority.as_str(), connection = link.id, why, "ended");
     client.pool().remove(&link, settings);
     // Whoever waited for a stream of this one must see that another is needed.

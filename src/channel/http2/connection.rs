@@ -11,7 +11,6 @@ use std::time::Duration;
 use h2::client::{self, SendRequest};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::BufWriter;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
@@ -19,11 +18,10 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::gather::Gather;
 use super::resolve::Host;
 use super::{Body, Settings, WarmUp, watchdog};
 
-/// Frames are gathered up to this size before they become a TLS record and a system call.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// Answers are small; this lets thousands of them in before we must say that there is room.
 const RECEIVE_WINDOW_BYTES: u32 = 1024 * 1024;
 
@@ -35,7 +33,15 @@ const UNSETTLED: u32 = 1;
 const USEFUL: Duration = Duration::from_secs(30);
 
 /// The transport under HTTP/2.
-pub type Io = BufWriter<TlsStream<TcpStream>>;
+pub type Io = Gather<TlsStream<TcpStream>>;
+
+/// A connection, not driven yet.
+pub struct Fresh {
+    /// Opens streams on it.
+    pub sender: SendRequest<Body>,
+    connection: client::Connection<Io, Body>,
+    io: Io,
+}
 
 /// Where connections go.
 #[derive(Debug)]
@@ -57,7 +63,7 @@ impl Endpoint {
     }
 
     /// Looks the name up (each time anew), connects, and shakes hands.
-    pub async fn connect(&self) -> io::Result<(SendRequest<Body>, client::Connection<Io, Body>)> {
+    pub async fn connect(&self) -> io::Result<Fresh> {
         let tcp = self.host.connect().await?;
         // Lone pushes would wait 40 ms for the peer's delayed acknowledgement.
         tcp.set_nodelay(true)?;
@@ -65,13 +71,16 @@ impl Endpoint {
         if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(io::Error::other("the server does not speak HTTP/2"));
         }
-        client::Builder::new()
+        let gather = Gather::new(tls);
+        let io = gather.handle();
+        let (sender, connection) = client::Builder::new()
             .enable_push(false)
             .initial_max_send_streams(UNSETTLED as usize)
             .initial_connection_window_size(RECEIVE_WINDOW_BYTES)
-            .handshake(BufWriter::with_capacity(WRITE_BUFFER_BYTES, tls))
+            .handshake(gather)
             .await
-            .map_err(io::Error::other)
+            .map_err(io::Error::other)?;
+        Ok(Fresh { sender, connection, io })
     }
 }
 
@@ -193,7 +202,7 @@ pub enum Event {
 /// Drives a connection to its end and tells why it ended.
 pub async fn drive(
     link: &Link,
-    mut connection: client::Connection<Io, Body>,
+    Fresh { mut connection, io, .. }: Fresh,
     settings: &Settings,
     tell: impl Fn(Event),
 ) -> &'static str {
@@ -202,7 +211,8 @@ pub async fn drive(
     let mut probe = link.sender();
     let mut open = true;
     let traffic = poll_fn(|cx| {
-        let ended = Pin::new(&mut connection).poll(cx);
+        let ended = Pin::new(&mut connection).poll(cx).map_err(|_| ());
+        let left = io.send_off(cx).map_err(|_| ());
         let limit = u32::try_from(connection.max_concurrent_send_streams()).unwrap_or(u32::MAX);
         if limit > link.peer_limit.swap(limit, Ordering::Relaxed) {
             tell(Event::MoreStreams);
@@ -211,13 +221,13 @@ pub async fn drive(
             open = false;
             tell(Event::NoNewStreams);
         }
-        ended
+        if matches!(left, Poll::Ready(Err(()))) { left } else { ended }
     });
     tokio::select! {
         () = link.end.cancelled() => "closed by us",
         ended = traffic => match ended {
             Ok(()) => "closed by the peer",
-            Err(_) => "broken",
+            Err(()) => "broken",
         },
         () = watchdog::watch(pings, link, settings, alive) => "silent",
     }

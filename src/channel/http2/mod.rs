@@ -22,6 +22,7 @@ mod body;
 mod client;
 mod connection;
 mod error;
+mod gather;
 mod pool;
 mod public;
 mod resolve;

@@ -66,6 +66,9 @@ struct Data<'a> {
     exercise: bool,
     coarse: bool,
     expires: Timestamp,
+    /// Over the alert's CAP document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
 }
@@ -100,6 +103,7 @@ fn write(content: &PushContent, (title, body): (&str, &str)) -> Vec<u8> {
             exercise: content.exercise,
             coarse: content.coarse,
             expires: content.expires,
+            signature: content.signature.as_deref(),
             url: content.public.then(|| format!("/v1/cap/{}.xml", content.publication)),
         },
     };

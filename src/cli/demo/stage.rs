@@ -64,6 +64,10 @@ impl Stage {
             // One machine plays the whole city: its address is everybody's.
             ("http.requests_per_second", "1000000".to_owned()),
             ("http.request_burst", "1000000".to_owned()),
+            ("http.credential_requests_per_second", "1000000".to_owned()),
+            ("http.credential_request_burst", "1000000".to_owned()),
+            ("http.citizen_requests_per_second", "1000000".to_owned()),
+            ("http.citizen_request_burst", "1000000".to_owned()),
             ("gateway.streams_per_address", "1000000".to_owned()),
             ("gateway.new_streams_per_second", "1000000".to_owned()),
             ("gateway.new_streams_burst", "1000000".to_owned()),

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::auth::desk::Caller;
 use crate::console::Console;
-use crate::console::manage::Outcome;
+use crate::console::manage::{Outcome, check_name};
 use crate::console::session::AgencyAnswer;
 use crate::domain::agency::{Agency, Jurisdiction};
 use crate::domain::audit::Act;
@@ -22,8 +22,6 @@ use crate::store::agencies::{self as store, KEY_NAME_CHARS_MAX};
 use crate::store::people::Change;
 use crate::trail::Deed;
 
-/// Longest name of an agency, in characters.
-const NAME_CHARS_MAX: usize = 120;
 /// Longest life of a key, in days: ten years.
 const KEY_DAYS_MAX: u32 = 3_650;
 
@@ -163,10 +161,7 @@ pub async fn put(
         return Err(Problem::new(Code::Forbidden, detail));
     }
     let id = agency_id(&id)?;
-    if input.name.trim().is_empty() || input.name.chars().count() > NAME_CHARS_MAX {
-        let message = format!("must have 1 to {NAME_CHARS_MAX} characters");
-        return Err(Problem::field("name", "length", message));
-    }
+    check_name(&input.name)?;
     if let Some(units) = &input.jurisdiction.units {
         let unknown = units.iter().find(|unit| console.city.unit(unit).is_none());
         if let Some(unit) = unknown {

@@ -14,7 +14,7 @@ use crate::auth::desk::{Caller, store_problem};
 use crate::console::Console;
 use crate::domain::audit::Act;
 use crate::domain::ids::AgencyId;
-use crate::domain::person::Right;
+use crate::domain::person::{NAME_CHARS_MAX, Right};
 use crate::http::Router;
 use crate::http::problem::{Code, Problem};
 use crate::store::people::{Change, Request, RequestState};
@@ -87,6 +87,15 @@ impl Console {
         self.trail.note(Deed::done(caller.actor(), Act::RequestAdmin, object)).await;
         Ok(Outcome { request: Some(id), alone: false, key: None })
     }
+}
+
+/// Refuses a name for people that is empty or too long.
+fn check_name(name: &str) -> Result<(), Problem> {
+    if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
+        let message = format!("must have 1 to {NAME_CHARS_MAX} characters");
+        return Err(Problem::field("name", "length", message));
+    }
+    Ok(())
 }
 
 /// Whom a change concerns, and its object in the audit.

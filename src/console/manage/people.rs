@@ -9,10 +9,10 @@ use utoipa::ToSchema;
 
 use crate::auth::desk::{Caller, store_problem};
 use crate::console::Console;
-use crate::console::manage::Outcome;
 use crate::console::manage::agencies::status;
+use crate::console::manage::{Outcome, check_name};
 use crate::domain::ids::{AgencyId, PersonId};
-use crate::domain::person::{NAME_CHARS_MAX, Person, Right, password_problem};
+use crate::domain::person::{Person, Right, password_problem};
 use crate::http::input::{Json, Path};
 use crate::http::problem::{Code, Problem, Refused};
 use crate::store::people::Change;
@@ -139,10 +139,7 @@ async fn check(
     input: &PersonInput,
     (before, agency): (Option<&Person>, &AgencyId),
 ) -> Result<(), Problem> {
-    if input.name.trim().is_empty() || input.name.chars().count() > NAME_CHARS_MAX {
-        let message = format!("must have 1 to {NAME_CHARS_MAX} characters");
-        return Err(Problem::field("name", "length", message));
-    }
+    check_name(&input.name)?;
     match &input.password {
         Some(password) => {
             if let Some(rule) = password_problem(password) {

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::gate::{self, Gate, Refused};
 use crate::bus::{self, Bus, Delivery, Reader, TopicId};
 use crate::clock::Clock;
 use crate::domain::lane::Lane;
@@ -17,6 +18,7 @@ use crate::gateway::hub::Hub;
 use crate::gateway::position::Slot;
 use crate::gateway::settings::Settings;
 use crate::lifecycle::Readiness;
+use crate::metrics;
 use crate::store::alerts::{self, Alerts};
 
 /// Records of one read.
@@ -44,6 +46,7 @@ pub enum Error {
 pub struct Tail {
     hub: Hub,
     alerts: Alerts,
+    gate: Gate,
     sources: Vec<Source>,
     /// Records there were at the start and are not published yet: until then the book is not full.
     behind: u64,
@@ -59,6 +62,7 @@ struct Source {
 }
 
 struct Batch {
+    lane: Lane,
     index: usize,
     end_at_start: u64,
     deliveries: Vec<Delivery>,
@@ -66,8 +70,7 @@ struct Batch {
 
 /// Opens the log's tails and makes the hub over them.
 pub async fn open(
-    bus: &Bus,
-    alerts: &Alerts,
+    (bus, alerts, gate): (&Bus, &Alerts, &Gate),
     settings: &Settings,
     clock: Clock,
 ) -> Result<(Hub, Tail), Error> {
@@ -96,14 +99,16 @@ pub async fn open(
         book.seed(publication, false);
     }
     let hub = Hub::new(book, settings.clone(), clock);
-    Ok((hub.clone(), Tail { hub, alerts: alerts.clone(), sources, behind }))
+    let (alerts, gate) = (alerts.clone(), gate.clone());
+    Ok((hub.clone(), Tail { hub, alerts, gate, sources, behind }))
 }
 
 impl Tail {
     /// Publishes what is read until the token is cancelled. Ready once all that was on the log at
     /// the start is in the book.
     pub async fn run(self, stop: CancellationToken, ready: Readiness) -> Result<(), Error> {
-        let Tail { hub, alerts, sources, mut behind } = self;
+        let Tail { hub, alerts, gate, sources, mut behind } = self;
+        let beyond = Beyond { hub: &hub, alerts: &alerts, gate: &gate };
         ready.set(behind == 0);
         let (mut readers, mut lanes) = (JoinSet::new(), Vec::new());
         let mut inputs = Vec::new();
@@ -137,7 +142,7 @@ impl Tail {
             for delivery in batch.deliveries {
                 let offset = delivery.position.offset;
                 let slot = Slot { index: batch.index, offset };
-                publish(&hub, &alerts, slot, &delivery).await?;
+                beyond.publish(slot, batch.lane, &delivery).await?;
                 if behind > 0 && offset < batch.end_at_start {
                     behind -= 1;
                     ready.set(behind == 0);
@@ -150,30 +155,72 @@ impl Tail {
 async fn read(mut source: Source, lane: mpsc::Sender<Batch>) -> Result<(), bus::Error> {
     loop {
         let deliveries = source.reader.next_batch(BATCH_MAX).await?;
-        let (index, end_at_start) = (source.index, source.end_at_start);
-        if lane.send(Batch { index, end_at_start, deliveries }).await.is_err() {
+        let Source { lane: of, index, end_at_start, .. } = source;
+        let batch = Batch { lane: of, index, end_at_start, deliveries };
+        if lane.send(batch).await.is_err() {
             return Ok(());
         }
     }
 }
 
-async fn publish(hub: &Hub, alerts: &Alerts, slot: Slot, delivery: &Delivery) -> Result<(), Error> {
-    match event::publication::decode(&delivery.headers, &delivery.payload) {
-        Ok(publication) => {
-            seed_chain(hub, alerts, &publication).await?;
-            hub.publish(slot, Arc::new(publication)).await;
+/// Where what is read goes.
+struct Beyond<'a> {
+    hub: &'a Hub,
+    alerts: &'a Alerts,
+    gate: &'a Gate,
+}
+
+impl Beyond<'_> {
+    async fn publish(&self, slot: Slot, lane: Lane, delivery: &Delivery) -> Result<(), Error> {
+        let position = delivery.position;
+        match event::publication::decode(&delivery.headers, &delivery.payload) {
+            Ok(publication) => {
+                if let Err(refused) = self.believed(lane, delivery, &publication).await {
+                    metrics::record_refused("gateway", refused.code());
+                    tracing::warn!(
+                        topic = %position.topic, partition = position.partition,
+                        offset = position.offset, code = refused.code(), "not believed, skipped"
+                    );
+                    self.hub.skip(slot);
+                    return Ok(());
+                }
+                seed_chain(self.hub, self.alerts, &publication).await?;
+                self.hub.publish(slot, Arc::new(publication)).await;
+            }
+            // The router puts it among the dead letters; for a gateway it is nothing to send.
+            Err(error) => {
+                tracing::warn!(
+                    topic = %position.topic, partition = position.partition,
+                    offset = position.offset, error = %error, "not a publication, skipped"
+                );
+                self.hub.skip(slot);
+            }
         }
-        // The router puts it among the dead letters; for a gateway it is nothing to send.
-        Err(error) => {
-            let position = delivery.position;
-            tracing::warn!(
-                topic = %position.topic, partition = position.partition,
-                offset = position.offset, error = %error, "not a publication, skipped"
-            );
-            hub.skip(slot);
+        Ok(())
+    }
+
+    /// As the router believes it. While the agencies cannot be read the signature suffices: ingest
+    /// gives it within the jurisdiction alone, and a warning does not wait for a store.
+    async fn believed(
+        &self,
+        lane: Lane,
+        delivery: &Delivery,
+        publication: &Publication,
+    ) -> Result<(), Refused> {
+        let record = gate::Parts {
+            key: &delivery.key,
+            headers: &delivery.headers,
+            payload: &delivery.payload,
+        };
+        self.gate.genuine(lane, record, publication)?;
+        match self.gate.allowed(publication).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(%error, "the jurisdiction is not looked at again: no agencies");
+                Ok(())
+            }
         }
     }
-    Ok(())
 }
 
 /// An update or cancel of something older than the book: its chain is looked up, so that those who

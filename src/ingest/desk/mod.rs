@@ -10,6 +10,8 @@ pub mod complete;
 pub mod preview;
 pub mod waiting;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -263,8 +265,12 @@ impl Ingest {
     }
 
     /// Publishes what was decided before a crash; call before serving. Answers how many were.
-    pub async fn finish_drafts(&self) -> Result<usize, Problem> {
-        let due = self.drafts.due().await.map_err(draft_problem)?;
+    ///
+    /// Only what was decided at least so long ago: in a cluster the node that decided may be at it.
+    pub async fn finish_drafts(&self, age: Duration) -> Result<usize, Problem> {
+        let before = self.clock.now().checked_sub(age).unwrap_or(Timestamp::MIN);
+        let mut due = self.drafts.due().await.map_err(draft_problem)?;
+        due.retain(|draft| draft.decided_at.is_none_or(|at| at <= before));
         let mut finished = 0;
         for draft in due {
             let agency = self.agencies.get(&draft.agency).await;

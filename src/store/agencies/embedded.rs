@@ -50,9 +50,7 @@ struct Found {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let nothing = |_: &Connection| Ok::<_, Failure>(());
-        let (database, ()) =
-            Database::of_dir(&settings.dir, "agencies.db", &MIGRATIONS, nothing).await?;
+        let database = Database::plain(&settings.dir, "agencies.db", &MIGRATIONS).await?;
         Ok(Store { database })
     }
 

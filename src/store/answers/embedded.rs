@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use super::{Count, Own, PAGE_MAX, Respondent, Result, Safety, SafetyCounts, Said, Settings};
 use crate::domain::ids::{DeviceNum, PublicationId, SubjectId};
@@ -37,24 +37,8 @@ pub struct Store {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let nothing = |_: &Connection| Ok::<_, Failure>(());
-        let (database, ()) =
-            Database::of_dir(&settings.dir, "answers.db", &MIGRATIONS, nothing).await?;
+        let database = Database::plain(&settings.dir, "answers.db", &MIGRATIONS).await?;
         Ok(Store { database })
-    }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T> {
-        self.database.write(move |connection| Ok(work(connection)?), |_| ()).await
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T> {
-        Ok(self.database.read(work).await?)
     }
 
     /// Remembers how somebody is.
@@ -64,35 +48,37 @@ impl Store {
         who: Respondent,
         (safety, note, at): (Safety, Option<String>, Timestamp),
     ) -> Result<()> {
-        self.write(move |connection| {
-            let upsert = "INSERT OR REPLACE INTO safety
+        self.database
+            .change(move |connection| {
+                let upsert = "INSERT OR REPLACE INTO safety
                 (publication, device, subject, unit, safety, note, at_ms)
                 VALUES (?, ?, ?, ?, ?, ?, ?)";
-            let (device, subject, unit) = columns(&who)?;
-            let id = publication.0.as_bytes();
-            let values = params![id, device, subject, unit, safety.as_str(), note, to_ms(at)];
-            connection.execute(upsert, values)?;
-            Ok(())
-        })
-        .await
+                let (device, subject, unit) = columns(&who)?;
+                let id = publication.0.as_bytes();
+                let values = params![id, device, subject, unit, safety.as_str(), note, to_ms(at)];
+                connection.execute(upsert, values)?;
+                Ok(())
+            })
+            .await
     }
 
     /// How many are safe, and how many need help.
     pub async fn safety(&self, publication: PublicationId) -> Result<SafetyCounts> {
-        self.read(move |connection| {
-            let select = "SELECT safety, coalesce(unit, ''), count(*) FROM safety
+        self.database
+            .look(move |connection| {
+                let select = "SELECT safety, coalesce(unit, ''), count(*) FROM safety
                 WHERE publication = ? GROUP BY 1, 2";
-            let mut select = connection.prepare_cached(select)?;
-            let mut rows = select.query([publication.0.as_bytes()])?;
-            let mut counts = SafetyCounts::new();
-            while let Some(row) = rows.next()? {
-                let word: String = row.get(0)?;
-                let safety = if word == "help" { Safety::Help } else { Safety::Safe };
-                counts.entry(safety).or_default().insert(row.get(1)?, unsigned(row, 2)?);
-            }
-            Ok(counts)
-        })
-        .await
+                let mut select = connection.prepare_cached(select)?;
+                let mut rows = select.query([publication.0.as_bytes()])?;
+                let mut counts = SafetyCounts::new();
+                while let Some(row) = rows.next()? {
+                    let word: String = row.get(0)?;
+                    let safety = if word == "help" { Safety::Help } else { Safety::Safe };
+                    counts.entry(safety).or_default().insert(row.get(1)?, unsigned(row, 2)?);
+                }
+                Ok(counts)
+            })
+            .await
     }
 
     /// Remembers a survey's answers.
@@ -102,137 +88,144 @@ impl Store {
         who: Respondent,
         (answers, at): (BTreeMap<String, Answer>, Timestamp),
     ) -> Result<()> {
-        self.write(move |connection| {
-            let (device, subject, unit) = columns(&who)?;
-            let respondent = match &subject {
-                Some(subject) => format!("subject:{subject}"),
-                None => format!("device:{device}"),
-            };
-            let id = publication.0.as_bytes();
-            let delete = "DELETE FROM surveys WHERE publication = ? AND respondent IN (?, ?)";
-            // Whoever logged in since has answered already, as a device.
-            let as_device = format!("device:{device}");
-            connection.execute(delete, params![id, respondent, as_device])?;
-            let insert = "INSERT INTO surveys
+        self.database
+            .change(move |connection| {
+                let (device, subject, unit) = columns(&who)?;
+                let respondent = match &subject {
+                    Some(subject) => format!("subject:{subject}"),
+                    None => format!("device:{device}"),
+                };
+                let id = publication.0.as_bytes();
+                let delete = "DELETE FROM surveys WHERE publication = ? AND respondent IN (?, ?)";
+                // Whoever logged in since has answered already, as a device.
+                let as_device = format!("device:{device}");
+                connection.execute(delete, params![id, respondent, as_device])?;
+                let insert = "INSERT INTO surveys
                 (publication, respondent, device, subject, unit, question, value, text, at_ms)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-            let mut insert = connection.prepare_cached(insert)?;
-            for (question, answer) in &answers {
-                let said: Vec<(Option<&str>, Option<&str>)> = match answer {
-                    Answer::Chosen(ids) => ids.iter().map(|id| (Some(&**id), None)).collect(),
-                    Answer::Text(text) => vec![(None, Some(&**text))],
-                };
-                for (value, text) in said {
-                    insert.execute(params![
-                        id,
-                        respondent,
-                        device,
-                        subject,
-                        unit,
-                        question,
-                        value,
-                        text,
-                        to_ms(at)
-                    ])?;
+                let mut insert = connection.prepare_cached(insert)?;
+                for (question, answer) in &answers {
+                    let said: Vec<(Option<&str>, Option<&str>)> = match answer {
+                        Answer::Chosen(ids) => ids.iter().map(|id| (Some(&**id), None)).collect(),
+                        Answer::Text(text) => vec![(None, Some(&**text))],
+                    };
+                    for (value, text) in said {
+                        insert.execute(params![
+                            id,
+                            respondent,
+                            device,
+                            subject,
+                            unit,
+                            question,
+                            value,
+                            text,
+                            to_ms(at)
+                        ])?;
+                    }
                 }
-            }
-            Ok(())
-        })
-        .await
+                Ok(())
+            })
+            .await
     }
 
     /// How often each option and step was chosen.
     pub async fn tally(&self, publication: PublicationId) -> Result<Vec<Count>> {
-        self.read(move |connection| {
-            let select = "SELECT question, value, unit, count(*) FROM surveys
+        self.database
+            .look(move |connection| {
+                let select = "SELECT question, value, unit, count(*) FROM surveys
                 WHERE publication = ? AND value IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
-            let mut select = connection.prepare_cached(select)?;
-            let rows = select.query_map([publication.0.as_bytes()], |row| {
-                let (question, value, unit) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok(Count { question, value, unit, count: unsigned(row, 3)? })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-        .await
+                let mut select = connection.prepare_cached(select)?;
+                let rows = select.query_map([publication.0.as_bytes()], |row| {
+                    let (question, value, unit) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                    Ok(Count { question, value, unit, count: unsigned(row, 3)? })
+                })?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
     }
 
     /// How many respondents a survey has.
     pub async fn respondents(&self, publication: PublicationId) -> Result<u64> {
-        self.read(move |connection| {
-            let select = "SELECT count(DISTINCT respondent) FROM surveys WHERE publication = ?";
-            let mut select = connection.prepare_cached(select)?;
-            Ok(select.query_row([publication.0.as_bytes()], |row| unsigned(row, 0))?)
-        })
-        .await
+        self.database
+            .look(move |connection| {
+                let select = "SELECT count(DISTINCT respondent) FROM surveys WHERE publication = ?";
+                let mut select = connection.prepare_cached(select)?;
+                Ok(select.query_row([publication.0.as_bytes()], |row| unsigned(row, 0))?)
+            })
+            .await
     }
 
     /// The newest free texts and notes.
     pub async fn said(&self, publication: PublicationId) -> Result<Vec<Said>> {
-        self.read(move |connection| {
-            let select = "SELECT question, unit, at_ms, text FROM surveys
+        self.database
+            .look(move |connection| {
+                let select = "SELECT question, unit, at_ms, text FROM surveys
                 WHERE publication = ?1 AND text IS NOT NULL
                 UNION ALL SELECT safety, unit, at_ms, note FROM safety
                 WHERE publication = ?1 AND note IS NOT NULL ORDER BY 3 DESC LIMIT ?2";
-            let mut select = connection.prepare_cached(select)?;
-            let mut rows = select.query(params![publication.0.as_bytes(), PAGE_MAX as i64])?;
-            let mut said = Vec::new();
-            while let Some(row) = rows.next()? {
-                let (question, unit, text) = (row.get(0)?, row.get(1)?, row.get(3)?);
-                said.push(Said { question, unit, at: from_ms(row.get(2)?)?, text });
-            }
-            Ok(said)
-        })
-        .await
+                let mut select = connection.prepare_cached(select)?;
+                let mut rows = select.query(params![publication.0.as_bytes(), PAGE_MAX as i64])?;
+                let mut said = Vec::new();
+                while let Some(row) = rows.next()? {
+                    let (question, unit, text) = (row.get(0)?, row.get(1)?, row.get(3)?);
+                    said.push(Said { question, unit, at: from_ms(row.get(2)?)?, text });
+                }
+                Ok(said)
+            })
+            .await
     }
 
     /// Everything a device answered.
     pub async fn of(&self, device: DeviceNum) -> Result<Vec<Own>> {
-        self.read(move |connection| {
-            let select = "SELECT publication, question, value, text, at_ms FROM surveys
+        self.database
+            .look(move |connection| {
+                let select = "SELECT publication, question, value, text, at_ms FROM surveys
                 WHERE device = ?1
                 UNION ALL SELECT publication, 'safety', safety, note, at_ms FROM safety
                 WHERE device = ?1 ORDER BY 5 DESC LIMIT ?2";
-            let mut select = connection.prepare_cached(select)?;
-            let device = i64::try_from(device.0).map_err(Failure::new)?;
-            let mut rows = select.query(params![device, PAGE_MAX as i64])?;
-            let mut own = Vec::new();
-            while let Some(row) = rows.next()? {
-                let id: [u8; 16] = row.get(0)?;
-                let (question, value, text) = (row.get(1)?, row.get(2)?, row.get(3)?);
-                let publication = PublicationId(uuid::Uuid::from_bytes(id));
-                own.push(Own { publication, question, value, text, at: from_ms(row.get(4)?)? });
-            }
-            Ok(own)
-        })
-        .await
+                let mut select = connection.prepare_cached(select)?;
+                let device = i64::try_from(device.0).map_err(Failure::new)?;
+                let mut rows = select.query(params![device, PAGE_MAX as i64])?;
+                let mut own = Vec::new();
+                while let Some(row) = rows.next()? {
+                    let id: [u8; 16] = row.get(0)?;
+                    let (question, value, text) = (row.get(1)?, row.get(2)?, row.get(3)?);
+                    let publication = PublicationId(uuid::Uuid::from_bytes(id));
+                    own.push(Own { publication, question, value, text, at: from_ms(row.get(4)?)? });
+                }
+                Ok(own)
+            })
+            .await
     }
 
     /// Forgets what a device said, and a citizen.
     pub async fn erase(&self, device: Option<DeviceNum>, subject: Option<SubjectId>) -> Result<()> {
-        self.write(move |connection| {
-            let device = device.map(|device| i64::try_from(device.0)).transpose();
-            let device = device.map_err(Failure::new)?;
-            let subject = subject.as_ref().map(SubjectId::as_str);
-            for table in ["safety", "surveys"] {
-                let delete = format!("DELETE FROM {table} WHERE device = ? OR subject = ?");
-                connection.execute(&delete, params![device, subject])?;
-            }
-            Ok(())
-        })
-        .await
+        self.database
+            .change(move |connection| {
+                let device = device.map(|device| i64::try_from(device.0)).transpose();
+                let device = device.map_err(Failure::new)?;
+                let subject = subject.as_ref().map(SubjectId::as_str);
+                for table in ["safety", "surveys"] {
+                    let delete = format!("DELETE FROM {table} WHERE device = ? OR subject = ?");
+                    connection.execute(&delete, params![device, subject])?;
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// Drops old answers.
     pub async fn forget(&self, before: Timestamp) -> Result<u64> {
-        self.write(move |connection| {
-            let mut deleted = 0;
-            for table in ["safety", "surveys"] {
-                let delete = format!("DELETE FROM {table} WHERE at_ms < ?");
-                deleted += connection.execute(&delete, [to_ms(before)])? as u64;
-            }
-            Ok(deleted)
-        })
-        .await
+        self.database
+            .change(move |connection| {
+                let mut deleted = 0;
+                for table in ["safety", "surveys"] {
+                    let delete = format!("DELETE FROM {table} WHERE at_ms < ?");
+                    deleted += connection.execute(&delete, [to_ms(before)])? as u64;
+                }
+                Ok(deleted)
+            })
+            .await
     }
 }
 

@@ -30,9 +30,7 @@ pub struct Store {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let nothing = |_: &Connection| Ok::<_, Failure>(());
-        let (database, ()) =
-            Database::of_dir(&settings.dir, "audit.db", &MIGRATIONS, nothing).await?;
+        let database = Database::plain(&settings.dir, "audit.db", &MIGRATIONS).await?;
         Ok(Store { database })
     }
 

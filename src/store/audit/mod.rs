@@ -3,8 +3,8 @@
 //!
 //! Promises: what [`Audit::append`] answered is durable and has its place for good; several
 //! processes may append at once (a node and `loa agencies …`, the nodes of a cluster), and every
-//! link follows the one before. [`Audit::links`] gives the chain back to be verified; the store itself trusts nothing
-//! that it reads.
+//! link follows the one before. [`Audit::links`] gives the chain back to be verified; the store
+//! itself trusts nothing that it reads.
 
 mod embedded;
 mod redis;

@@ -19,7 +19,7 @@ use crate::domain::audit::{BEGINNING, Entry, HASH_BYTES, Link, canonical, hash};
 use crate::store::Failure;
 use crate::store::redis::{Keys, Redis, Script};
 
-/// Entries in one hash: Redis packs short lists of neighbours.
+/// Entries in one list: Redis packs neighbours.
 const BUCKET: u64 = 64;
 /// Buckets asked for at once.
 const AT_ONCE: usize = 16;
@@ -57,11 +57,12 @@ impl Store {
             let (last, before) = *head;
             let seq = last + 1;
             let hash = hash(&before, seq, &text);
-            let call = append.call().key(keys.key("head")).key(self.bucket(seq / BUCKET));
+            let (bucket, index) = place_of(seq);
+            let call = append.call().key(keys.key("head")).key(self.bucket(bucket));
             let call = call.key(keys.pair("object", &entry.object));
             let call = call.key(keys.pair("actor", super::actor_id(&entry.actor)));
             let call = call.arg(last.to_string()).arg(&before[..]).arg(&BEGINNING[..]);
-            let call = call.arg(seq.to_string()).arg(&hash[..]).arg(&text);
+            let call = call.arg(seq.to_string()).arg(&hash[..]).arg(&text).arg(index);
             let other: Vec<Vec<u8>> = redis.run_lasting(keys, &call).await?;
             let [now, its_hash] = &other[..] else {
                 *head = (seq, hash);
@@ -94,10 +95,10 @@ impl Store {
     pub async fn links(&self, after: u64) -> Result<Vec<Stored>> {
         let (last, _) = self.head().await?;
         let mut found = Vec::new();
-        let mut next = after.saturating_add(1) / BUCKET;
+        let (mut next, last) = (after / BUCKET, last.div_ceil(BUCKET));
         // A hole does not end the chain: whoever verifies it is to see what comes behind.
-        while found.len() < PAGE_MAX && next <= last / BUCKET {
-            let end = (last / BUCKET).min(next + (PAGE_MAX as u64).div_ceil(BUCKET));
+        while found.len() < PAGE_MAX && next < last {
+            let end = last.min(next + (PAGE_MAX as u64).div_ceil(BUCKET)) - 1;
             let buckets = (next..=end).map(|bucket| self.read_bucket(bucket));
             let buckets = stream::iter(buckets).buffered(AT_ONCE);
             let buckets: Vec<Vec<Stored>> = buckets.try_collect().await?;
@@ -181,7 +182,8 @@ impl Store {
         }
         let mut all = redis::pipe();
         for seq in seqs {
-            all.cmd("HGET").arg(self.bucket(seq / BUCKET)).arg(seq.to_string());
+            let (bucket, index) = place_of(*seq);
+            all.cmd("LINDEX").arg(self.bucket(bucket)).arg(index);
         }
         let values: Vec<Option<Vec<u8>>> = self.0.redis.ask_all(&all).await?;
         let both = seqs.iter().zip(values);
@@ -190,17 +192,22 @@ impl Store {
     }
 
     async fn read_bucket(&self, bucket: u64) -> Result<Vec<Stored>> {
-        let mut all = redis::cmd("HGETALL");
-        let all: Vec<(u64, Vec<u8>)> = self.0.redis.ask(all.arg(self.bucket(bucket))).await?;
-        let links = all.iter().map(|(seq, value)| stored(*seq, value));
-        let mut links = links.collect::<Result<Vec<_>, _>>()?;
-        links.sort_by_key(|link| link.seq);
-        Ok(links)
+        let mut all = redis::cmd("LRANGE");
+        all.arg(self.bucket(bucket)).arg(0).arg(-1);
+        let all: Vec<Vec<u8>> = self.0.redis.ask(&all).await?;
+        let links = (bucket * BUCKET + 1..).zip(all).map(|(seq, value)| stored(seq, &value));
+        Ok(links.collect::<Result<_, _>>()?)
     }
 
     fn bucket(&self, bucket: u64) -> String {
         self.0.keys.pair("e", bucket)
     }
+}
+
+/// The list of an entry, and its place in it.
+fn place_of(seq: u64) -> (u64, u64) {
+    let at = seq.saturating_sub(1);
+    (at / BUCKET, at % BUCKET)
 }
 
 /// An entry: its hash, then its text.

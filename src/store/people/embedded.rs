@@ -40,24 +40,8 @@ pub struct Store {
 impl Store {
     /// Opens the store of a directory.
     pub async fn open(settings: &Settings) -> Result<Store> {
-        let nothing = |_: &Connection| Ok::<_, Failure>(());
-        let (database, ()) =
-            Database::of_dir(&settings.dir, "people.db", &MIGRATIONS, nothing).await?;
+        let database = Database::plain(&settings.dir, "people.db", &MIGRATIONS).await?;
         Ok(Store { database })
-    }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T> {
-        self.database.write(move |connection| Ok(work(connection)?), |_| ()).await
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T> {
-        Ok(self.database.read(work).await?)
     }
 
     /// Adds or replaces a person.
@@ -89,35 +73,38 @@ impl Store {
 
     /// Everybody.
     pub async fn list(&self) -> Result<Vec<Person>> {
-        self.read(|connection| {
-            let mut select = connection.prepare_cached("SELECT body FROM people ORDER BY id")?;
-            let bodies = select.query_map([], |row| row.get::<_, String>(0))?;
-            bodies.map(|body| serde_json::from_str(&body?).map_err(Failure::new)).collect()
-        })
-        .await
+        self.database
+            .look(|connection| {
+                let mut select =
+                    connection.prepare_cached("SELECT body FROM people ORDER BY id")?;
+                let bodies = select.query_map([], |row| row.get::<_, String>(0))?;
+                bodies.map(|body| serde_json::from_str(&body?).map_err(Failure::new)).collect()
+            })
+            .await
     }
 
     /// One person and the hash of their password.
     pub async fn credentials(&self, id: &PersonId) -> Result<Option<(Person, Option<String>)>> {
         let id = id.clone();
-        self.read(move |connection| credentials(connection, id.as_str())).await
+        self.database.look(move |connection| credentials(connection, id.as_str())).await
     }
 
     /// Opens a session.
     pub async fn open_session(&self, session: NewSession) -> Result<()> {
-        self.write(move |connection| {
-            let insert = "INSERT INTO sessions (token, person, opened_ms, seen_ms, ends_ms)
+        self.database
+            .change(move |connection| {
+                let insert = "INSERT INTO sessions (token, person, opened_ms, seen_ms, ends_ms)
                 VALUES (?, ?, ?, ?, ?)";
-            let (person, opened) = (session.person.as_str(), to_ms(session.opened_at));
-            let ends = to_ms(session.ends_at);
-            connection
-                .execute(insert, params![session.token_hash, person, opened, opened, ends])?;
-            let trim = "DELETE FROM sessions WHERE token IN (SELECT token FROM sessions
+                let (person, opened) = (session.person.as_str(), to_ms(session.opened_at));
+                let ends = to_ms(session.ends_at);
+                connection
+                    .execute(insert, params![session.token_hash, person, opened, opened, ends])?;
+                let trim = "DELETE FROM sessions WHERE token IN (SELECT token FROM sessions
                 WHERE person = ? ORDER BY opened_ms DESC LIMIT -1 OFFSET ?)";
-            connection.execute(trim, params![person, SESSIONS_MAX as i64])?;
-            Ok(())
-        })
-        .await
+                connection.execute(trim, params![person, SESSIONS_MAX as i64])?;
+                Ok(())
+            })
+            .await
     }
 
     /// The session of a token's hash.
@@ -127,64 +114,69 @@ impl Store {
         now: Timestamp,
         idle_since: Timestamp,
     ) -> Result<Option<Session>> {
-        let found = self.read(move |connection| session(connection, token_hash)).await?;
+        let found = self.database.read(move |connection| session(connection, token_hash)).await?;
         let Some(found) = found.filter(|found| found.holds(now, idle_since)) else {
             return Ok(None);
         };
         if now.duration_since(found.seen_at) >= SEEN_EVERY {
-            self.write(move |connection| {
+            let seen = move |connection: &Connection| -> Result<(), Failure> {
                 let update = "UPDATE sessions SET seen_ms = max(seen_ms, ?) WHERE token = ?";
                 connection.execute(update, params![to_ms(now), token_hash])?;
                 Ok(())
-            })
-            .await?;
+            };
+            self.database.write(seen, |()| ()).await?;
         }
         Ok(Some(found))
     }
 
     /// Ends a session.
     pub async fn close_session(&self, token_hash: [u8; 32]) -> Result<bool> {
-        self.write(move |connection| {
-            Ok(connection.execute("DELETE FROM sessions WHERE token = ?", [token_hash])? > 0)
-        })
-        .await
+        self.database
+            .change(move |connection| {
+                Ok(connection.execute("DELETE FROM sessions WHERE token = ?", [token_hash])? > 0)
+            })
+            .await
     }
 
     /// Remembers a failed login.
     pub async fn login_failed(&self, key: &str, now: Timestamp, since: Timestamp) -> Result<()> {
         let key = key.to_owned();
-        self.write(move |connection| {
-            connection.execute("DELETE FROM failures WHERE at_ms < ?", [to_ms(since)])?;
-            let insert = "INSERT INTO failures (key, at_ms) VALUES (?, ?)";
-            connection.execute(insert, params![key, to_ms(now)])?;
-            Ok(())
-        })
-        .await
+        self.database
+            .change(move |connection| {
+                connection.execute("DELETE FROM failures WHERE at_ms < ?", [to_ms(since)])?;
+                let insert = "INSERT INTO failures (key, at_ms) VALUES (?, ?)";
+                connection.execute(insert, params![key, to_ms(now)])?;
+                Ok(())
+            })
+            .await
     }
 
     /// Failed logins under a key.
     pub async fn failures(&self, key: &str, since: Timestamp) -> Result<(u32, Option<Timestamp>)> {
         let key = key.to_owned();
-        self.read(move |connection| {
-            let select = "SELECT count(*), min(at_ms) FROM failures WHERE key = ? AND at_ms >= ?";
-            let mut select = connection.prepare_cached(select)?;
-            let (count, oldest): (u32, Option<i64>) = select
-                .query_row(params![key, to_ms(since)], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok((count, oldest.map(from_ms).transpose()?))
-        })
-        .await
+        self.database
+            .look(move |connection| {
+                let select =
+                    "SELECT count(*), min(at_ms) FROM failures WHERE key = ? AND at_ms >= ?";
+                let mut select = connection.prepare_cached(select)?;
+                let (count, oldest): (u32, Option<i64>) = select
+                    .query_row(params![key, to_ms(since)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                Ok((count, oldest.map(from_ms).transpose()?))
+            })
+            .await
     }
 
     /// Forgets failed logins of a key.
     pub async fn login_succeeded(&self, key: &str, at: Option<Timestamp>) -> Result<()> {
         let key = key.to_owned();
-        self.write(move |connection| {
-            let delete = "DELETE FROM failures WHERE key = ?1 AND (?2 IS NULL OR rowid IN
+        self.database
+            .change(move |connection| {
+                let delete = "DELETE FROM failures WHERE key = ?1 AND (?2 IS NULL OR rowid IN
                 (SELECT rowid FROM failures WHERE key = ?1 AND at_ms = ?2 LIMIT 1))";
-            connection.execute(delete, params![key, at.map(to_ms)])?;
-            Ok(())
-        })
-        .await
+                connection.execute(delete, params![key, at.map(to_ms)])?;
+                Ok(())
+            })
+            .await
     }
 
     /// Adds or replaces a request.
@@ -207,38 +199,43 @@ impl Store {
         id: Uuid,
         (state, by, at): (RequestState, String, Timestamp),
     ) -> Result<Option<Request>> {
-        self.write(move |connection| {
-            let select = "SELECT body FROM requests WHERE id = ? AND waiting = 1";
-            let body: Option<String> =
-                connection.query_row(select, [id.as_bytes()], |row| row.get(0)).optional()?;
-            let Some(body) = body else { return Ok(None) };
-            let mut request: Request = serde_json::from_str(&body).map_err(Failure::new)?;
-            request.state = state;
-            (request.decided_by, request.decided_at) = (Some(by), Some(at));
-            store_request(connection, &request)?;
-            Ok(Some(request))
-        })
-        .await
+        self.database
+            .change(move |connection| {
+                let select = "SELECT body FROM requests WHERE id = ? AND waiting = 1";
+                let body: Option<String> =
+                    connection.query_row(select, [id.as_bytes()], |row| row.get(0)).optional()?;
+                let Some(body) = body else { return Ok(None) };
+                let mut request: Request = serde_json::from_str(&body).map_err(Failure::new)?;
+                request.state = state;
+                (request.decided_by, request.decided_at) = (Some(by), Some(at));
+                store_request(connection, &request)?;
+                Ok(Some(request))
+            })
+            .await
     }
 
     /// The newest requests.
     pub async fn requests(&self) -> Result<Vec<Request>> {
-        self.read(|connection| {
-            let select = "SELECT body FROM requests ORDER BY waiting DESC, asked_ms DESC LIMIT ?";
-            let mut select = connection.prepare_cached(select)?;
-            let bodies = select.query_map([REQUESTS_MAX as i64], |row| row.get::<_, String>(0))?;
-            bodies.map(|body| serde_json::from_str(&body?).map_err(Failure::new)).collect()
-        })
-        .await
+        self.database
+            .look(|connection| {
+                let select =
+                    "SELECT body FROM requests ORDER BY waiting DESC, asked_ms DESC LIMIT ?";
+                let mut select = connection.prepare_cached(select)?;
+                let bodies =
+                    select.query_map([REQUESTS_MAX as i64], |row| row.get::<_, String>(0))?;
+                bodies.map(|body| serde_json::from_str(&body?).map_err(Failure::new)).collect()
+            })
+            .await
     }
 
     /// Drops sessions that are long over.
     pub async fn forget(&self, ended_before: Timestamp) -> Result<u64> {
-        self.write(move |connection| {
-            let delete = "DELETE FROM sessions WHERE ends_ms < ?";
-            Ok(connection.execute(delete, [to_ms(ended_before)])? as u64)
-        })
-        .await
+        self.database
+            .change(move |connection| {
+                let delete = "DELETE FROM sessions WHERE ends_ms < ?";
+                Ok(connection.execute(delete, [to_ms(ended_before)])? as u64)
+            })
+            .await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::store::rates::{Ask, WINDOW_SECONDS};
@@ -20,7 +21,7 @@ pub struct Local {
 struct State {
     /// Granted by second.
     quotas: HashMap<String, BTreeMap<i64, u32>>,
-    /// When, in milliseconds, a bucket is full again.
+    /// When, in microseconds, a bucket is full again.
     buckets: HashMap<String, i64>,
 }
 
@@ -43,24 +44,25 @@ impl Local {
         portion
     }
 
-    pub fn allow(&self, name: &str, a_second: u32, burst: u32) -> bool {
-        let now = self.clock.now().as_millisecond();
+    pub fn take(&self, name: &str, a_second: u32, burst: u32) -> Option<Duration> {
+        let now = self.clock.now().as_microsecond();
         let (each, room) = cost(a_second, burst);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.buckets.len() >= NAMES_MAX {
             state.buckets.retain(|_, full| *full > now);
         }
         let full = state.buckets.get(name).copied().unwrap_or(now).max(now) + each;
-        if full - now > room {
-            return false;
+        let over = full - now - room;
+        if over > 0 {
+            return Some(Duration::from_micros(over.unsigned_abs()));
         }
         state.buckets.insert(name.to_owned(), full);
-        true
+        None
     }
 }
 
-/// Milliseconds one of a bucket takes to come back, and those of a whole burst.
+/// Microseconds one of a bucket takes to come back, and those of a whole burst.
 pub fn cost(a_second: u32, burst: u32) -> (i64, i64) {
-    let each = 1_000 / i64::from(a_second.clamp(1, 1_000));
+    let each = 1_000_000 / i64::from(a_second.clamp(1, 1_000_000));
     (each, each * i64::from(burst.max(1)))
 }

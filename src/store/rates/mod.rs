@@ -3,11 +3,13 @@
 //! - A **quota** ([`Rates::portion`]) of so many a minute, such as a provider's. Nodes take
 //!   portions of it in advance and use them up within a second, so a message costs no question. In
 //!   any minute no more is granted than the quota, whoever asks.
-//! - A **bucket** ([`Rates::allow`]) for each name, such as an API key or an address: so many a
+//! - A **bucket** ([`Rates::take`]) for each name, such as an API key or an address: so many a
 //!   second on average, so many at once.
 //!
 //! Nothing here is durable or needs to be: lost counts allow a little more once. A question that
 //! is asked twice because its answer was lost takes twice: it errs on the strict side.
+
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::store::Failure;
@@ -59,11 +61,17 @@ impl Rates {
         }
     }
 
-    /// Whether one more is allowed to a name: on average `a_second`, `burst` at once.
-    pub async fn allow(&self, name: &str, a_second: u32, burst: u32) -> Result<bool, Failure> {
+    /// Takes one of a name: on average `a_second`, `burst` at once. `None` if it is allowed, or how
+    /// long until one more is.
+    pub async fn take(
+        &self,
+        name: &str,
+        a_second: u32,
+        burst: u32,
+    ) -> Result<Option<Duration>, Failure> {
         match self {
-            Self::Embedded(local) => Ok(local.allow(name, a_second, burst)),
-            Self::Redis(shared) => shared.allow(name, a_second, burst).await,
+            Self::Embedded(local) => Ok(local.take(name, a_second, burst)),
+            Self::Redis(shared) => shared.take(name, a_second, burst).await,
         }
     }
 }

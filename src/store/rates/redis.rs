@@ -2,6 +2,7 @@
 //! agree on theirs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::store::Failure;
 use crate::store::rates::embedded::cost;
@@ -18,15 +19,15 @@ pub struct Shared {
 #[derive(Debug)]
 struct Scripts {
     portion: Script,
-    allow: Script,
+    take: Script,
 }
 
 impl Shared {
     /// On a node's connections.
     pub fn new(redis: Redis) -> Self {
         let portion = Script::new(include_str!("portion.lua"));
-        let allow = Script::new(include_str!("allow.lua"));
-        Self { redis, scripts: Arc::new(Scripts { portion, allow }) }
+        let take = Script::new(include_str!("take.lua"));
+        Self { redis, scripts: Arc::new(Scripts { portion, take }) }
     }
 
     pub async fn portion(&self, quota: &str, ask: Ask) -> Result<u32, Failure> {
@@ -36,10 +37,17 @@ impl Shared {
         self.redis.run(&call.arg(WINDOW_SECONDS)).await
     }
 
-    pub async fn allow(&self, name: &str, a_second: u32, burst: u32) -> Result<bool, Failure> {
+    pub async fn take(
+        &self,
+        name: &str,
+        a_second: u32,
+        burst: u32,
+    ) -> Result<Option<Duration>, Failure> {
         // Names are spread over a cluster, each for itself.
         let key = self.redis.keys(&format!("rate-{name}")).key("b");
         let (each, room) = cost(a_second, burst);
-        self.redis.run(&self.scripts.allow.call().key(key).arg(each).arg(room)).await
+        let call = self.scripts.take.call().key(key).arg(each).arg(room);
+        let wait: u64 = self.redis.run(&call).await?;
+        Ok(Some(wait).filter(|wait| *wait > 0).map(Duration::from_micros))
     }
 }

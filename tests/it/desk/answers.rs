@@ -9,11 +9,11 @@ async fn device(house: &House, unit: &str) -> Citizen {
     Citizen::register(&house.to(), body).await
 }
 
-async fn says(citizen: &Citizen, body: Value) -> Answer {
+pub(super) async fn says(citizen: &Citizen, body: Value) -> Answer {
     ask_json(&citizen.to, "POST", "/v1/answers", &citizen.auth(), &body).await
 }
 
-async fn publish(house: &House, body: Value) -> String {
+pub(super) async fn publish(house: &House, body: Value) -> String {
     let lan = house.login("lan").await;
     let draft = lan.done("/v1/console/drafts", body).await;
     let path = format!("/v1/console/drafts/{}/publish", draft["id"].as_str().expect("an id"));
@@ -28,7 +28,7 @@ fn alert(unit: &str) -> Value {
     json!({"kind": "alert", "body": body})
 }
 
-fn survey(unit: &str) -> Value {
+pub(super) fn survey(unit: &str) -> Value {
     let option = |id: &str| json!({"id": id, "texts": {"vi": id}});
     let (yes, no) = (option("yes"), option("no"));
     json!({"kind": "notice", "body": {

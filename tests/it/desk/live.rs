@@ -5,13 +5,13 @@ use loa::simulator::citizens::Mix;
 use super::*;
 use crate::support::citizen::Events;
 
-async fn listening(officer: &Officer) -> Events {
+pub(super) async fn listening(officer: &Officer) -> Events {
     let headers: Vec<&str> = officer.headers.iter().map(String::as_str).collect();
     Events::open(&officer.to, "/v1/console/events", &headers).await
 }
 
 /// The next event of a name.
-async fn next(events: &mut Events, wanted: &str) -> Value {
+pub(super) async fn next(events: &mut Events, wanted: &str) -> Value {
     loop {
         let (name, data) = events.next().await;
         if name == wanted {

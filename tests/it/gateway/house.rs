@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use loa::auth::citizen::Doorkeeper;
+use loa::auth::gate::{self, Gate};
+use loa::auth::ring::{Keyring, Ring};
 use loa::auth::ticket::Tickets;
 use loa::bus::{Bus, Record, TopicId};
 use loa::clock::Clock;
@@ -36,6 +38,7 @@ pub struct House {
     pub bus: Bus,
     pub alerts: Alerts,
     pub ledger: Ledger,
+    pub keys: Keyring,
     pub life: Lifecycle,
     pub units: Vec<String>,
     _dir: tempfile::TempDir,
@@ -65,7 +68,9 @@ impl House {
         let city = Arc::new(City::builtin(BUILTIN_CITY).expect("the built-in city"));
         let units = city.units().iter().map(|unit| unit.code.to_string()).collect();
         let tickets = Tickets::new(b"a node's key");
+        let keys = Keyring::new(Ring::fresh());
         let parts = Parts {
+            gate: Gate::new(keys.clone(), clock.clone(), gate::Settings::default()),
             apns_apps: None,
             doorkeeper: Doorkeeper::new(registry.clone(), None, tickets, clock.clone()),
             bus: bus.clone(),
@@ -87,13 +92,13 @@ impl House {
         let listener = serve::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let to = listener.local_addr().expect("bound").to_string();
         let (router, _) = gateway.router().split_for_parts();
-        let router = shield::around(router, &limits);
+        let router = shield::around(router, &limits, None);
         let stop = life.token().clone();
         life.service(
             "http",
             async move { serve::serve(listener, router, &limits, stop, GRACE).await },
         );
-        Self { to, gateway, bus, alerts, ledger, life, units, _dir: dir }
+        Self { to, gateway, bus, alerts, ledger, keys, life, units, _dir: dir }
     }
 
     /// A unit's code, by number.
@@ -121,8 +126,12 @@ impl House {
                 .supersede(&publication.supersedes, publication.id)
                 .await
                 .expect("superseded");
-            let event::Encoded { key, headers, payload } = event::publication::encode(publication);
-            records.push(Record { key, headers, payload });
+            let mut record: Record = event::publication::encode(publication).into();
+            let Record { key, headers, payload } = &record;
+            let parts = gate::Parts { key, headers, payload };
+            let seal = gate::seal(&self.keys, parts, Timestamp::now()).expect("a key");
+            record.headers.extend(seal);
+            records.push(record);
         }
         let topic = TopicId::Publications(publications[0].lane);
         self.bus.publish(topic, records).await.expect("on the log");
@@ -186,6 +195,7 @@ pub fn alert_saying(units: &[&str], instruction: &str) -> Publication {
         supersedes: vec![],
         audience: Audience::Area(area),
         content: Content::Alert(Box::new(alert)),
+        signature: None,
     }
 }
 

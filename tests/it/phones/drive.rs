@@ -281,6 +281,7 @@ fn content(now: Timestamp) -> PushContent {
         exercise: false,
         coarse: false,
         expires: now + Duration::from_secs(36 * 3600),
+        signature: None,
     }
 }
 

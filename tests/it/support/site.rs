@@ -209,6 +209,7 @@ pub fn write_settings(
         "[node]\ndata_dir = {data:?}\nlisten = \"{address}\"\n\
          [log]\nfilter = \"warn,loa::route=info,loa::ingest=info,loa::node=info\"\n\
          [http]\nrequests_per_second = 1000000\nrequest_burst = 1000000\n\
+         credential_requests_per_second = 1000000\ncredential_request_burst = 1000000\n\
          [channel.apns]\nproduction = \"{apns}\"\nsandbox = \"{apns}\"\n\
          [channel.apns.credentials]\nteam_id = \"{team}\"\n\
          key_id = \"{key_id}\"\nkey_file = {key:?}\n\

@@ -33,7 +33,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "metrics",
         ],
     ),
-    ("route", &["domain", "event", "bus", "store", "clock", "lifecycle", "metrics"]),
+    (
+        "route",
+        &["domain", "event", "bus", "store", "auth", "trail", "clock", "lifecycle", "metrics"],
+    ),
     ("fanout", &["domain", "event", "bus", "store", "channel", "clock", "lifecycle", "metrics"]),
     ("receipt", &["domain", "event", "bus", "store", "clock", "lifecycle", "metrics"]),
     (

@@ -19,6 +19,8 @@ import { Dialog } from "../ui/Dialog";
 import { Boundaries, ExerciseFlag } from "../ui/Flags";
 import { headlineOf, STATES } from "./ApprovePage";
 
+const UNITS_SHOWN = 30;
+
 type Act = "approve" | "return" | "reject" | "override" | "submit";
 
 export function Review({ draft }: { draft: Draft }) {
@@ -46,6 +48,8 @@ export function Review({ draft }: { draft: Draft }) {
     say(DONE[act]());
     if (done.publication) go(`watch/${done.publication}`);
   };
+  // A unit without a share only has people in a coarse cell that reaches into the area.
+  const inside = (preview?.audience.units ?? []).filter(({ share }) => share > 0);
   const shares = new Map(preview?.audience.units.map(({ code, share }) => [code, share]));
   const look = (code: string) => {
     const share = shares.get(code) ?? 0;
@@ -74,14 +78,14 @@ export function Review({ draft }: { draft: Draft }) {
           <h3>{t("Khu vực", "Area")}</h3>
           {city && preview && (
             <div class="map-frame small">
-              <CityMap city={city} look={look} drawn={drawn} focusOn={[...shares.keys()]} label={t("Khu vực của bản này", "The area of this draft")} />
+              <CityMap city={city} look={look} drawn={drawn} focusOn={inside.map(({ code }) => code)} label={t("Khu vực của bản này", "The area of this draft")} />
               <Boundaries />
             </div>
           )}
           {preview && (
             <p class="units-line">
-              {preview.audience.units.slice(0, 30).map(({ name, share }) => share >= WHOLE_SHARE ? name : `${name} (${Math.max(1, Math.round(share * 100))} %)`).join(", ")}
-              {preview.audience.units.length > 30 && ` … +${number(preview.audience.units.length - 30)}`}
+              {inside.slice(0, UNITS_SHOWN).map(({ name, share }) => share >= WHOLE_SHARE ? name : `${name} (${Math.max(1, Math.round(share * 100))} %)`).join(", ")}
+              {inside.length > UNITS_SHOWN && ` … +${number(inside.length - UNITS_SHOWN)}`}
             </p>
           )}
           <h3>{t("Đến bao nhiêu người?", "Whom does it reach?")}</h3>

@@ -23,16 +23,16 @@ export function Agencies() {
     <section class="panel">
       <div class="row wrap"><h2 class="grow">{t("Cơ quan", "Agencies")}</h2><button type="button" class="primary" onClick={() => setEditing(fresh)}>{t("Thêm cơ quan", "Add an agency")}</button></div>
       <div class="scroll-x" tabIndex={0} role="region" aria-label={t("Cơ quan", "Agencies")}>
-        <table class="plain">
+        <table class="plain as-cards">
           <thead><tr><th scope="col">{t("Tên", "Name")}</th><th scope="col">{t("Mã", "Id")}</th><th scope="col">{t("Đơn vị", "Units")}</th><th scope="col">{t("Cao nhất", "Highest")}</th><th scope="col">{t("Loại tin", "Kinds")}</th><th><span class="sr-only">{t("Việc", "Do")}</span></th></tr></thead>
           <tbody>
             {(answer?.agencies ?? []).map((agency) => (
               <tr key={agency.id}>
                 <th scope="row">{agency.name}{agency.operator && <small> · {t("trực vận hành", "operators")}</small>}</th>
                 <td class="mono">{agency.id}</td>
-                <td>{agency.jurisdiction.units?.length ?? t("tất cả", "all")}</td>
+                <td data-label={t("đơn vị", "units")}>{agency.jurisdiction.units?.length ?? t("tất cả", "all")}</td>
                 <td>{severityWords(agency.jurisdiction.highest_severity)}</td>
-                <td>{agency.jurisdiction.kinds.map(kindWords).join(", ")}</td>
+                <td class="wide">{agency.jurisdiction.kinds.map(kindWords).join(", ")}</td>
                 <td class="nowrap">
                   <button type="button" class="quiet" aria-label={t(`Sửa ${agency.name}`, `Edit ${agency.name}`)} onClick={() => setEditing(agency)}>{t("Sửa", "Edit")}</button>
                   <button type="button" class="quiet" aria-label={t(`Khóa API của ${agency.name}`, `API keys of ${agency.name}`)} onClick={() => setKeys(agency)}>{t("Khóa API", "API keys")}</button>

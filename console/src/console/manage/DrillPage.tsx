@@ -32,6 +32,7 @@ export function DrillPage() {
     <>
       <Heading text={t("Diễn tập", "Drill")} />
       <div class="drill-grid">
+        <div class="stack">
         <section class="panel" aria-labelledby="d-exercise">
           <h2 id="d-exercise">{t("Cảnh báo diễn tập", "An exercise alert")}</h2>
           <p>{t("Đi đúng con đường của cảnh báo thật, nhưng chỉ đến thiết bị đã đăng ký tham gia diễn tập, và luôn mang chữ DIỄN TẬP.", "It goes the way of a real alert, but reaches only devices that opted in, and always says EXERCISE.")}</p>
@@ -51,6 +52,7 @@ export function DrillPage() {
           <h2 id="d-history">{t("Các lần thử gần đây", "Recent tests")}</h2>
           <History drills={drills} />
         </section>}
+        </div>
         {operator && <section class="panel" aria-labelledby="d-canaries">
           <h2 id="d-canaries">{t("Thiết bị canh chừng theo đơn vị", "Canaries by unit")}</h2>
           <div class="scroll-y" tabIndex={0} role="region" aria-label={t("Thiết bị canh chừng", "Canaries")}>

@@ -27,13 +27,13 @@ export function People() {
     <section class="panel">
       <div class="row wrap"><h2 class="grow">{t("Người", "People")}</h2><button type="button" class="primary" onClick={() => setEditing(fresh)}>{t("Thêm người", "Add a person")}</button></div>
       <div class="scroll-x" tabIndex={0} role="region" aria-label={t("Người", "People")}>
-        <table class="plain">
+        <table class="plain as-cards">
           <thead><tr><th scope="col">{t("Tên", "Name")}</th><th scope="col">{t("Tên đăng nhập", "Login")}</th><th scope="col">{t("Cơ quan", "Agency")}</th><th scope="col">{t("Quyền", "Rights")}</th><th scope="col">{t("Tình trạng", "State")}</th><th><span class="sr-only">{t("Sửa", "Edit")}</span></th></tr></thead>
           <tbody>
             {(answer?.people ?? []).map((person) => (
               <tr key={person.id}>
                 <th scope="row">{person.name}</th><td class="mono">{person.id}</td><td>{agencyName(person.agency)}</td>
-                <td>{person.rights.map(rightWords).join(", ")}</td>
+                <td class="wide">{person.rights.map(rightWords).join(", ")}</td>
                 <td>{person.active === false ? t("đã khóa", "locked") : t("đang dùng", "active")}</td>
                 <td><button type="button" class="quiet" onClick={() => setEditing(person)} aria-label={t(`Sửa ${person.name}`, `Edit ${person.name}`)}>{t("Sửa", "Edit")}</button></td>
               </tr>

@@ -15,7 +15,7 @@ export function ProvidersState() {
     <section class="panel">
       <h2>{t("Nhà cung cấp", "Providers")}</h2>
       <div class="scroll-x" tabIndex={0} role="region" aria-label={t("Nhà cung cấp", "Providers")}>
-        <table class="plain">
+        <table class="plain as-cards">
           <thead><tr><th scope="col">{t("Kênh", "Channel")}</th><th scope="col">{t("Tình trạng", "State")}</th><th scope="col">{t("Ứng dụng", "Apps")}</th><th scope="col">{t("Chứng thực (không bao giờ là bí mật)", "Credentials (never the secret)")}</th></tr></thead>
           <tbody>
             {all.map((provider) => {
@@ -24,7 +24,7 @@ export function ProvidersState() {
                 <tr key={provider.channel}>
                   <th scope="row">{channelName(provider.channel)} {provider.simulated && <span class="flag warn">{t("giả lập", "simulated")}</span>}</th>
                   <td><span class={`lamp ${health.kind}`} aria-hidden="true" /> {health.words}</td>
-                  <td>{(provider.apps ?? []).join(", ") || "–"}</td><td class="mono">{provider.credentials ?? "–"}</td>
+                  <td class="wide">{(provider.apps ?? []).join(", ") || "–"}</td><td class="mono wide">{provider.credentials ?? "–"}</td>
                 </tr>
               );
             })}

@@ -46,7 +46,7 @@ export function Audit() {
         <label class="field grow"><span>{t("Đối tượng", "Object")}</span><input type="search" value={object} onInput={(event) => setObject(event.currentTarget.value)} /></label>
       </form>
       <div class="scroll-x" tabIndex={0} role="region" aria-label={t("Nhật ký", "Audit trail")}>
-        <table class="plain">
+        <table class="plain as-cards">
           <thead>
             <tr>
               <th scope="col" class="num">#</th><th scope="col">{t("Lúc", "When")}</th><th scope="col">{t("Ai", "Who")}</th>
@@ -58,8 +58,8 @@ export function Audit() {
             {(answer?.entries ?? []).map((entry) => (
               <tr key={entry.seq}>
                 <td class="num">{entry.seq}</td><td class="nowrap">{dateTime(entry.at)}</td><td>{actorWords(entry.actor)}</td>
-                <td title={entry.act}>{actWords(entry.act)}</td><td class="mono">{entry.object}</td><td>{VERDICTS[entry.verdict] ? t(...VERDICTS[entry.verdict]!) : entry.verdict}{entry.reason && <small> – {entry.reason}</small>}</td>
-                <td class="mono" title={entry.hash}>{entry.hash?.slice(0, 10)}</td>
+                <td title={entry.act}>{actWords(entry.act)}</td><td class="mono wide">{entry.object}</td><td>{VERDICTS[entry.verdict] ? t(...VERDICTS[entry.verdict]!) : entry.verdict}{entry.reason && <small> – {entry.reason}</small>}</td>
+                <td class="mono" data-label={t("dấu", "hash")} title={entry.hash}>{entry.hash?.slice(0, 10)}</td>
               </tr>
             ))}
           </tbody>

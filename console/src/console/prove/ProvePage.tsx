@@ -94,7 +94,7 @@ function History() {
         </div>
       )}
       <div class="scroll-x" tabIndex={0} role="region" aria-label={t("Kết quả", "Results")}>
-        <table class="plain history">
+        <table class="plain history as-cards">
           <thead>
             <tr>
               <th scope="col">{t("Lúc", "When")}</th><th scope="col">{t("Mức", "Level")}</th>
@@ -107,13 +107,13 @@ function History() {
               <tr key={row.id}>
                 <td class="nowrap">{dateTime(row.accepted_at)}</td>
                 <td>{row.action === "cancel" ? "–" : row.kind === "alert" ? <LevelChip level={row.level ?? 0} severity={row.severity ?? "Unknown"} /> : t("tin", "notice")}</td>
-                <td>
+                <td class="first">
                   {row.exercise && <ExerciseFlag />}{" "}
                   {row.action !== "alert" && <span class="state">{t(...(ACTIONS[row.action] ?? ["", ""]))}</span>}{" "}
                   <a href={`/console/report/${row.id}`}>{row.headline}</a>
                 </td>
                 <td>{agencyName(row.agency)}</td>
-                <td class="num">{number(row.units.length)}</td>
+                <td class="num" data-label={t("đơn vị", "units")}>{number(row.units.length)}</td>
                 <td>{t(...ROW_STATES[row.state])}</td>
               </tr>
             ))}

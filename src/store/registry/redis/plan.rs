@@ -8,6 +8,7 @@ use crate::domain::device::{Place, Profile};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId, UnitCode};
 use crate::store::redis::Call;
 use crate::store::registry::codec::channel_code;
+use crate::store::registry::redis::NUMS;
 use crate::store::registry::redis::record::{Person, Record, Row};
 use crate::store::registry::shard_of;
 
@@ -216,6 +217,15 @@ pub fn departed(entry: &[u8]) -> Option<(i64, DeviceNum)> {
     let (at, num) = entry.split_at_checked(6)?;
     let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
     (num.len() == 5).then(|| (number(at) as i64, DeviceNum(number(num))))
+}
+
+/// Bytes of an entry of a range's list.
+pub const ENTRY_BYTES: usize = 10;
+
+/// The list and the place in it of a device's record.
+pub fn place_of(num: DeviceNum) -> (u64, u64) {
+    let at = num.0.saturating_sub(1);
+    (at / NUMS, at % NUMS)
 }
 
 /// The Seq and the number of an entry of a range's list.

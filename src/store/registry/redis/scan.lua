@@ -1,15 +1,7 @@
 -- A page of a range. KEYS[1] is the range's list of (Seq, number), sorted by Seq.
 -- ARGV: stem, after, upto, limit. Answers entries and records in turn.
-local stem, after, upto = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local low, high = 0, redis.call('LLEN', KEYS[1])
-while low < high do
-  local middle = math.floor((low + high) / 2)
-  if struct.unpack('>I5', redis.call('LINDEX', KEYS[1], middle)) > after then
-    high = middle
-  else
-    low = middle + 1
-  end
-end
+local stem, upto = ARGV[1], tonumber(ARGV[3])
+local low = first_after(KEYS[1], tonumber(ARGV[2]))
 local out, n = {}, 0
 local page = redis.call('LRANGE', KEYS[1], low, low + tonumber(ARGV[4]) - 1)
 for _, entry in ipairs(page) do

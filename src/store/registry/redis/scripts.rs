@@ -8,7 +8,9 @@ use crate::store::registry::SUBJECT_DEVICES_MAX;
 pub struct Scripts {
     /// Changes devices.
     pub apply: Script,
-    /// A page of a range.
+    /// The entries of a page of a range.
+    pub page: Script,
+    /// A page of a range, with its records as they were at that moment.
     pub scan: Script,
     /// The feed of changes.
     pub changes: Script,
@@ -23,7 +25,8 @@ impl Default for Scripts {
         let bound = format!("local SUBJECT_DEVICES_MAX = {SUBJECT_DEVICES_MAX}\n");
         Self {
             apply: Script::new(bound + include_str!("apply.lua")),
-            scan: Script::new(include_str!("scan.lua")),
+            page: Script::new(concat!(include_str!("first.lua"), include_str!("page.lua"))),
+            scan: Script::new(concat!(include_str!("first.lua"), include_str!("scan.lua"))),
             changes: Script::new(include_str!("changes.lua")),
             look: Script::new(include_str!("look.lua")),
             lease: Script::new(include_str!("lease.lua")),

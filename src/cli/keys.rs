@@ -1,0 +1,146 @@
+//! `loa keys`: the signing keys. A running node sees a change within seconds.
+
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::auth::ring::{self, Key, Ring};
+use crate::cli::place::Place;
+use crate::cli::{BadInput, audit};
+use crate::domain::audit::Act;
+use crate::node::signing;
+
+/// Added to `node.keep_days`, for alerts that are read as long as they are kept.
+const MARGIN_DAYS: i64 = 30;
+
+/// What to do with the signing keys.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List them: purpose, name, from when and until when they verify; never a secret
+    #[command(after_help = "Example:\n  loa keys list --data-dir data")]
+    List(ListArgs),
+    /// Make a new key, which signs a minute later; what was signed before goes on verifying
+    #[command(after_help = "Example:\n  loa keys rotate alerts --data-dir data --by lan")]
+    Rotate(RotateArgs),
+    /// Take a key out of use that leaked; what it signed is not believed any more
+    #[command(
+        after_help = "Example:\n  loa keys revoke kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+    )]
+    Revoke(RevokeArgs),
+}
+
+/// How to list them.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to rotate.
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// What the keys sign
+    purpose: Purpose,
+    /// Who does this, for the audit
+    #[arg(long, default_value = "command-line", value_name = "NAME")]
+    by: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which key leaked.
+#[derive(Debug, Args)]
+pub struct RevokeArgs {
+    /// Its name, as `loa keys list` shows it
+    #[arg(allow_hyphen_values = true)]
+    kid: String,
+    /// Who does this, for the audit
+    #[arg(long, default_value = "command-line", value_name = "NAME")]
+    by: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// What keys sign.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Purpose {
+    /// Alerts, which citizens verify
+    Alerts,
+    /// Publications on the log, which routers and gateways verify
+    Records,
+}
+
+impl From<Purpose> for ring::Purpose {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Alerts => Self::Alerts,
+            Purpose::Records => Self::Records,
+        }
+    }
+}
+
+/// Runs the command.
+pub async fn run(command: Command) -> Result<bool> {
+    match command {
+        Command::List(args) => list(args).await,
+        Command::Rotate(args) => rotate(args).await,
+        Command::Revoke(args) => revoke(args).await,
+    }
+}
+
+async fn list(args: ListArgs) -> Result<bool> {
+    let ring = signing::Place::open(&args.place.settings()?).await?.load().await?;
+    if args.json {
+        let keys: Vec<_> = ring.keys().iter().map(document).collect();
+        println!("{}", json!({ "keys": keys }));
+    } else {
+        show(&ring);
+    }
+    Ok(true)
+}
+
+async fn rotate(args: RotateArgs) -> Result<bool> {
+    let config = args.place.settings()?;
+    let days = i64::from(config.node.keep_days) + MARGIN_DAYS;
+    let kept = SignedDuration::from_hours(24 * days);
+    let (now, purpose) = (Timestamp::now(), ring::Purpose::from(args.purpose));
+    let place = signing::Place::open(&config).await?;
+    let ring = place.change(|ring| ring.rotated(purpose, now, kept)).await?;
+    let deed = (Act::RotateSigningKey, purpose.as_str().to_owned());
+    audit::note(&config, &args.by, deed).await?;
+    show(&ring);
+    Ok(true)
+}
+
+async fn revoke(args: RevokeArgs) -> Result<bool> {
+    let config = args.place.settings()?;
+    let place = signing::Place::open(&config).await?;
+    let now = Timestamp::now();
+    let changed = place.change(|ring| ring.revoked(&args.kid, now)).await;
+    let ring = changed.map_err(|error| match error.downcast_ref::<ring::Error>() {
+        Some(ring::Error::Unknown(_)) => BadInput(error.to_string()).into(),
+        _ => error,
+    })?;
+    audit::note(&config, &args.by, (Act::RevokeSigningKey, args.kid)).await?;
+    show(&ring);
+    Ok(true)
+}
+
+fn document(key: &Key) -> serde_json::Value {
+    json!({
+        "kid": key.kid(), "purpose": key.purpose(), "signs_from": key.from(),
+        "verifies_until": key.until(),
+    })
+}
+
+fn show(ring: &Ring) {
+    for key in ring.keys() {
+        let until = key.until().map_or("-".to_owned(), |until| until.to_string());
+        let purpose = key.purpose().as_str();
+        println!("{:8} {}  from {}  until {until}", purpose, key.kid(), key.from());
+    }
+}
