@@ -1,6 +1,6 @@
-//! The short form of `chaos`, for every run of the tests: one cluster, one alert to everyone, and in
-//! the middle of it one of each fails: a worker, a router, an api, a gateway, a broker, a wire, and
-//! Redis, whose replica takes over.
+//! The short form of `chaos`, for every run of the tests: one cluster, one alert to everyone, and
+//! in the middle of it one of each fails: a worker, a router, an api, a gateway, a broker, a wire,
+//! and Redis, whose replica takes over.
 
 use std::time::{Duration, Instant};
 
