@@ -48,7 +48,7 @@ test: console ## every test, with all it needs
 	@deploy/setup.sh test
 	npm --prefix console run --silent check
 	cargo test --locked $(if $(ARGS),$(ARGS),-- --skip chaos::)
-	@$(if $(ARGS),,echo "test: a cluster under fire (chaos::, 6 minutes) is not among these: make chaos" >&2)
+	@$(if $(ARGS),,echo "test: of a cluster under fire this was the short form (under_fire::); all of it: make chaos" >&2)
 	$(if $(ARGS),,cargo build --locked --bin loa && $(BROWSER) $(PAGES_TESTS))
 
 chaos: ## the fault matrix with 100,000 devices a scenario, a cluster under fire with 200,000 (ARGS="phones::rows" for a piece)

@@ -46,6 +46,15 @@ has_chromium() {
   [ -x "${CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome
 }
 
+# Kafka's client for Python, in the first Python on the path or in the system's own.
+has_confluent() {
+  local python
+  for python in python3 /usr/bin/python3; do
+    "$python" -c 'import confluent_kafka' >/dev/null 2>&1 && return 0
+  done
+  return 1
+}
+
 # Packages of Debian for what is not there, one a line.
 missing() {
   if [ "$1" != build ]; then
@@ -77,6 +86,10 @@ missing() {
       has mvn || echo maven
     fi
     has redis-server || echo redis-server
+    # Agencies' own programs: a shell's client of Kafka, and Python's.
+    has kcat || echo kcat
+    has openssl || echo openssl
+    has_confluent || echo python3-confluent-kafka
   fi
 }
 

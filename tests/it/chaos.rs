@@ -5,17 +5,18 @@
 //! order stays in order on the sockets. Recovery times are printed, and promised to nobody.
 //!
 //! The scenarios share one cluster, one after another. 5,000 devices and 100 sockets; with
-//! `LOA_FULL=1` 200,000 and 2,000 (`make chaos`).
+//! `LOA_FULL=1` 200,000 and 2,000 (`make chaos`). What every run of the tests does is `under_fire`.
 
-mod broadcast;
+pub mod broadcast;
+mod capacity;
 mod crowd;
 mod late;
 mod network;
-mod nodes;
+pub mod nodes;
 mod processes;
 mod recall;
 mod servers;
 mod sockets;
-mod stage;
+pub mod stage;
 mod stores;
 mod verdict;

@@ -36,6 +36,7 @@ mod tidy;
 mod topics;
 mod trust;
 mod turned_back;
+mod under_fire;
 mod webpush;
 
 mod support;

@@ -24,6 +24,8 @@ use crate::support::node::{AlertXml, CENTRE, TestNode};
 use crate::support::process::eventually;
 use crate::support::shape::{Shape, in_every_shape};
 
+mod clients;
+
 /// An agency's own key pair, registered with a node.
 struct Desk {
     test: TestNode,
@@ -99,7 +101,25 @@ fn xml(identifier: &str) -> Said {
     Said::AlertXml(Bytes::from(AlertXml::hot(identifier, CENTRE).render()))
 }
 
-in_every_shape!(signed_submissions_are_published_once_and_the_rest_refused_by_name);
+in_every_shape!(
+    signed_submissions_are_published_once_and_the_rest_refused_by_name,
+    a_hot_alert_that_needs_a_second_person_does_not_come_in_over_the_log,
+);
+
+async fn a_hot_alert_that_needs_a_second_person_does_not_come_in_over_the_log(shape: Shape) {
+    let desk = Desk::open(shape).await;
+    let agencies = &desk.test.node.parts.agencies;
+    let id = "test".parse().expect("an id");
+    let mut agency = agencies.get(&id).await.expect("a store").expect("it is known");
+    agency.second_person = true;
+    agencies.put(agency).await.expect("stored");
+    desk.write(desk.sign(desk.record("s-1", xml("alone")))).await;
+    let letters = desk.letters(1).await;
+    assert_eq!((letters.len(), &letters[0]["code"]), (1, &json!("second_person_needed")));
+    let live = desk.test.node.parts.alerts.live(Timestamp::now());
+    assert!(live.is_empty(), "{live:?}");
+    desk.test.stop().await;
+}
 
 async fn signed_submissions_are_published_once_and_the_rest_refused_by_name(shape: Shape) {
     let desk = Desk::open(shape).await;
@@ -134,16 +154,18 @@ async fn signed_submissions_are_published_once_and_the_rest_refused_by_name(shap
     desk.test.stop().await;
 }
 
+/// A desk's private key, in PEM.
+fn private_key(desk: &Desk) -> String {
+    let der: Pkcs8V1Der<'_> = desk.pair.as_der().expect("a key");
+    let text = STANDARD.encode(der.as_ref());
+    format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
+}
+
 /// Writes documents as an agency's own program does, with kafkajs.
 async fn kafkajs(desk: &Desk, documents: &[Value]) {
     let dir = tempfile::tempdir().expect("a directory");
-    let der: Pkcs8V1Der<'_> = desk.pair.as_der().expect("a key");
-    let pem = format!(
-        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-        STANDARD.encode(der.as_ref())
-    );
     let key = dir.path().join("key.pem");
-    std::fs::write(&key, pem).expect("written");
+    std::fs::write(&key, private_key(desk)).expect("written");
     let loa::bus::Bus::Kafka(log) = &desk.test.node.parts.bus else { panic!("on Kafka") };
     let topic = log.topic_name(TopicId::Submissions);
     let brokers = Kafka::shared().await.brokers.join(",");

@@ -36,10 +36,11 @@ struct Process {
 }
 
 impl Nodes {
-    /// None runs yet.
-    pub fn new(dir: &Path) -> Self {
+    /// None runs yet; so many workers, and two of each other role.
+    pub fn new(dir: &Path, workers: usize) -> Self {
         let mut nodes = Self { dir: dir.to_owned(), all: BTreeMap::new() };
-        let names = APIS.iter().chain(&ROUTERS).chain(&WORKERS).chain(&GATEWAYS);
+        let workers = &WORKERS[..workers];
+        let names = APIS.iter().chain(&ROUTERS).chain(workers).chain(&GATEWAYS);
         names.chain(&["console"]).for_each(|name| nodes.add(name));
         nodes
     }

@@ -89,7 +89,8 @@ fn groups_that_rebalance_every_two_seconds_reach_everyone() {
         stage.nodes.add("fanout-5");
         stage.nodes.add("router-3");
         let what = "a worker and a router join or leave every 2 s";
-        under_fire(stage, (what, 5, TURNS * 5), async |stage| {
+        // Nobody dies: partitions are handed over at the cursors, and nothing comes twice.
+        under_fire(stage, (what, 5, 0), async |stage| {
             for turn in 0..TURNS {
                 for name in ["fanout-5", "router-3"] {
                     match turn % 2 {

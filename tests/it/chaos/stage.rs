@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 
 use super::broadcast::Counted;
 use super::crowd::Crowd;
-use super::nodes::{GATEWAYS, Nodes};
+use super::nodes::{GATEWAYS, Nodes, WORKERS};
 use super::stores::Stores;
 use crate::support::kafka::{Kafka, free_port};
 use crate::support::kept::sweep;
@@ -53,6 +53,8 @@ pub struct Size {
     pub answer: Duration,
     /// Who registers or moves during a broadcast.
     pub late: u32,
+    /// Fan-out processes.
+    pub workers: usize,
 }
 
 impl Size {
@@ -67,8 +69,19 @@ impl Size {
                 shards: 4,
                 answer: Duration::from_millis(100),
                 late: 1_000,
+                workers: WORKERS.len(),
             };
         }
+        Self::small()
+    }
+
+    /// Devices enough for each worker to wait for its provider.
+    pub fn scaling() -> Self {
+        let devices = if is_full() { 100_000 } else { 20_000 };
+        Self { devices, batch: 50, dispatches: 1, ..Self::small() }
+    }
+
+    fn small() -> Self {
         Self {
             devices: 5_000,
             sockets: 20,
@@ -77,7 +90,13 @@ impl Size {
             shards: 1,
             answer: Duration::from_millis(400),
             late: 100,
+            workers: WORKERS.len(),
         }
+    }
+
+    /// One broadcast in which everything fails in turn.
+    pub fn short() -> Self {
+        Self { devices: 4_000, workers: 2, ..Self::small() }
     }
 
     /// Most devices that may get something again when one worker dies: what it had in work.
@@ -133,7 +152,7 @@ pub fn scenario(run: impl AsyncFnOnce(&mut Stage)) {
         // Put back only by a scenario that succeeds.
         let mut stage = match shared.take() {
             Some(stage) => stage,
-            None => Stage::set().await,
+            None => Stage::set(Size::chosen()).await,
         };
         stage.rest().await;
         run(&mut stage).await;
@@ -142,8 +161,8 @@ pub fn scenario(run: impl AsyncFnOnce(&mut Stage)) {
 }
 
 impl Stage {
-    async fn set() -> Self {
-        let size = Size::chosen();
+    /// Sets up a cluster; its processes end with it.
+    pub async fn set(size: Size) -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory").keep();
         sweep(&dir);
         let mut wires = Vec::new();
@@ -161,7 +180,7 @@ impl Stage {
         load(&dir, &population);
         let key = key(&parts).await;
         let counted = Counted::of(&providers);
-        let mut nodes = Nodes::new(&dir);
+        let mut nodes = Nodes::new(&dir, size.workers);
         let gateways = GATEWAYS.map(|name| nodes.address(name));
         let crowd = Crowd::new(&population, gateways);
         let tokens = tokens(&population);
