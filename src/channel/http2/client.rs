@@ -227,7 +227,7 @@ impl Client {
     }
 
     fn answered(&self, link: &Link, status: StatusCode) {
-        if link.answered(status == StatusCode::OK) {
+        if link.answered(status.is_success()) {
             self.pool().proven();
             self.freed();
         }

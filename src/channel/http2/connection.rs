@@ -142,7 +142,7 @@ impl Link {
         settled && (self.warm_up == WarmUp::None || self.is_proven())
     }
 
-    /// Whether a request was ever answered with 200 on it.
+    /// Whether a request was ever accepted on it: 200 of Apple and Google, 201 of a push service.
     pub fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
     }

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 
-/// What is smaller is gathered before it becomes a TLS record and a system call; `h2` fills a buffer
-/// of twice this size itself, which passes without another copy.
+/// What is smaller is gathered before it becomes a TLS record and a system call; `h2` fills a
+/// buffer of twice this size itself, which passes without another copy.
 const WRITE_BUFFER_BYTES: usize = 8 * 1024;
 
 /// A transport of which `h2` has one handle and the connection's driver another.
