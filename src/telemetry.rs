@@ -14,7 +14,10 @@ pub struct FilterError(#[from] tracing_subscriber::filter::ParseError);
 /// Installs the log for this process. A second call changes nothing.
 pub fn install(settings: &Log) -> Result<(), FilterError> {
     let filter = EnvFilter::builder().parse(&settings.filter)?;
+    // A line that cannot be written, as where the disk behind standard error is full, is lost. Told
+    // of on standard error too, it would end the task that wrote it.
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = builder.log_internal_errors(false);
     // Fails only when a log is installed already, as in tests that run several nodes.
     let _ = match settings.format {
         LogFormat::Text => builder.try_init(),
