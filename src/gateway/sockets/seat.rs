@@ -30,10 +30,8 @@ pub(super) struct Seat {
     pub(super) line: Arc<Line>,
     decoder: Decoder,
     session: Session,
-    /// What came with the hello, until the seat is taken.
-    early: Vec<Event>,
-    /// What the client asks for is done one after the other: what waits for that.
-    asked: VecDeque<FromClient>,
+    /// What the client asks for is done one after the other: what waits for that, if anything.
+    asked: Option<Box<VecDeque<FromClient>>>,
     /// Whether something is being done.
     busy: bool,
     /// The client's frames make no sense any more: what comes is thrown away.
@@ -58,7 +56,7 @@ impl Seat {
     pub(super) fn new(
         conn: Arc<Conn>,
         line: Arc<Line>,
-        (decoder, early): (Decoder, Vec<Event>),
+        decoder: Decoder,
         session: Session,
     ) -> Self {
         Self {
@@ -66,8 +64,7 @@ impl Seat {
             line,
             decoder,
             session,
-            early,
-            asked: VecDeque::new(),
+            asked: None,
             busy: false,
             deaf: false,
             leaving: None,
@@ -88,8 +85,7 @@ impl Seat {
     }
 
     /// Takes what came with the hello.
-    pub(super) fn begin(&mut self) -> Fate {
-        let early = std::mem::take(&mut self.early);
+    pub(super) fn begin(&mut self, early: Vec<Event>) -> Fate {
         self.heard(early, None)
     }
 
@@ -143,7 +139,7 @@ impl Seat {
         match event {
             Event::Text(text) => match self.session.read(&text)? {
                 FromClient::Hello(_) | FromClient::Pong {} => {}
-                asked => self.asked.push_back(asked),
+                asked => self.asked.get_or_insert_default().push_back(asked),
             },
             Event::Ping(payload) => {
                 self.session.count()?;
@@ -162,10 +158,10 @@ impl Seat {
         if self.busy || self.leaving.is_some() {
             return None;
         }
-        let next = self.asked.pop_front();
+        let next = self.asked.as_mut()?.pop_front();
         self.busy = next.is_some();
-        if next.is_none() && self.asked.capacity() > 0 {
-            self.asked = VecDeque::new();
+        if next.is_none() {
+            self.asked = None;
         }
         next
     }
