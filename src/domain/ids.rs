@@ -56,7 +56,10 @@ macro_rules! uuid_id {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident($text:ty), $kind:literal, $max:literal, $rule:literal, $ok:expr) => {
+    (
+        $(#[$doc:meta])* $name:ident($text:ty),
+        $kind:literal, $max:literal, $rule:literal, $ok:expr
+    ) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
