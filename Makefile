@@ -57,7 +57,7 @@ chaos: ## the fault matrix with 100,000 devices a scenario, a cluster under fire
 
 bench: ## what the README quotes: one table, and target/bench/summary.json (ARGS="city")
 	@deploy/setup.sh build
-	cargo bench --locked $(if $(ARGS),$(ARGS:%=--bench %),$(BENCHES:%=--bench %))
+	cargo bench --locked --profile demo $(if $(ARGS),$(ARGS:%=--bench %),$(BENCHES:%=--bench %))
 
 check: ## format, lints, documentation, house rules, dependencies
 	@deploy/setup.sh build
