@@ -31,7 +31,7 @@ pub(super) struct Seat {
     decoder: Decoder,
     session: Session,
     /// What the client asks for is done one after the other: what waits for that, if anything.
-    asked: Option<Box<VecDeque<FromClient>>>,
+    asked: VecDeque<FromClient>,
     /// Whether something is being done.
     busy: bool,
     /// The client's frames make no sense any more: what comes is thrown away.
@@ -64,7 +64,7 @@ impl Seat {
             line,
             decoder,
             session,
-            asked: None,
+            asked: VecDeque::new(),
             busy: false,
             deaf: false,
             leaving: None,
@@ -139,7 +139,7 @@ impl Seat {
         match event {
             Event::Text(text) => match self.session.read(&text)? {
                 FromClient::Hello(_) | FromClient::Pong {} => {}
-                asked => self.asked.get_or_insert_default().push_back(asked),
+                asked => self.asked.push_back(asked),
             },
             Event::Ping(payload) => {
                 self.session.count()?;
@@ -158,10 +158,10 @@ impl Seat {
         if self.busy || self.leaving.is_some() {
             return None;
         }
-        let next = self.asked.as_mut()?.pop_front();
+        let next = self.asked.pop_front();
         self.busy = next.is_some();
         if next.is_none() {
-            self.asked = None;
+            self.asked = VecDeque::new();
         }
         next
     }
