@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use crate::domain::device::Device;
+use crate::domain::ids::DeviceId;
 use crate::gateway::close::Close;
 use crate::gateway::entry::Entry;
 use crate::gateway::frame::Frame;
@@ -71,9 +72,9 @@ impl Conn {
         &self.outbox
     }
 
-    /// The device behind it, as it is now.
-    pub fn device(&self) -> Option<Arc<Device>> {
-        self.lock().viewer.as_ref()?.device().cloned()
+    /// The id of the device behind it.
+    pub fn device(&self) -> Option<DeviceId> {
+        self.lock().viewer.as_ref()?.device().map(|device| device.id)
     }
 
     /// The viewer, told everything up to a serial, the last of it with its position.
@@ -83,7 +84,7 @@ impl Conn {
         if let Phase::Joining(joining) = &mut state.phase {
             joining.told = serial;
             if let Some((device, stays)) = joining.changed.take() {
-                viewer.change(device, stays);
+                viewer.change(&device, stays);
             }
         }
         state.viewer = Some(viewer);
@@ -140,7 +141,7 @@ impl Conn {
         let State { viewer, phase, owes_late, .. } = &mut *state;
         *owes_late |= matches!(phase, Phase::Joining(_));
         match (viewer, phase) {
-            (Some(viewer), _) => viewer.change(Arc::clone(device), stays),
+            (Some(viewer), _) => viewer.change(device, stays),
             (None, Phase::Joining(joining)) => {
                 joining.changed = Some((Arc::clone(device), stays));
             }
