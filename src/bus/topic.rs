@@ -34,7 +34,7 @@ pub enum TopicId {
     Audit,
 }
 
-/// Longest id, in bytes, of an agency that has a topic of its own: a topic is passed about with each
+/// Longest id, in bytes, of an agency that has a topic of its own: a topic is passed about with any
 /// record, so it is small and fixed.
 const AGENCY_BYTES_MAX: usize = 32;
 /// What stands before the agency's id in the name of its topic.

@@ -3,7 +3,7 @@
 //!
 //! A record is committed when its publication is on the log, or when it is among the dead letters
 //! with the problem. It may come twice: then it is the same submission, and nothing is published
-//! again. Who says so is proved by a signature ([`crate::auth::submission`]), or by the topic, where
+//! again. Who says so is proved by a signature ([`crate::auth::submission`]) or by the topic, where
 //! the brokers let one agency's principal alone write it.
 
 use std::time::Duration;
