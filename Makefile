@@ -69,7 +69,7 @@ upgrade: ## nodes of the release before and of this one together (PREVIOUS=a com
 
 bench: ## what the README quotes: one table, and target/bench/summary.json (ARGS="city")
 	@deploy/setup.sh build
-	cargo bench --locked $(if $(ARGS),$(ARGS:%=--bench %),$(BENCHES:%=--bench %))
+	cargo bench --locked --profile demo $(if $(ARGS),$(ARGS:%=--bench %),$(BENCHES:%=--bench %))
 
 check: ## format, lints, documentation, house rules, dependencies
 	@deploy/setup.sh build

@@ -149,6 +149,8 @@ pub struct Parts {
     pub ledger: Ledger,
     /// Publications.
     pub alerts: Alerts,
+    /// Tells what ingest wrote to the log from what it did not.
+    pub seals: crate::auth::gate::Gate,
     /// Texts of the kinds of status change.
     pub kinds: Arc<crate::domain::status_kinds::StatusKinds>,
     /// The push channels.
@@ -159,7 +161,7 @@ pub struct Parts {
 pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
     let superseded = superseded::Superseded::default();
     let gate = gate::Gate::default();
-    superseded::follow(&parts.bus, (&superseded, &gate, &parts.clock), tasks).await?;
+    superseded::follow(&parts.bus, (&superseded, &gate), &parts.seals, tasks).await?;
     let senders = parts.senders.clone();
     let shared = Arc::new(Shared {
         senders: parts.senders,

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::auth::gate::{self as seals, Gate as Seals};
 use crate::bus::{Bus, Delivery, Reader, TopicId};
-use crate::clock::Clock;
 use crate::domain::ids::PublicationId;
 use crate::domain::lane::Lane;
 use crate::domain::publication::Publication;
@@ -19,6 +19,7 @@ use crate::event::publication;
 use crate::fanout::Error;
 use crate::fanout::gate::{Gate, Hot};
 use crate::lifecycle::Lifecycle;
+use crate::metrics;
 
 /// Ids remembered; beyond, the set is emptied and the ledger's freeze alone stops old work (one
 /// batch later).
@@ -73,7 +74,8 @@ const HEAD_START: Duration = Duration::from_secs(2);
 /// Follows the publications of every lane, from the oldest retained one.
 pub async fn follow(
     bus: &Bus,
-    (superseded, gate, clock): (&Superseded, &Gate, &Clock),
+    (superseded, gate): (&Superseded, &Gate),
+    seals: &Seals,
     tasks: &Lifecycle,
 ) -> Result<(), Error> {
     for lane in Lane::ALL {
@@ -81,10 +83,11 @@ pub async fn follow(
         for partition in 0..bus.partitions(topic) {
             let start = bus.bounds(topic, partition).await?.start;
             let follower = Follower {
+                lane,
                 reader: bus.reader(topic, partition, start).await?,
                 superseded: superseded.clone(),
                 gate: gate.clone(),
-                clock: clock.clone(),
+                seals: seals.clone(),
                 head: None,
             };
             let stop = tasks.token().clone();
@@ -101,10 +104,11 @@ pub async fn follow(
 
 /// The follower of one partition.
 struct Follower {
+    lane: Lane,
     reader: Reader,
     superseded: Superseded,
     gate: Gate,
-    clock: Clock,
+    seals: Seals,
     /// The head start of the newest emergency, until it ends.
     head: Option<(Hot, Instant)>,
 }
@@ -122,11 +126,22 @@ impl Follower {
         }
     }
 
+    /// What cannot be read, or was not written by ingest, is the router's to report and
+    /// dead-letter. A forged withdrawal stops nothing.
     fn take(&mut self, delivery: &Delivery) {
-        // What cannot be read is the router's to report and dead-letter.
         let read = publication::decode(&delivery.headers, &delivery.payload);
         let Ok(publication) = read else { return };
-        if let Some(left) = self.head_start(&publication)
+        let head_start = self.head_start(&publication);
+        if head_start.is_none() && publication.supersedes.is_empty() {
+            return;
+        }
+        let (key, headers, payload) = (&delivery.key, &delivery.headers, &delivery.payload);
+        let record = seals::Parts { key, headers, payload };
+        if let Err(refused) = self.seals.genuine(self.lane, record, &publication) {
+            metrics::record_refused("fanout", refused.code());
+            return;
+        }
+        if let Some(left) = head_start
             && let Some(hot) = self.gate.enter(publication.lane)
         {
             self.head = Some((hot, Instant::now() + left));
@@ -136,7 +151,7 @@ impl Follower {
 
     /// What is left of an emergency's head start: nothing of one that was found on the log later.
     fn head_start(&self, publication: &Publication) -> Option<Duration> {
-        let since = self.clock.now().duration_since(publication.accepted_at);
+        let since = self.seals.now().duration_since(publication.accepted_at);
         // Another node's clock may be a little ahead of ours.
         let since = Duration::try_from(since).unwrap_or_default();
         HEAD_START.checked_sub(since).filter(|left| !left.is_zero())

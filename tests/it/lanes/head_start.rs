@@ -2,11 +2,12 @@
 
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use loa::bus::{Bus, Record, Settings, TopicId};
+use loa::auth::gate::{self as seals, Gate as Seals};
+use loa::auth::ring::{Keyring, Ring};
+use loa::bus::{Bus, Settings, TopicId};
 use loa::clock::Clock;
 use loa::domain::lane::Lane;
 use loa::domain::publication::Publication;
-use loa::event;
 use loa::fanout::gate::Gate;
 use loa::fanout::superseded::{Superseded, follow};
 use loa::lifecycle::Lifecycle;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use crate::support::node::PATIENCE;
 use crate::support::process::eventually;
+use crate::trust::sealed;
 
 /// An emergency that supersedes another publication, as it lies on the log.
 fn emergency() -> Publication {
@@ -35,11 +37,13 @@ async fn other_lanes_make_way_for_an_emergency_that_is_new_and_only_for_a_while(
     let hour = SignedDuration::from_hours(1);
     let clock = Clock::manual(publication.accepted_at + hour);
     let (superseded, gate, tasks) = (Superseded::default(), Gate::default(), Lifecycle::new());
-    follow(&bus, (&superseded, &gate, &clock), &tasks).await.expect("it follows");
+    let keys = Keyring::new(Ring::fresh());
+    let seals = Seals::new(keys.clone(), clock.clone(), seals::Settings::default());
+    follow(&bus, (&superseded, &gate), &seals, &tasks).await.expect("it follows");
     let passes = || gate.pass(Lane::Routine).now_or_never().is_some();
     let publish = async |accepted_at: Timestamp| {
         let publication = Publication { accepted_at, ..publication.clone() };
-        let record: Record = event::publication::encode(&publication).into();
+        let record = sealed(&publication, &keys);
         let topic = TopicId::Publications(Lane::Emergency);
         bus.publish(topic, vec![record]).await.expect("published");
     };
