@@ -80,7 +80,7 @@ impl Size {
 
     /// A worker that its provider limits, and small dispatches, so that chance is fair to all.
     pub fn scaling() -> Self {
-        Self { devices: 12_000, batch: 10, dispatches: 1, shards: 4, workers: 1, ..Self::small() }
+        Self { devices: 6_000, batch: 10, dispatches: 1, shards: 2, workers: 1, ..Self::small() }
     }
 
     fn small() -> Self {
