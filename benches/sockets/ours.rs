@@ -166,6 +166,7 @@ fn alert(city: &City) -> Publication {
         supersedes: vec![],
         audience: Audience::Area(area),
         content: Content::Alert(Box::new(alert.expect("an alert"))),
+        agency_name: None,
         signature: None,
     }
 }

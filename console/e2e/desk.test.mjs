@@ -123,7 +123,8 @@ test("a draft is returned with a reason, mended and seen again", async () => {
   assert.deepEqual([...lan.faults, ...minh.faults], []);
 });
 
-test("a drawn polygon gives the units that `loa geofences match` gives", async () => {
+/** A writer before an empty map, and what their page last sent for a preview. */
+async function beforeTheMap() {
   const lan = await person(browser);
   await login(lan, node, "lan");
   await lan.getByRole("link", { name: /Soạn/ }).first().click();
@@ -132,6 +133,20 @@ test("a drawn polygon gives the units that `loa geofences match` gives", async (
   lan.on("request", (request) => {
     if (request.url().endsWith("/v1/console/preview")) sent = request.postDataJSON();
   });
+  return { lan, sent: () => sent };
+}
+
+/** The screen shows exactly the units in which the target has a share. */
+async function shows(lan, { units }) {
+  const wanted = units.filter(({ share }) => share > 0).map(({ code }) => code).sort();
+  await lan.locator("[data-test=units]", { hasText: new RegExp(`^${wanted.length}$`) }).waitFor();
+  const shown = await lan.locator(".where .unit.whole, .where .unit.part").evaluateAll((all) => all.map((one) => one.dataset.code));
+  assert.deepEqual(shown.sort(), wanted);
+  return wanted.length;
+}
+
+test("a drawn polygon gives the units that `loa geofences match` gives", async () => {
+  const { lan, sent } = await beforeTheMap();
   await lan.getByRole("button", { name: "Vẽ vùng" }).click();
   await lan.locator(".where .map > svg").scrollIntoViewIfNeeded();
   const box = await lan.locator(".where .map > svg").boundingBox();
@@ -141,33 +156,23 @@ test("a drawn polygon gives the units that `loa geofences match` gives", async (
   await lan.locator(".chips li", { hasText: "4 góc" }).waitFor();
   // The finished ring goes to the node: five points, the first again at the end.
   await lan.waitForFunction(() => document.querySelector(".audience")?.getAttribute("aria-busy") === "false");
-  await until(() => sent?.body.infos[0].areas[0].polygons?.[0]?.length === 5);
+  await until(() => sent()?.body.infos[0].areas[0].polygons?.[0]?.length === 5);
   await lan.waitForFunction(() => document.querySelector(".audience")?.getAttribute("aria-busy") === "false");
 
-  const area = sent.body.infos[0].areas[0];
+  const area = sent().body.infos[0].areas[0];
   assert.equal(area.polygons[0].length, 5);
   const ring = area.polygons[0].map(([lat, lon]) => [lon, lat]);
   const file = node.file("drawn.geojson", JSON.stringify({ type: "Polygon", coordinates: [ring] }));
   const matched = JSON.parse(node.run(["geofences", "match", file, "--json"]));
-  const wanted = matched.units.filter(({ share }) => share > 0).map(({ code }) => code).sort();
-  assert.ok(wanted.length >= 5, `a polygon over several units: ${wanted.length}`);
-  await lan.locator("[data-test=units]", { hasText: new RegExp(`^${wanted.length}$`) }).waitFor();
-  const shown = await lan.locator(".where .unit.whole, .where .unit.part").evaluateAll((all) => all.map((one) => one.dataset.code));
-  assert.deepEqual(shown.sort(), wanted);
+  const count = await shows(lan, matched);
+  assert.ok(count >= 5, `a polygon over several units: ${count}`);
   const parts = matched.units.filter(({ share }) => share > 0 && share < 0.995).length;
   assert.equal(await lan.locator(".where .unit.part").count(), parts);
   assert.deepEqual(lan.faults, []);
 });
 
 test("a drawn circle follows the pointer, is mended by its radius and gives the same units", async () => {
-  const lan = await person(browser);
-  await login(lan, node, "lan");
-  await lan.getByRole("link", { name: /Soạn/ }).first().click();
-  await lan.getByRole("button", { name: /Triều cường/ }).click();
-  let sent = null;
-  lan.on("request", (request) => {
-    if (request.url().endsWith("/v1/console/preview")) sent = request.postDataJSON();
-  });
+  const { lan, sent } = await beforeTheMap();
   await lan.getByRole("button", { name: "Vẽ vòng tròn" }).click();
   const map = lan.locator(".where .map > svg");
   await map.scrollIntoViewIfNeeded();
@@ -181,15 +186,12 @@ test("a drawn circle follows the pointer, is mended by its radius and gives the 
   await radius.waitFor();
   await radius.fill("6.5");
   await radius.press("Tab");
-  await until(() => sent?.body.infos[0].areas[0].circles?.[0]?.radius_km === 6.5);
-  const [{ centre }] = sent.body.infos[0].areas[0].circles;
-  const alert = node.file("circle.json", JSON.stringify(fullAlert(sent.body)));
+  await until(() => sent()?.body.infos[0].areas[0].circles?.[0]?.radius_km === 6.5);
+  const [{ centre }] = sent().body.infos[0].areas[0].circles;
+  const alert = node.file("circle.json", JSON.stringify(fullAlert(sent().body)));
   const matched = JSON.parse(node.run(["geofences", "match", alert, "--json"]));
-  const wanted = matched.units.filter(({ share }) => share > 0);
-  assert.ok(wanted.length >= 2 && centre.length === 2, `${wanted.length} units`);
-  await lan.locator("[data-test=units]", { hasText: new RegExp(`^${wanted.length}$`) }).waitFor();
-  const shown = await lan.locator(".where .unit.whole, .where .unit.part").evaluateAll((all) => all.map((one) => one.dataset.code));
-  assert.deepEqual(shown.sort(), wanted.map(({ code }) => code).sort());
+  const count = await shows(lan, matched);
+  assert.ok(count >= 2 && centre.length === 2, `${count} units`);
   assert.deepEqual(lan.faults, []);
 });
 

@@ -31,6 +31,7 @@ mod recovery;
 mod redis;
 mod registry;
 mod replies;
+mod reports;
 mod submissions;
 mod tidy;
 mod topics;
