@@ -89,13 +89,9 @@ async fn an_anonymous_report_is_followed_with_its_secret_code_and_with_nothing_e
     // A wrong code, an unknown number and an unknown kind are told apart by nobody.
     let wrong = follow(&test, REFERENCE, with("K7QM2XR9PDWA4T6J").as_deref()).await;
     let unknown = follow(&test, "1022-2026-0000000", with(CODE).as_deref()).await;
-    let kind = ask(
-        test.node.address,
-        (Method::GET, &format!("/v1/reports/taxi/{REFERENCE}")),
-        with(CODE).as_deref(),
-        None,
-    );
-    let kind = kind.await.expect("an answer");
+    let (path, code) = (format!("/v1/reports/taxi/{REFERENCE}"), with(CODE));
+    let kind = ask(test.node.address, (Method::GET, &path), code.as_deref(), None).await;
+    let kind = kind.expect("an answer");
     for answer in [&wrong, &unknown, &kind] {
         assert_eq!((answer.status.as_u16(), &answer.body), (404, &wrong.body));
     }

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { t } from "../shared/language";
 import type { Publication } from "./types";
-import { type Verdict, verdictOf } from "./verify";
+import type { Verdict } from "./verify";
 
 const words = (verdict: Exclude<Verdict, "false">): string => {
   switch (verdict) {
@@ -18,7 +18,11 @@ export function useVerdict(publication: Publication | null): Verdict | null {
   const [verdict, setVerdict] = useState<Verdict | null>(null);
   useEffect(() => {
     let here = true;
-    if (publication) void verdictOf(publication).then((found) => here && setVerdict(found));
+    // Not part of what a first look at the alerts has to load.
+    if (publication) {
+      import("./verify").then(({ verdictOf }) => verdictOf(publication))
+        .catch((): Verdict => "unreachable").then((found) => here && setVerdict(found));
+    }
     return () => {
       here = false;
     };

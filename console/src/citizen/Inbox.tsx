@@ -1,4 +1,5 @@
 // Everything that came for this browser, and after login the steps of one's own reports and dossiers.
+import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ago } from "../shared/format";
 import { pick, readSetting, t } from "../shared/language";
@@ -7,7 +8,6 @@ import { known } from "./alerts";
 import { ask, credentials, device, session } from "./device";
 import { Later } from "./Later";
 import { LoginLink } from "./login";
-import { Survey } from "./Survey";
 import type { Config, Publication } from "./types";
 import { lineOf, senderOf, textOf } from "./words";
 
@@ -61,7 +61,16 @@ function Letter({ publication, state, now, kinds }: Item & { now: number; kinds:
         ? <><h2>{kind ? pick(kind.name) : t("Hồ sơ, phản ánh", "Report or dossier")} {status.reference}</h2><p><strong>{moved ? pick(moved) : status.state}</strong>{status.remark && `: ${status.remark}`}</p></>
         : <><h2>{publication.kind === "alert" ? <a href={`/alerts/${publication.id}`}>{lineOf(publication)}</a> : text.title}</h2><p>{text.instruction ?? text.body}</p></>}
       {text.web && <p><a href={text.web} rel="noopener noreferrer">{t("Xem thêm", "Read more")}</a></p>}
-      {publication.questions && state === "live" && <Survey publication={publication} />}
+      {publication.questions && state === "live" && <Questions publication={publication} />}
     </li>
   );
+}
+
+/** A survey is rare: what asks it is loaded when there is one. */
+function Questions(props: { publication: Publication }) {
+  const [Survey, setSurvey] = useState<ComponentType<typeof props> | null>(null);
+  const [failed, setFailed] = useState(false);
+  useEffect(() => void import("./Survey").then((loaded) => setSurvey(() => loaded.Survey)).catch(() => setFailed(true)), []);
+  if (failed) return <p class="offline">{t("Không tải được khảo sát. Kiểm tra kết nối.", "The survey cannot be loaded. Check the connection.")}</p>;
+  return Survey && <Survey {...props} />;
 }
