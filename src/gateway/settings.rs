@@ -26,8 +26,8 @@ pub struct Settings {
     pub new_streams_per_second: u32,
     /// New streams from one address at once.
     pub new_streams_burst: u32,
-    /// Tries of a report's secret code a second from one address, on average: a code is not guessed,
-    /// and people who share an address still read theirs.
+    /// Tries of a report's secret code a second from one address, on average: a code is not
+    /// guessed, and people who share an address still read theirs.
     pub report_tries_per_second: u32,
     /// Tries of one address at once.
     pub report_tries_burst: u32,
