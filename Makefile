@@ -18,7 +18,7 @@ BENCHES := geofence registry bus push sockets city
 BROWSER := LOA_BIN=$(abspath $(TARGET))/debug/loa node --test --test-concurrency=1
 PAGES_TESTS := $(wildcard console/e2e/*.test.mjs)
 
-.PHONY: help demo console e2e crowd test chaos bench check clean
+.PHONY: help demo console e2e crowd test chaos bench check manifests clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -63,7 +63,7 @@ chaos: ## the fault matrix with 100,000 devices a scenario, a cluster under fire
 
 bench: ## what the README quotes: one table, and target/bench/summary.json (ARGS="city")
 	@deploy/setup.sh build
-	cargo bench --locked $(if $(ARGS),$(ARGS:%=--bench %),$(BENCHES:%=--bench %))
+	cargo bench --locked --profile demo $(if $(ARGS),$(ARGS:%=--bench %),$(BENCHES:%=--bench %))
 
 check: ## format, lints, documentation, house rules, dependencies
 	@deploy/setup.sh build
@@ -75,6 +75,9 @@ check: ## format, lints, documentation, house rules, dependencies
 	elif cargo audit --version >/dev/null 2>&1; then cargo audit; \
 	else echo "check: DEPENDENCIES NOT CHECKED AGAINST ADVISORIES AND LICENCES: neither" \
 	  "cargo-deny nor cargo-audit is here (cargo install --locked cargo-deny)" >&2; fi
+
+manifests: ## the compose file, Kubernetes manifests and alert rules against others' validators
+	@deploy/validate.sh
 
 clean: ## drop what was built
 	cargo clean

@@ -1,6 +1,8 @@
 //! Logs: to standard error, for the person on call. Messages with dotted fields; never a push
 //! address, a secret, an address of a person or a body.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
@@ -14,7 +16,8 @@ pub struct FilterError(#[from] tracing_subscriber::filter::ParseError);
 /// Installs the log for this process. A second call changes nothing.
 pub fn install(settings: &Log) -> Result<(), FilterError> {
     let filter = EnvFilter::builder().parse(&settings.filter)?;
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_terminal = std::io::stderr().is_terminal();
+    let builder = fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr);
     // Fails only when a log is installed already, as in tests that run several nodes.
     let _ = match settings.format {
         LogFormat::Text => builder.try_init(),

@@ -49,7 +49,7 @@ pub use error::{Error, Result};
 pub use reader::Reader;
 pub use settings::{Settings, Shape};
 pub use tenure::{Tenure, Work};
-pub use topic::{Cleanup, Definition, PARTITIONS_MAX, TopicId, UnknownTopic};
+pub use topic::{AgencyTopic, Cleanup, Definition, PARTITIONS_MAX, TopicId, UnknownTopic};
 
 use crate::clock::Clock;
 
@@ -197,6 +197,15 @@ impl Bus {
         match self {
             Bus::Embedded(log) => log.partitions(topic),
             Bus::Kafka(log) => log.partitions(topic),
+        }
+    }
+
+    /// The topics that are one agency's own: the brokers let nobody else write them. The embedded
+    /// log has no writers but ours.
+    pub fn agency_topics(&self) -> Vec<TopicId> {
+        match self {
+            Bus::Embedded(_) => Vec::new(),
+            Bus::Kafka(log) => log.agency_topics().collect(),
         }
     }
 

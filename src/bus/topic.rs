@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::channel::Channel;
+use crate::domain::ids::AgencyId;
 use crate::domain::lane::Lane;
 
 /// A topic of the log.
@@ -17,6 +18,9 @@ use crate::domain::lane::Lane;
 pub enum TopicId {
     /// What agencies write to the log themselves.
     Submissions,
+    /// The same of one agency alone: the brokers let nobody else write it. On Kafka, for those
+    /// agencies that the settings name.
+    SubmissionsOf(AgencyTopic),
     /// What ingest accepted, a topic a lane.
     Publications(Lane),
     /// Units of fan-out work, a topic a push channel and lane. There is none for the websocket:
@@ -28,6 +32,38 @@ pub enum TopicId {
     DeadLetters,
     /// Who did what.
     Audit,
+}
+
+/// Longest id, in bytes, of an agency that has a topic of its own: a topic is passed about with any
+/// record, so it is small and fixed.
+const AGENCY_BYTES_MAX: usize = 32;
+/// What stands before the agency's id in the name of its topic.
+const AGENCY_PREFIX: &str = "loa.submissions.";
+
+/// Which agency's topic: its id, in a form that is copied.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AgencyTopic([u8; AGENCY_BYTES_MAX]);
+
+impl AgencyTopic {
+    /// An agency's topic; none if its id is too long for one.
+    pub fn of(agency: &AgencyId) -> Option<Self> {
+        let text = agency.as_str().as_bytes();
+        let mut id = [0; AGENCY_BYTES_MAX];
+        id.get_mut(..text.len())?.copy_from_slice(text);
+        Some(Self(id))
+    }
+
+    /// The agency.
+    pub fn agency(&self) -> AgencyId {
+        let text = std::str::from_utf8(&self.0).expect("made of an id");
+        text.trim_end_matches('\0').parse().expect("made of an id")
+    }
+}
+
+impl fmt::Debug for AgencyTopic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AgencyTopic").field(&self.agency().as_str()).finish()
+    }
 }
 
 /// What is done with records older than the retention.
@@ -71,7 +107,7 @@ pub struct Definition {
 pub const PARTITIONS_MAX: u32 = 64;
 
 impl TopicId {
-    /// Every topic there is.
+    /// Every topic that every log has.
     pub fn all() -> impl Iterator<Item = TopicId> {
         let lanes = Lane::ALL.into_iter().map(TopicId::Publications);
         let dispatches = Channel::PUSH
@@ -85,6 +121,7 @@ impl TopicId {
     pub fn name(self) -> String {
         match self {
             TopicId::Submissions => "loa.submissions".to_owned(),
+            TopicId::SubmissionsOf(agency) => format!("{AGENCY_PREFIX}{}", agency.agency()),
             TopicId::Publications(lane) => format!("loa.publications.{lane}"),
             TopicId::Dispatches(channel, lane) => format!("loa.dispatches.{channel}.{lane}"),
             TopicId::Receipts => "loa.receipts".to_owned(),
@@ -96,15 +133,29 @@ impl TopicId {
     /// What its file says.
     pub fn definition(self) -> Definition {
         let file = match self {
-            TopicId::Submissions => include_str!("../../topics/submissions.toml"),
+            TopicId::Submissions | TopicId::SubmissionsOf(_) => {
+                include_str!("../../topics/submissions.toml")
+            }
             TopicId::Publications(_) => include_str!("../../topics/publications.toml"),
             TopicId::Dispatches(..) => include_str!("../../topics/dispatches.toml"),
             TopicId::Receipts => include_str!("../../topics/receipts.toml"),
             TopicId::DeadLetters => include_str!("../../topics/dead-letters.toml"),
             TopicId::Audit => include_str!("../../topics/audit.toml"),
         };
-        toml::from_str(file).expect("the files are compiled in and a test reads each")
+        let of = toml::from_str(file).expect("the files are compiled in and a test reads each");
+        match self {
+            TopicId::SubmissionsOf(_) => own(of),
+            _ => of,
+        }
     }
+}
+
+/// What differs where a topic of submissions is one agency's own: its key is always the same, so
+/// one partition keeps all of it in order.
+fn own(of: Definition) -> Definition {
+    let name = format!("{AGENCY_PREFIX}<agency>");
+    let writers = vec!["the agency, and nobody else".to_owned()];
+    Definition { name, writers, partitions: 1, ..of }
 }
 
 impl fmt::Display for TopicId {
@@ -123,7 +174,11 @@ impl FromStr for TopicId {
 
     fn from_str(name: &str) -> Result<Self, UnknownTopic> {
         let known = TopicId::all().find(|topic| topic.name() == name);
-        known.ok_or_else(|| UnknownTopic(name.chars().take(64).collect()))
+        let own = || {
+            let agency = name.strip_prefix(AGENCY_PREFIX)?.parse().ok()?;
+            AgencyTopic::of(&agency).map(TopicId::SubmissionsOf)
+        };
+        known.or_else(own).ok_or_else(|| UnknownTopic(name.chars().take(64).collect()))
     }
 }
 
@@ -170,5 +225,17 @@ mod tests {
         assert!(names.contains("loa.dispatches.fcm.emergency"));
         assert!(TopicId::all().all(|topic| topic.name().parse() == Ok(topic)));
         assert!("loa.dispatches.websocket.emergency".parse::<TopicId>().is_err());
+    }
+
+    #[test]
+    fn an_agency_of_a_short_id_may_have_a_topic_of_its_own() {
+        let topic: TopicId = "loa.submissions.pc07".parse().expect("a topic");
+        assert_eq!(topic.name(), "loa.submissions.pc07");
+        let TopicId::SubmissionsOf(agency) = topic else { panic!("{topic:?}") };
+        assert_eq!(agency.agency().as_str(), "pc07");
+        assert_eq!(topic.definition().partitions, 1);
+        for none in [format!("loa.submissions.{}", "a".repeat(33)), "loa.submissions.".to_owned()] {
+            assert!(none.parse::<TopicId>().is_err(), "{none}");
+        }
     }
 }

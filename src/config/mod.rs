@@ -224,6 +224,7 @@ fn layers(file: Option<&Path>, flags: &[Flag]) -> Result<Layers, Error> {
         .with_list_parse_key("node.roles")
         .with_list_parse_key("http.trusted_proxies")
         .with_list_parse_key("bus.kafka.brokers")
+        .with_list_parse_key("bus.kafka.agency_topics")
         .with_list_parse_key("submissions.reply_prefixes")
         .with_list_parse_key("store.redis.urls")
         .with_list_parse_key("channel.webpush.hosts")

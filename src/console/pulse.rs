@@ -90,6 +90,15 @@ enum Heard {
     Survey(Vec<Count>),
 }
 
+impl Heard {
+    fn is_empty(&self) -> bool {
+        match self {
+            Heard::Safety(counts) => counts.is_empty(),
+            Heard::Survey(counts) => counts.is_empty(),
+        }
+    }
+}
+
 /// What it beats for.
 #[derive(Clone, Debug)]
 pub struct Sources {
@@ -313,7 +322,9 @@ impl Pulse {
             };
             match counted {
                 Ok(counts) => {
-                    if rhythm.heard.get(&id).is_some_and(|before| *before != counts) {
+                    let before = rhythm.heard.get(&id);
+                    let quiet = before.is_none() && counts.is_empty();
+                    if !quiet && before != Some(&counts) {
                         self.tell("answers", Listeners::Agency(agency), &AnswersEvent { id });
                     }
                     heard.insert(id, counts);

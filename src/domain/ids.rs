@@ -1,6 +1,7 @@
 //! Identifiers: one type each, so that none is ever passed for another.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -55,11 +56,14 @@ macro_rules! uuid_id {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal, $rule:literal, $ok:expr) => {
+    (
+        $(#[$doc:meta])* $name:ident($text:ty),
+        $kind:literal, $max:literal, $rule:literal, $ok:expr
+    ) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        pub struct $name($text);
 
         impl $name {
             /// The identifier as text.
@@ -90,22 +94,44 @@ macro_rules! text_id {
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0.into()
+                id.as_str().to_owned()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({})"), self.0)
+                write!(f, concat!(stringify!($name), "({})"), self.as_str())
             }
         }
     };
+}
+
+/// A text of at most `N` bytes, none of them zero, that needs no memory of its own: a node holds
+/// millions of unit codes.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Short<const N: usize>([u8; N]);
+
+impl<const N: usize> From<&str> for Short<N> {
+    fn from(text: &str) -> Self {
+        let mut bytes = [0; N];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        Self(bytes)
+    }
+}
+
+impl<const N: usize> Deref for Short<N> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        let length = self.0.iter().position(|byte| *byte == 0).unwrap_or(N);
+        std::str::from_utf8(&self.0[..length]).expect("it was made of a text")
+    }
 }
 
 uuid_id!(
@@ -131,7 +157,7 @@ uuid_id!(
 );
 text_id!(
     /// A person of an agency: the name they log in with.
-    PersonId,
+    PersonId(Box<str>),
     "person id",
     64,
     "1 to 64 characters of a-z, 0-9, `-`, `_` and `.`",
@@ -139,7 +165,7 @@ text_id!(
 );
 text_id!(
     /// An agency: a short lower-case name.
-    AgencyId,
+    AgencyId(Box<str>),
     "agency id",
     64,
     "1 to 64 characters of a-z, 0-9, `-` and `.`",
@@ -147,7 +173,7 @@ text_id!(
 );
 text_id!(
     /// A citizen, as a pseudonym derived from the identity provider's id; never the id itself.
-    SubjectId,
+    SubjectId(Box<str>),
     "subject",
     64,
     "1 to 64 characters of A-Z, a-z, 0-9, `-` and `_`",
@@ -156,7 +182,7 @@ text_id!(
 text_id!(
     /// A commune-level unit's official code. It means something only together with its
     /// [`Vintage`]: 167 codes of before July 2025 name another unit after it.
-    UnitCode,
+    UnitCode(Short<12>),
     "unit code",
     12,
     "1 to 12 characters of A-Z, a-z, 0-9 and `-`",
@@ -164,7 +190,7 @@ text_id!(
 );
 text_id!(
     /// The year and month from which a set of unit codes holds, such as `2025-07`.
-    Vintage,
+    Vintage(Box<str>),
     "vintage",
     16,
     "1 to 16 characters of 0-9, a-z and `-`",
@@ -200,6 +226,10 @@ mod tests {
         assert!("KTTV".parse::<AgencyId>().is_err());
         assert!("".parse::<UnitCode>().is_err());
         assert!("2673426734267".parse::<UnitCode>().is_err());
+        let longest: UnitCode = "267342673426".parse().expect("12 characters");
+        assert_eq!(longest.as_str(), "267342673426");
+        let short: UnitCode = "26734".parse().expect("5 characters");
+        assert!(short.as_str() == "26734" && short < longest);
         let error = "a b".parse::<SubjectId>().expect_err("a blank");
         assert!(error.to_string().contains("subject"), "{error}");
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
@@ -23,13 +24,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Where streams report what they wrote.
 #[derive(Clone, Debug)]
 pub struct Deliveries {
-    input: mpsc::Sender<(Delivered, Delivers)>,
+    input: mpsc::Sender<(Delivers, Timestamp)>,
 }
 
 /// The task behind it.
 #[derive(Debug)]
 pub struct Recorder {
-    output: mpsc::Receiver<(Delivered, Delivers)>,
+    output: mpsc::Receiver<(Delivers, Timestamp)>,
     ledger: Ledger,
 }
 
@@ -41,11 +42,8 @@ pub fn open(ledger: Ledger) -> (Deliveries, Recorder) {
 
 impl Deliveries {
     /// A frame was written to a device's stream.
-    pub fn written(&self, delivers: Delivers, at: jiff::Timestamp) {
-        let Some(device) = delivers.device else { return };
-        let (publication, unit) = (delivers.publication, delivers.unit.clone());
-        let delivered = Delivered { publication, device, unit, at };
-        match self.input.try_send((delivered, delivers)) {
+    pub fn written(&self, delivers: Delivers, at: Timestamp) {
+        match self.input.try_send((delivers, at)) {
             // Closed only when the recorder has ended, at the very end of a drain.
             Ok(()) | Err(TrySendError::Closed(_)) => {}
             Err(TrySendError::Full(_)) => {
@@ -80,15 +78,15 @@ impl Recorder {
         Ok(())
     }
 
-    async fn record(&self, batch: &mut Vec<(Delivered, Delivers)>) {
+    async fn record(&self, batch: &mut Vec<(Delivers, Timestamp)>) {
         let mut accepted_at = AcceptedAt::new();
-        let delivered: Vec<Delivered> = batch
-            .drain(..)
-            .map(|(delivered, delivers)| {
-                accepted_at.insert(delivers.publication, delivers.accepted_at);
-                delivered
-            })
-            .collect();
+        let mut delivered = Vec::with_capacity(batch.len());
+        for (delivers, at) in batch.drain(..) {
+            let Delivers { publication, device, unit, accepted_at: accepted } = delivers;
+            let Some(device) = device else { continue };
+            accepted_at.insert(publication, accepted);
+            delivered.push(Delivered { publication, device, unit, at });
+        }
         let mut pause = PAUSE;
         for attempt in 1..=TRIES_MAX {
             match self.ledger.record_deliveries(delivered.clone(), &accepted_at).await {

@@ -1,7 +1,5 @@
 //! What the gateway's own tests are made of.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -156,5 +154,5 @@ pub fn stays(device: &Device, since: i64) -> Vec<Stay> {
 /// A viewer behind a device that has long been where it is.
 pub fn viewer(device: Device) -> Viewer {
     let (stays, subject) = (stays(&device, -1_000), device.subject.clone());
-    Viewer::new(Some(Arc::new(device)), subject, stays, None)
+    Viewer::new(Some(&device), subject, stays, None)
 }

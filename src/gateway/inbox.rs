@@ -166,7 +166,8 @@ impl Reader<'_> {
                 {
                     return None;
                 }
-                Languages::chosen(languages(publication), &profile.languages)
+                let wanted = profile.languages.iter().map(String::as_str);
+                Languages::chosen(languages(publication), wanted)
             }
             None => Languages::ALL,
         };

@@ -39,7 +39,8 @@ pub mod sockets;
 pub mod sse;
 pub mod view;
 pub mod viewer;
-pub mod webpush;
+pub mod watcher;
+mod webpush;
 pub mod wire;
 pub mod ws;
 

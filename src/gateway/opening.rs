@@ -71,7 +71,7 @@ impl Gateway {
             Citizen::Device(device) => {
                 let stays = self.stays(device).await?;
                 let subject = device.subject.clone();
-                Viewer::new(Some(Arc::clone(device)), subject, stays, languages)
+                Viewer::new(Some(device), subject, stays, languages)
             }
             Citizen::Subject(subject) => {
                 Viewer::new(None, Some(subject.clone()), Vec::new(), languages)

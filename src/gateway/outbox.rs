@@ -79,9 +79,11 @@ impl Outbox {
         if queue.close.is_some() {
             return;
         }
+        if queue.line.is_some() && queue.frames.is_empty() {
+            return queue.write_alone(outgoing);
+        }
         let bytes = queue.bytes + outgoing.frame.bytes();
-        let waits = !(queue.line.is_some() && queue.frames.is_empty());
-        if waits && (queue.frames.len() >= self.frames_max || bytes > self.bytes_max) {
+        if queue.frames.len() >= self.frames_max || bytes > self.bytes_max {
             drop(queue);
             return self.close(Close::Slow);
         }
@@ -90,8 +92,6 @@ impl Outbox {
         if queue.line.is_none() {
             drop(queue);
             self.filled.notify_one();
-        } else if !waits {
-            queue.write();
         }
     }
 
@@ -184,13 +184,29 @@ impl Outbox {
 }
 
 impl Queue {
+    /// Writes a frame before which nothing waits: an idle connection needs no buffer for it.
+    fn write_alone(&mut self, outgoing: Outgoing) {
+        let Some(line) = &self.line else { return };
+        let wire = outgoing.frame.wire();
+        match line.write(wire) {
+            Ok(taken) if taken < wire.len() => {
+                line.stuck();
+                (self.begun, self.stuck) = (taken, Some(Instant::now()));
+                self.bytes = wire.len();
+                self.frames.push_back(outgoing);
+            }
+            Ok(_) => line.has_written(outgoing),
+            // The client is gone; whoever reads the socket finds that out and ends it.
+            Err(_) => {}
+        }
+    }
+
     /// Writes what waits until the socket takes no more.
     fn write(&mut self) {
         let Some(line) = self.line.clone() else { return };
         while let Some(first) = self.frames.front() {
             let wire = first.frame.wire();
             let Ok(taken) = line.write(&wire[self.begun..]) else {
-                // The client is gone; whoever reads the socket finds that out and ends it.
                 (self.frames, self.bytes, self.begun) = (VecDeque::new(), 0, 0);
                 return;
             };
@@ -206,14 +222,12 @@ impl Queue {
             }
             (self.begun, self.stuck) = (0, None);
             self.bytes -= wire.len().min(self.bytes);
-            if let Some(delivers) = self.frames.pop_front().and_then(|written| written.delivers) {
-                line.delivered(delivers);
+            if let Some(written) = self.frames.pop_front() {
+                line.has_written(written);
             }
         }
         // An idle connection keeps no buffer.
-        if self.frames.capacity() > 4 {
-            self.frames = VecDeque::new();
-        }
+        self.frames = VecDeque::new();
     }
 }
 

@@ -58,6 +58,14 @@ struct Open {
 /// Reads the frames of one client.
 #[derive(Debug)]
 pub struct Decoder {
+    message_max: u32,
+    closed: bool,
+    /// What has begun and not ended, if anything has.
+    unfinished: Option<Box<Unfinished>>,
+}
+
+#[derive(Debug, Default)]
+struct Unfinished {
     message_max: usize,
     head: [u8; 14],
     head_read: u8,
@@ -76,23 +84,32 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder that takes messages up to a size.
     pub fn new(message_max: usize) -> Self {
-        Self {
-            message_max,
-            head: [0; 14],
-            head_read: 0,
-            open: None,
-            message_of: None,
-            message: Vec::new(),
-            checked: 0,
-            binary: 0,
-            control: Vec::new(),
-            closed: false,
-        }
+        let message_max = u32::try_from(message_max).unwrap_or(u32::MAX);
+        Self { message_max, closed: false, unfinished: None }
     }
 
     /// Takes what was read, and adds what it means. After an error nothing more may be fed; what
     /// was whole before it has been added.
-    pub fn feed(&mut self, mut bytes: &[u8], events: &mut Vec<Event>) -> Result<(), Broken> {
+    pub fn feed(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), Broken> {
+        if self.closed {
+            return Ok(());
+        }
+        let mut unfinished = self.unfinished.take().unwrap_or_default();
+        unfinished.message_max = self.message_max as usize;
+        unfinished.feed(bytes, events)?;
+        self.closed = unfinished.closed;
+        self.unfinished = (!unfinished.is_at_rest()).then_some(unfinished);
+        Ok(())
+    }
+}
+
+impl Unfinished {
+    /// Between two messages, with nothing of the next.
+    fn is_at_rest(&self) -> bool {
+        self.closed || (self.head_read == 0 && self.open.is_none() && self.message_of.is_none())
+    }
+
+    fn feed(&mut self, mut bytes: &[u8], events: &mut Vec<Event>) -> Result<(), Broken> {
         while !self.closed {
             let Some(mut open) = self.open else {
                 let Some((first, rest)) = bytes.split_first() else { return Ok(()) };

@@ -24,8 +24,8 @@ pub enum Tick {
 #[derive(Clone, Debug)]
 pub struct Session {
     phase: Phase,
-    ping_every: Duration,
-    pong_within: Duration,
+    ping_ms: u32,
+    pong_ms: u32,
     messages_max: u32,
     messages: u32,
 }
@@ -45,8 +45,8 @@ impl Session {
     pub fn new(settings: &Settings, now: Instant) -> Self {
         Self {
             phase: Phase::Unknown { hello_by: now + Duration::from_millis(settings.hello_ms) },
-            ping_every: Duration::from_millis(settings.ping_ms),
-            pong_within: Duration::from_millis(settings.pong_ms),
+            ping_ms: bounded(settings.ping_ms),
+            pong_ms: bounded(settings.pong_ms),
             messages_max: settings.messages_per_ping,
             messages: 0,
         }
@@ -54,7 +54,7 @@ impl Session {
 
     /// The hello was accepted.
     pub fn open(&mut self, now: Instant) {
-        self.phase = Phase::Open { ping_at: now + self.ping_every };
+        self.phase = Phase::Open { ping_at: now + ms(self.ping_ms) };
     }
 
     /// Whether the client has been let in.
@@ -65,7 +65,7 @@ impl Session {
     /// Anything at all came from the client: it is alive.
     pub fn heard(&mut self, now: Instant) {
         if let Phase::Pinged { .. } = self.phase {
-            self.phase = Phase::Open { ping_at: now + self.ping_every };
+            self.phase = Phase::Open { ping_at: now + ms(self.ping_ms) };
             self.messages = 0;
         }
     }
@@ -107,11 +107,20 @@ impl Session {
             Phase::Unknown { .. } => Tick::Close(Close::HelloTimeout),
             Phase::Pinged { .. } => Tick::Close(Close::NoPong),
             Phase::Open { .. } => {
-                self.phase = Phase::Pinged { pong_by: now + self.pong_within };
+                self.phase = Phase::Pinged { pong_by: now + ms(self.pong_ms) };
                 Tick::Ping
             }
         }
     }
+}
+
+/// Every stream has one: no more bytes than needed, and 49 days are enough.
+fn bounded(ms: u64) -> u32 {
+    ms.min(u64::from(u32::MAX)) as u32
+}
+
+fn ms(ms: u32) -> Duration {
+    Duration::from_millis(u64::from(ms))
 }
 
 #[cfg(test)]

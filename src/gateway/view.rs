@@ -161,10 +161,13 @@ impl Languages {
     pub const ALL: Languages = Languages(u32::MAX);
 
     /// Those that a person reads, by primary subtag; all of them if the person reads none.
-    pub fn chosen<'a>(offered: impl Iterator<Item = &'a str>, wanted: &[String]) -> Self {
+    pub fn chosen<'a, 'b>(
+        offered: impl Iterator<Item = &'a str>,
+        wanted: impl Iterator<Item = &'b str> + Clone,
+    ) -> Self {
         let bits = offered.take(32).enumerate().fold(0u32, |bits, (index, language)| {
-            let reads =
-                wanted.iter().any(|tag| primary(tag).eq_ignore_ascii_case(primary(language)));
+            let same = |tag| primary(tag).eq_ignore_ascii_case(primary(language));
+            let reads = wanted.clone().any(same);
             bits | u32::from(reads) << index
         });
         if bits == 0 { Self::ALL } else { Self(bits) }
@@ -345,7 +348,8 @@ mod tests {
         let offered = ["vi-VN", "en-US", "km"];
         let chosen = |wanted: &[&str]| {
             let wanted: Vec<_> = wanted.iter().map(ToString::to_string).collect();
-            let languages = Languages::chosen(offered.iter().copied(), &wanted);
+            let languages =
+                Languages::chosen(offered.iter().copied(), wanted.iter().map(String::as_str));
             (0..3).map(|index| languages.includes(index)).collect::<Vec<_>>()
         };
         assert_eq!(chosen(&["EN", "vi"]), [true, true, false]);

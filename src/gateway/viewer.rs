@@ -2,7 +2,6 @@
 //! 2, 4, 5 and 6 for streams, apart from sockets.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,6 +15,7 @@ use crate::gateway::frame::Variant;
 use crate::gateway::outbox::{Delivers, Outgoing};
 use crate::gateway::position::Position;
 use crate::gateway::view::{self, Languages};
+use crate::gateway::watcher::{Tongues, Watcher};
 
 /// Publications a connection is remembered to have got; older ones are dropped by the client
 /// itself, by their id.
@@ -40,10 +40,11 @@ pub struct Stay {
 /// The person or device behind a connection.
 #[derive(Debug)]
 pub struct Viewer {
-    device: Option<Arc<Device>>,
+    device: Option<Watcher>,
     subject: Option<SubjectId>,
-    stays: Vec<Stay>,
-    languages: Option<Vec<String>>,
+    stays: Box<[Stay]>,
+    /// Asked for on this stream instead of the device's own.
+    reads: Option<Tongues>,
     resumed: Option<Box<Position>>,
     got: Got,
 }
@@ -65,16 +66,23 @@ pub struct Show {
 impl Viewer {
     /// A device with its stays, or a person without one.
     pub fn new(
-        device: Option<Arc<Device>>,
+        device: Option<&Device>,
         subject: Option<SubjectId>,
         stays: Vec<Stay>,
         languages: Option<Vec<String>>,
     ) -> Self {
-        Self { device, subject, stays, languages, resumed: None, got: Got::default() }
+        Self {
+            device: device.map(Watcher::of),
+            subject,
+            stays: stays.into(),
+            reads: languages.as_deref().map(Tongues::of),
+            resumed: None,
+            got: Got::default(),
+        }
     }
 
     /// The device, if there is one.
-    pub fn device(&self) -> Option<&Arc<Device>> {
+    pub fn device(&self) -> Option<&Watcher> {
         self.device.as_ref()
     }
 
@@ -96,9 +104,9 @@ impl Viewer {
     }
 
     /// The device changed.
-    pub fn change(&mut self, device: Arc<Device>, stays: Vec<Stay>) {
+    pub fn change(&mut self, device: &Device, stays: Vec<Stay>) {
         self.subject = device.subject.clone();
-        (self.device, self.stays) = (Some(device), stays);
+        (self.device, self.stays) = (Some(Watcher::of(device)), stays.into());
     }
 
     /// Whether a publication may concern it at all: cheap, to narrow what is judged.
@@ -125,8 +133,7 @@ impl Viewer {
 
     fn sent(&mut self, entry: &Entry, show: Show) -> Outgoing {
         self.got.add(entry.id());
-        let counted =
-            |device: &&Arc<Device>| device.profile.address.channel() == Channel::Websocket;
+        let counted = |device: &&Watcher| device.channel == Channel::Websocket;
         let delivers = Delivers {
             publication: entry.id(),
             device: self.device.as_ref().filter(counted).map(|device| device.num),
@@ -141,8 +148,8 @@ impl Viewer {
         if !entry.for_citizens || !entry.is_live(now) || self.got.has(&entry.id()) {
             return None;
         }
-        let profile = self.device.as_ref().map(|device| &device.profile);
-        if entry.exercise && !profile.is_some_and(|profile| profile.exercises) {
+        let device = self.device.as_ref();
+        if entry.exercise && !device.is_some_and(|device| device.exercises) {
             return None;
         }
         let resumed = self.resumed.as_ref().filter(|from| !from.next.is_empty());
@@ -151,10 +158,8 @@ impl Viewer {
         if before && !self.joined_late(entry) {
             return None; // it has it, by its own word
         }
-        let permission = profile.map_or(Permission::Loud, |profile| {
-            let interests = &entry.interests;
-            profile.permission(entry.publication.lane, entry.severity, interests, minute(now))
-        });
+        let permission =
+            device.map_or(Permission::Loud, |device| device.permission(entry, minute(now)));
         let silent = match permission {
             Permission::Muted => return None,
             Permission::Silent => true,
@@ -170,7 +175,7 @@ impl Viewer {
         if let Audience::Subject { subject } = &entry.publication.audience {
             return (self.subject.as_ref() == Some(subject)).then_some((None, false));
         }
-        let places = self.device.as_ref().map(|device| device.profile.places.as_slice())?;
+        let places = &self.device.as_ref()?.places;
         let owner = entry.area()?.owner(places);
         let owned = owner.map(|(place, fit)| (Some(place.unit.clone()), fit == Fit::Coarse));
         let told_at = entry.publication.accepted_at;
@@ -193,10 +198,10 @@ impl Viewer {
             return false;
         }
         let Some(device) = &self.device else { return false };
-        if entry.exercise && !device.profile.exercises {
+        if entry.exercise && !device.exercises {
             return false;
         }
-        let pushed = device.profile.address.channel() != Channel::Websocket;
+        let pushed = device.channel != Channel::Websocket;
         let until = if pushed {
             told_at
         } else {
@@ -225,7 +230,7 @@ impl Viewer {
     fn joined_late(&self, entry: &Entry) -> bool {
         let (Some(resumed), Some(device)) = (&self.resumed, &self.device) else { return false };
         let Some(area) = entry.area() else { return false };
-        let Some((owner, _)) = area.owner(&device.profile.places) else { return false };
+        let Some((owner, _)) = area.owner(&device.places) else { return false };
         let present = self.stays.iter().filter(|stay| stay.left_at.is_none());
         let since = present.filter(|stay| stay.place == *owner).map(|stay| stay.joined_at).max();
         since.is_some_and(|since| {
@@ -234,12 +239,11 @@ impl Viewer {
     }
 
     fn languages_for(&self, entry: &Entry) -> Languages {
-        let wanted = match (&self.languages, &self.device) {
-            (Some(languages), _) => languages,
-            (None, Some(device)) => &device.profile.languages,
-            (None, None) => return Languages::ALL,
+        let device = self.device.as_ref();
+        let Some(reads) = self.reads.as_ref().or(device.map(|device| &device.reads)) else {
+            return Languages::ALL;
         };
-        Languages::chosen(view::languages(&entry.publication), wanted)
+        Languages::chosen(view::languages(&entry.publication), reads.tags())
     }
 }
 

@@ -26,11 +26,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth::citizen::Citizen;
+use crate::domain::device::Device;
 use crate::gateway::Gateway;
 use crate::gateway::close::Close;
 use crate::gateway::frame::Frame;
 use crate::gateway::hub::Conn;
 use crate::gateway::outbox::Outgoing;
+use crate::gateway::places::registry_problem;
 use crate::gateway::rfc6455::{self, Decoder, Event};
 use crate::gateway::session::Session;
 use crate::gateway::sockets::Guest;
@@ -268,25 +270,32 @@ impl Entry {
 impl Gateway {
     /// Does what a client asks for on its stream, and tells it if that may not be.
     pub(super) async fn act(&self, conn: &Arc<Conn>, asked: FromClient) {
-        let done = match (asked, conn.device()) {
-            (FromClient::Hello(_) | FromClient::Pong {}, _) => Ok(()),
-            (FromClient::Ack { publication, stage }, Some(device)) => {
-                self.acknowledge(&device, publication, stage).await
-            }
-            (FromClient::Places { places }, Some(device)) => {
-                self.change_places(conn, &device, places).await
-            }
-            (FromClient::Ack { .. }, None) => {
-                Err(Problem::new(Code::Forbidden, "only a device acknowledges"))
-            }
-            (FromClient::Places { .. }, None) => {
-                Err(Problem::new(Code::Forbidden, "only a device has places"))
-            }
-        };
-        if let Err(problem) = done {
+        if let Err(problem) = self.done(conn, asked).await {
             let frame = Frame::of(&ToClient::Problem { problem: problem.document() });
             conn.outbox().push(Outgoing::plain(frame));
         }
+    }
+
+    async fn done(&self, conn: &Arc<Conn>, asked: FromClient) -> Result<(), Problem> {
+        match asked {
+            FromClient::Hello(_) | FromClient::Pong {} => Ok(()),
+            FromClient::Ack { publication, stage } => {
+                let device = self.device_of(conn, "only a device acknowledges").await?;
+                self.acknowledge(&device, publication, stage).await
+            }
+            FromClient::Places { places } => {
+                let device = self.device_of(conn, "only a device has places").await?;
+                self.change_places(conn, &device, places).await
+            }
+        }
+    }
+
+    /// The device of a stream as the registry has it now: another gateway may have changed it.
+    async fn device_of(&self, conn: &Conn, rule: &str) -> Result<Arc<Device>, Problem> {
+        let id = conn.device().ok_or_else(|| Problem::new(Code::Forbidden, rule))?;
+        let stored = self.parts.registry.get(&id).await.map_err(registry_problem)?;
+        let gone = || Problem::new(Code::NotFound, "this device is not registered any more");
+        Ok(stored.ok_or_else(gone)?.device)
     }
 }
 

@@ -5,8 +5,8 @@
 //! name, so that whoever asks many nodes gets no more than from one; a name's first tenth on each
 //! node costs no question, which is what nearly everybody ever asks.
 //!
-//! **It fails open.** The shared bucket is asked for [`ASK`] at the longest. If the stores do not
-//! answer by then, this node's own count decides alone, and they are left alone for [`REST`]: an
+//! **It fails open.** The shared bucket is asked for `ASK` at the longest. If the stores do not
+//! answer by then, this node's own count decides alone, and they are left alone for `REST`: an
 //! emergency is published also while Redis is away.
 
 use std::hash::Hash;

@@ -3,7 +3,8 @@
 //!
 //! A record is committed when its publication is on the log, or when it is among the dead letters
 //! with the problem. It may come twice: then it is the same submission, and nothing is published
-//! again. Who says so is proved by a signature ([`crate::auth::submission`]).
+//! again. Who says so is proved by a signature ([`crate::auth::submission`]) or by the topic, where
+//! the brokers let one agency's principal alone write it.
 
 use std::time::Duration;
 
@@ -74,7 +75,9 @@ pub async fn start(
     settings: Settings,
     tasks: &Lifecycle,
 ) -> Result<(), bus::Error> {
-    let consumer = ingest.bus.consumer(GROUP, &[TopicId::Submissions]).await?;
+    let mut topics = ingest.bus.agency_topics();
+    topics.push(TopicId::Submissions);
+    let consumer = ingest.bus.consumer(GROUP, &topics).await?;
     let stop = tasks.token().clone();
     tasks.service("ingest.submissions", async move {
         tokio::select! {
@@ -197,13 +200,31 @@ async fn take(ingest: &Ingest, delivery: &Delivery) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The agency, if its key signed the record.
+/// The agency, if the record comes from its own topic or its key signed it.
 async fn author(ingest: &Ingest, id: &AgencyId, delivery: &Delivery) -> Result<Agency, Refusal> {
+    let agency = ingest.agencies.get(id).await.map_err(|error| {
+        tracing::warn!(%error, "the agencies cannot be read");
+        Problem::new(Code::Unavailable, "the agencies cannot be read just now")
+    })?;
+    match delivery.position.topic {
+        TopicId::SubmissionsOf(topic) => {
+            let agency = agency.filter(|agency| agency.id == topic.agency());
+            let why = "is not the agency whose topic this is, or no agency";
+            agency.ok_or_else(|| unproved(header::SOURCE, "agency_topic", why))
+        }
+        _ => signer(agency, delivery),
+    }
+}
+
+fn unproved(path: &str, rule: &str, message: &str) -> Refusal {
+    let error = FieldError::new(path, rule, message);
+    Refusal::Problem(Problem::fields(Code::Unauthorized, vec![error]))
+}
+
+/// The agency, if its key signed the record.
+fn signer(agency: Option<Agency>, delivery: &Delivery) -> Result<Agency, Refusal> {
     let headers = &delivery.headers;
-    let unsigned = |path: &str, message: &str| {
-        let error = FieldError::new(path, "signed_submission", message);
-        Refusal::Problem(Problem::fields(Code::Unauthorized, vec![error]))
-    };
+    let unsigned = |path: &str, message: &str| unproved(path, "signed_submission", message);
     let Some(key) = optional(headers, KEY_ID)? else {
         return Err(unsigned(KEY_ID, "is missing: a submission on the log must be signed"));
     };
@@ -215,10 +236,6 @@ async fn author(ingest: &Ingest, id: &AgencyId, delivery: &Delivery) -> Result<A
         value(headers, header::SOURCE)?,
         value(headers, header::TYPE)?,
     );
-    let agency = ingest.agencies.get(id).await.map_err(|error| {
-        tracing::warn!(%error, "the agencies cannot be read");
-        Problem::new(Code::Unavailable, "the agencies cannot be read just now")
-    })?;
     let text = signed(words, &delivery.payload);
     let good =
         |agency: &Agency| text.as_ref().is_some_and(|text| verify(agency, key, text, signature));

@@ -5,7 +5,7 @@
 //! counted by the fan-out, which stores them with its cursor.)
 //!
 //! A ledger on Redis may lose its last moments. It says when that may have happened, and then the
-//! receipts of a while before are read and counted again ([`recount`]).
+//! receipts of a while before are read and counted again (`recount`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

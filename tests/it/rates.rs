@@ -12,9 +12,10 @@ use loa::store::Settings;
 use loa::store::rates::{Ask, Rates};
 use loa::store::redis::Redis;
 
+use crate::support::home::{Home, connect, contract};
 use crate::support::node::{AlertXml, CENTRE, TestNode};
 use crate::support::process::eventually;
-use crate::support::redis::{fresh, handle};
+use crate::support::redis::fresh;
 
 fn ask(most: u32, a_second: u32, wanted: u32) -> Ask {
     Ask { most, a_second, wanted }
@@ -28,51 +29,75 @@ async fn take_all(nodes: &[Rates], quota: &str) -> u32 {
     join_all(asks).await.into_iter().sum()
 }
 
-#[tokio::test]
-async fn a_quota_is_granted_once_whoever_asks() {
-    let clock = Clock::manual("2026-08-01T00:00:00Z".parse().expect("an instant"));
-    let local = Rates::local(clock.clone());
-    assert_eq!(take_all(std::slice::from_ref(&local), "fcm").await, 1_000);
-    clock.set(clock.now() + SignedDuration::from_secs(61));
-    assert_eq!(take_all(std::slice::from_ref(&local), "fcm").await, 0, "not within a minute");
-    clock.set(clock.now() + SignedDuration::from_secs(1));
-    assert_eq!(take_all(&[local], "fcm").await, 1_000);
+contract!(
+    a_quota_is_granted_once_whoever_asks,
+    a_portion_is_no_more_than_a_second_may_have,
+    a_name_has_its_burst_and_then_its_pace,
+    quotas_and_names_do_not_know_of_each_other,
+);
 
-    let settings = fresh();
-    let open = async || Rates::shared(Redis::open(&settings).await.expect("open"));
-    let nodes = [open().await, open().await, open().await];
-    assert_eq!(take_all(&nodes, "fcm").await, 1_000);
-    assert_eq!(take_all(&nodes, "fcm").await, 0);
-    assert_eq!(take_all(&nodes, "other").await, 1_000, "each quota for itself");
+/// The rates of so many nodes; those in a node's memory are one node's.
+async fn open(home: &Home, nodes: usize, clock: &Clock) -> Vec<Rates> {
+    match home {
+        Home::Embedded(_) => vec![Rates::local(clock.clone())],
+        Home::Redis(settings) => {
+            let connected = join_all((0..nodes).map(|_| connect(settings))).await;
+            connected.into_iter().map(Rates::shared).collect()
+        }
+    }
 }
 
-#[tokio::test]
-async fn a_portion_is_no_more_than_a_second_may_have() {
-    let clock = Clock::manual("2026-08-01T00:00:00Z".parse().expect("an instant"));
-    for rates in [Rates::local(clock), Rates::shared(handle().await)] {
+fn clock() -> Clock {
+    Clock::manual("2026-08-01T00:00:00Z".parse().expect("an instant"))
+}
+
+async fn a_quota_is_granted_once_whoever_asks(home: Home) {
+    let clock = clock();
+    let nodes = open(&home, 3, &clock).await;
+    assert_eq!(take_all(&nodes, "fcm").await, 1_000);
+    assert_eq!(take_all(&nodes, "fcm").await, 0);
+    // The servers' time is their own: only a node's memory is shown a minute.
+    if let Home::Embedded(_) = home {
+        clock.set(clock.now() + SignedDuration::from_secs(61));
+        assert_eq!(take_all(&nodes, "fcm").await, 0, "not within a minute");
+        clock.set(clock.now() + SignedDuration::from_secs(1));
+        assert_eq!(take_all(&nodes, "fcm").await, 1_000);
+    }
+}
+
+async fn a_portion_is_no_more_than_a_second_may_have(home: Home) {
+    for rates in open(&home, 1, &clock()).await {
         let got = rates.portion("fcm", ask(1_000, 40, 100)).await.expect("an answer");
         assert_eq!(got, 40);
     }
 }
 
-#[tokio::test]
-async fn a_name_has_its_burst_and_then_its_pace() {
-    let clock = Clock::manual("2026-08-01T00:00:00Z".parse().expect("an instant"));
-    let local = Rates::local(clock.clone());
-    let shared = Rates::shared(handle().await);
-    for rates in [&local, &shared] {
-        for _ in 0..5 {
-            assert_eq!(rates.take("key", 1, 5).await.expect("an answer"), None);
-        }
-        let wait = rates.take("key", 1, 5).await.expect("an answer").expect("over the burst");
-        assert!(wait <= Duration::from_secs(1), "{wait:?}");
-        assert_eq!(rates.take("other key", 1, 5).await.expect("an answer"), None);
+async fn a_name_has_its_burst_and_then_its_pace(home: Home) {
+    let clock = clock();
+    let nodes = open(&home, 2, &clock).await;
+    let take = async |number: usize, name: &str| {
+        nodes[number % nodes.len()].take(name, 1, 5).await.expect("an answer")
+    };
+    for number in 0..5 {
+        assert_eq!(take(number, "key").await, None);
     }
+    let wait = take(0, "key").await.expect("over the burst");
+    assert!(wait <= Duration::from_secs(1), "{wait:?}");
+    assert_eq!(take(1, "other key").await, None);
     clock.set(clock.now() + SignedDuration::from_secs(1));
-    assert_eq!(local.take("key", 1, 5).await.expect("an answer"), None);
-    assert!(local.take("key", 1, 5).await.expect("an answer").is_some());
-    let taken = async || shared.take("key", 1, 5).await.expect("an answer").is_none();
-    eventually(async || taken().await.then_some(())).await;
+    eventually(async || take(0, "key").await.is_none().then_some(())).await;
+    if let Home::Embedded(_) = home {
+        assert!(take(0, "key").await.is_some(), "one a second");
+    }
+}
+
+async fn quotas_and_names_do_not_know_of_each_other(home: Home) {
+    let nodes = open(&home, 1, &clock()).await;
+    assert_eq!(take_all(&nodes, "fcm").await, 1_000);
+    assert_eq!(take_all(&nodes, "apns").await, 1_000, "each quota for itself");
+    assert_eq!(nodes[0].take("fcm", 1, 1).await.expect("an answer"), None);
+    assert!(nodes[0].take("fcm", 1, 1).await.expect("an answer").is_some());
+    assert_eq!(nodes[0].take("apns", 1, 1).await.expect("an answer"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +116,7 @@ async fn a_node_sends_by_a_shared_quota_what_it_was_granted() {
     let sent = funnel.channels[&Channel::Fcm].accepted;
     assert!(sent > 200, "{sent}");
     let handle = Redis::open(&redis).await.expect("open");
-    let mut all = redis::cmd("HVALS");
+    let mut all = ::redis::cmd("HVALS");
     all.arg(handle.keys("rates").key("q:fcm"));
     let granted: Vec<u64> = handle.ask(&all).await.expect("asked");
     assert!(granted.iter().sum::<u64>() >= sent, "{granted:?} for {sent}");

@@ -25,6 +25,7 @@ use crate::support::process::eventually;
 use crate::support::shape::{Shape, in_every_shape};
 
 mod clients;
+mod principal;
 
 /// An agency's own key pair, registered with a node.
 struct Desk {

@@ -56,7 +56,7 @@ function Letter({ publication, state, now, kinds }: Item & { now: number; kinds:
   const moved = status && kind?.states[status.state];
   return (
     <li class={state === "live" ? "letter" : "letter is-over"}>
-      <p class="meta">{senderOf(publication)} · {ago(publication.accepted_at, now)}{state !== "live" && ` · ${state === "expired" ? t("hết hạn", "expired") : t("đã thay", "superseded")}`}</p>
+      <p class="meta">{senderOf(publication)} · {ago(publication.accepted_at, now)}{state !== "live" && ` · ${state === "expired" ? t("hết hạn", "expired") : t("không còn hiệu lực", "no longer in force")}`}</p>
       {status
         ? <><h2>{kind ? pick(kind.name) : t("Hồ sơ, phản ánh", "Report or dossier")} {status.reference}</h2><p><strong>{moved ? pick(moved) : status.state}</strong>{status.remark && `: ${status.remark}`}</p></>
         : <><h2>{publication.kind === "alert" ? <a href={`/alerts/${publication.id}`}>{lineOf(publication)}</a> : text.title}</h2><p>{text.instruction ?? text.body}</p></>}

@@ -80,14 +80,18 @@ impl Cluster {
                 }
             }
         };
-        let partitions = self.check(&found.topics)?;
+        let partitions = self.check(&found.topics, settings)?;
         Ok(Layout { epoch: epoch(&found.cluster, settings, &partitions), partitions })
     }
 
     /// Every topic must be there, with at least the partitions its definition says.
-    fn check(&self, there: &BTreeMap<String, u32>) -> Result<BTreeMap<TopicId, u32>> {
+    fn check(
+        &self,
+        there: &BTreeMap<String, u32>,
+        settings: &Settings,
+    ) -> Result<BTreeMap<TopicId, u32>> {
         let (mut partitions, mut problems) = (BTreeMap::new(), Vec::new());
-        for topic in TopicId::all() {
+        for topic in TopicId::all().chain(settings.agency_topics()) {
             let (name, wanted) = (self.name(topic), topic.definition().partitions);
             match there.get(&name) {
                 Some(&count) if count >= wanted => drop(partitions.insert(topic, count)),

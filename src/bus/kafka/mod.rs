@@ -172,6 +172,12 @@ impl Log {
         self.0.layout.partitions.get(&topic).copied().unwrap_or(0)
     }
 
+    /// The topics that are one agency's own.
+    pub fn agency_topics(&self) -> impl Iterator<Item = TopicId> {
+        let own = |topic: &&TopicId| matches!(topic, TopicId::SubmissionsOf(_));
+        self.0.layout.partitions.keys().filter(own).copied()
+    }
+
     /// The cluster's and topics' name.
     pub fn epoch(&self) -> &str {
         &self.0.layout.epoch

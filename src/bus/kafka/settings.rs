@@ -1,16 +1,21 @@
 //! How the cluster is reached.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::bus::{AgencyTopic, TopicId};
 use crate::config::secret::Secret;
+use crate::domain::ids::AgencyId;
 
 /// Seconds a member of a group may be silent before its partitions go to others. Brokers refuse
 /// less than six unless told otherwise.
 const SESSION_SECONDS: std::ops::RangeInclusive<u32> = 6..=300;
 /// What Kafka allows in a topic's name, less the longest of ours.
 const PREFIX_CHARS_MAX: usize = 100;
+/// Agencies with topics of their own: each costs every api node two threads.
+const AGENCY_TOPICS_MAX: usize = 32;
 
 /// The cluster's settings.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +37,9 @@ pub struct Settings {
     pub epoch: u32,
     /// Seconds after which a silent node's partitions go to others.
     pub session_seconds: u32,
+    /// Agencies that write to a topic of their own, `loa.submissions.<agency>`, which the brokers
+    /// let nobody else write: what comes from there is theirs.
+    pub agency_topics: Vec<AgencyId>,
     /// TLS to the brokers; plain without.
     pub tls: Option<Tls>,
     /// Who this node is to the brokers; nobody without.
@@ -92,6 +100,7 @@ impl Default for Settings {
             replication: None,
             epoch: 1,
             session_seconds: 10,
+            agency_topics: Vec::new(),
             tls: None,
             sasl: None,
         }
@@ -110,6 +119,11 @@ impl Mechanism {
 }
 
 impl Settings {
+    /// The agencies' own topics.
+    pub(super) fn agency_topics(&self) -> impl Iterator<Item = TopicId> {
+        self.agency_topics.iter().filter_map(AgencyTopic::of).map(TopicId::SubmissionsOf)
+    }
+
     /// Every rule that is broken, with the path below `bus.kafka`.
     pub fn problems(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -135,6 +149,16 @@ impl Settings {
         let copies = self.replication.unwrap_or(1);
         must((1..=9).contains(&copies), "replication: must be 1..=9");
         must(SESSION_SECONDS.contains(&self.session_seconds), "session_seconds: must be 6..=300");
+        must(
+            self.agency_topics.len() <= AGENCY_TOPICS_MAX,
+            "agency_topics: at most 32, each of them costs two threads",
+        );
+        must(
+            self.agency_topics.iter().all(|agency| AgencyTopic::of(agency).is_some()),
+            "agency_topics: an agency with a topic has an id of at most 32 characters",
+        );
+        let distinct: BTreeSet<&AgencyId> = self.agency_topics.iter().collect();
+        must(distinct.len() == self.agency_topics.len(), "agency_topics: names an agency twice");
         if let Some(tls) = &self.tls {
             let key = tls.key.is_some() || tls.key_file.is_some();
             must(
@@ -170,6 +194,7 @@ mod tests {
             client_id: String::new(),
             topic_prefix: "a/b".into(),
             session_seconds: 1,
+            agency_topics: vec!["pc07".parse().expect("an id"); 2],
             tls: Some(Tls { certificate_file: Some("c.pem".into()), ..Tls::default() }),
             sasl: Some(Sasl {
                 mechanism: Mechanism::ScramSha512,
@@ -185,6 +210,7 @@ mod tests {
             "client_id",
             "topic_prefix",
             "session_seconds",
+            "agency_topics",
             "tls",
             "sasl.username",
             "sasl.password",

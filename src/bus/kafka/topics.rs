@@ -146,7 +146,7 @@ impl Admin {
     pub async fn diff(&self) -> Result<Vec<Change>> {
         let there = self.look().await?;
         let mut changes = Vec::new();
-        for topic in TopicId::all() {
+        for topic in self.topics() {
             let wanted = wanted(topic, &self.settings);
             let name = self.name(topic);
             let steps = match there.get(&name) {
@@ -229,13 +229,17 @@ impl Admin {
         Ok(())
     }
 
+    fn topics(&self) -> impl Iterator<Item = TopicId> {
+        TopicId::all().chain(self.settings.agency_topics())
+    }
+
     fn name(&self, topic: TopicId) -> String {
         format!("{}{topic}", self.settings.topic_prefix)
     }
 
     async fn look(&self) -> Result<BTreeMap<String, There>> {
         let mut there = BTreeMap::new();
-        let ours: Vec<String> = TopicId::all().map(|topic| self.name(topic)).collect();
+        let ours: Vec<String> = self.topics().map(|topic| self.name(topic)).collect();
         let client = Arc::clone(&self.client);
         let ask = move || client.inner().fetch_metadata(None, PATIENCE);
         let metadata = tokio::task::spawn_blocking(ask).await.map_err(|_| Error::Closed)?;

@@ -110,7 +110,7 @@ fn message(contract: &Contract) -> Value {
 
 fn contracts(topic: TopicId) -> Vec<Contract> {
     match topic {
-        TopicId::Submissions => {
+        TopicId::Submissions | TopicId::SubmissionsOf(_) => {
             vec![submission::ALERT, submission::STATUS_CHANGE, submission::NOTICE]
         }
         TopicId::Publications(_) => vec![publication::CONTRACT],

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use crate::domain::device::Device;
-use crate::domain::ids::{DeviceNum, SubjectId, UnitCode};
+use crate::domain::ids::DeviceId;
 use crate::gateway::close::Close;
 use crate::gateway::entry::Entry;
 use crate::gateway::frame::Frame;
+use crate::gateway::hub::index::Keys;
 use crate::gateway::outbox::{Outbox, Outgoing};
 use crate::gateway::viewer::{Stay, Viewer};
 
@@ -22,6 +23,8 @@ pub struct Conn {
     id: u64,
     outbox: Outbox,
     state: Mutex<State>,
+    /// What the index has it under; changed under the lock of its shard there.
+    listed: Mutex<Keys>,
 }
 
 #[derive(Debug)]
@@ -32,25 +35,31 @@ struct State {
     owes_late: bool,
     /// The newest entry that was queued with its position.
     sent: u64,
-    /// What the device changed to before its viewer arrived.
-    changed: Option<(Arc<Device>, Vec<Stay>)>,
 }
 
 #[derive(Debug)]
 enum Phase {
     /// Told what was before; what happens meanwhile waits.
-    Joining { buffer: Vec<Arc<Entry>>, told: u64 },
+    Joining(Box<Joining>),
     /// Sent everything as it happens.
     Live,
+}
+
+#[derive(Debug, Default)]
+struct Joining {
+    buffer: Vec<Arc<Entry>>,
+    told: u64,
+    /// What the device changed to before its viewer arrived.
+    changed: Option<(Arc<Device>, Vec<Stay>)>,
 }
 
 impl Conn {
     /// A connection whose viewer has not arrived.
     pub(super) fn joining(id: u64, queue_frames: usize, queue_bytes: usize) -> Self {
-        let phase = Phase::Joining { buffer: Vec::new(), told: 0 };
-        let state = State { viewer: None, phase, owes_late: false, sent: 0, changed: None };
+        let phase = Phase::Joining(Box::default());
+        let state = State { viewer: None, phase, owes_late: false, sent: 0 };
         let outbox = Outbox::new(queue_frames, queue_bytes);
-        Self { id, outbox, state: Mutex::new(state) }
+        Self { id, outbox, state: Mutex::new(state), listed: Mutex::default() }
     }
 
     /// Its number on this gateway.
@@ -63,41 +72,44 @@ impl Conn {
         &self.outbox
     }
 
-    /// The device behind it, as it is now.
-    pub fn device(&self) -> Option<Arc<Device>> {
-        self.lock().viewer.as_ref()?.device().cloned()
+    /// The id of the device behind it.
+    pub fn device(&self) -> Option<DeviceId> {
+        self.lock().viewer.as_ref()?.device().map(|device| device.id)
     }
 
     /// The viewer, told everything up to a serial, the last of it with its position.
     pub(super) fn arrived(&self, mut viewer: Viewer, serial: u64, sent: u64) {
         let mut state = self.lock();
         state.sent = sent;
-        if let Some((device, stays)) = state.changed.take() {
-            viewer.change(device, stays);
+        if let Phase::Joining(joining) = &mut state.phase {
+            joining.told = serial;
+            if let Some((device, stays)) = joining.changed.take() {
+                viewer.change(&device, stays);
+            }
         }
         state.viewer = Some(viewer);
-        if let Phase::Joining { told, .. } = &mut state.phase {
-            *told = serial;
-        }
     }
 
-    /// By what it is found: units, citizen, device.
-    pub(super) fn keys(&self) -> (Vec<UnitCode>, Option<SubjectId>, Option<DeviceNum>) {
-        let state = self.lock();
-        let Some(viewer) = &state.viewer else { return (Vec::new(), None, None) };
-        let device = viewer.device().map(|device| device.num);
-        (viewer.units().into_iter().collect(), viewer.subject().cloned(), device)
+    /// What it is to be found by.
+    pub(super) fn keys(&self) -> Keys {
+        self.lock().viewer.as_ref().map(Keys::of).unwrap_or_default()
+    }
+
+    /// Notes what the index has it under now; answers what it had before.
+    pub(super) fn list_under(&self, keys: Keys) -> Keys {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut listed, keys)
     }
 
     /// Offers a live entry; whether it was queued.
     pub(super) fn offer(&self, entry: &Arc<Entry>, now: Timestamp) -> bool {
         let mut state = self.lock();
         match &mut state.phase {
-            Phase::Joining { buffer, .. } if buffer.len() < BUFFER_MAX => {
-                buffer.push(Arc::clone(entry));
+            Phase::Joining(joining) if joining.buffer.len() < BUFFER_MAX => {
+                joining.buffer.push(Arc::clone(entry));
                 false
             }
-            Phase::Joining { .. } => {
+            Phase::Joining(_) => {
                 self.outbox.close(Close::Slow);
                 false
             }
@@ -108,12 +120,10 @@ impl Conn {
     /// Ends the joining: what waited is sent, then the mark.
     pub(super) fn go_live(&self, now: Timestamp, mark: impl FnOnce(u64) -> Arc<Frame>) {
         let mut state = self.lock();
-        let Phase::Joining { buffer, told } = std::mem::replace(&mut state.phase, Phase::Live)
-        else {
-            return;
-        };
+        let before = std::mem::replace(&mut state.phase, Phase::Live);
+        let Phase::Joining(joining) = before else { return };
         // The mark's position may be newer than what waited: sent first, a cut would lose that.
-        for entry in buffer.iter().filter(|entry| entry.serial > told) {
+        for entry in joining.buffer.iter().filter(|entry| entry.serial > joining.told) {
             self.send(&mut state, entry, now);
         }
         self.outbox.push(Outgoing::plain(mark(state.sent)));
@@ -128,11 +138,14 @@ impl Conn {
     /// The device changed.
     pub(super) fn change(&self, device: &Arc<Device>, stays: Vec<Stay>) {
         let mut state = self.lock();
-        let joining = matches!(state.phase, Phase::Joining { .. });
-        state.owes_late |= joining;
-        match &mut state.viewer {
-            Some(viewer) => viewer.change(Arc::clone(device), stays),
-            None => state.changed = Some((Arc::clone(device), stays)),
+        let State { viewer, phase, owes_late, .. } = &mut *state;
+        *owes_late |= matches!(phase, Phase::Joining(_));
+        match (viewer, phase) {
+            (Some(viewer), _) => viewer.change(device, stays),
+            (None, Phase::Joining(joining)) => {
+                joining.changed = Some((Arc::clone(device), stays));
+            }
+            (None, Phase::Live) => {} // its viewer arrives before it goes live
         }
     }
 
@@ -144,7 +157,7 @@ impl Conn {
     /// Offers what is live and was not sent; without positions, since it is out of order.
     pub(super) fn offer_late(&self, live: &[Arc<Entry>], now: Timestamp) {
         let mut state = self.lock();
-        if matches!(state.phase, Phase::Joining { .. }) {
+        if matches!(state.phase, Phase::Joining(_)) {
             state.owes_late = true;
             return;
         }

@@ -24,7 +24,7 @@ use crate::gateway::book::Book;
 use crate::gateway::close::Close;
 use crate::gateway::entry::Entry;
 use crate::gateway::frame::Frame;
-use crate::gateway::hub::index::Index;
+use crate::gateway::hub::index::{Index, Keys};
 use crate::gateway::outbox::Outgoing;
 use crate::gateway::position::{Position, Slot};
 use crate::gateway::settings::Settings;
@@ -170,12 +170,9 @@ impl Hub {
         let id = self.inner.next_conn.fetch_add(1, Ordering::Relaxed);
         let (queue_frames, queue_bytes) =
             (self.inner.settings.queue_frames, self.inner.settings.queue_bytes);
-        let units = viewer.units();
-        let subject = viewer.subject().cloned();
-        let device = viewer.device().map(|device| device.num);
         // The viewer is moved in below: until then live entries only wait in the buffer.
         let conn = Arc::new(Conn::joining(id, queue_frames, queue_bytes));
-        self.inner.index.add(&conn, units, subject, device);
+        self.inner.index.add(&conn, Keys::of(&viewer));
 
         let now = self.inner.clock.now();
         let (missed, live, serial) = {

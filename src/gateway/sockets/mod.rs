@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::gateway::Gateway;
 use crate::gateway::deliveries::Deliveries;
 use crate::gateway::hub::{Conn, Hub};
-use crate::gateway::outbox::Delivers;
+use crate::gateway::outbox::Outgoing;
 use crate::gateway::rfc6455::{Decoder, Event};
 use crate::gateway::session::Session;
 use crate::http::limits::Slot;
@@ -37,6 +37,12 @@ const DOOR: Token = Token(usize::MAX);
 /// The table's door: what others want of it. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Sockets {
+    shared: Arc<Shared>,
+}
+
+/// What every stream needs of the others: each holds one reference to it.
+#[derive(Debug)]
+struct Shared {
     door: Arc<Door>,
     hub: Hub,
     deliveries: Deliveries,
@@ -58,8 +64,8 @@ struct Door {
 /// What is wanted of the table.
 #[derive(Debug)]
 enum Notice {
-    /// A stream comes in.
-    Enter(Box<Seat>),
+    /// A stream comes in, and this came with its hello.
+    Enter(Box<Seat>, Vec<Event>),
     /// The stream with this number is to be closed.
     Closing(u64),
     /// What the stream with this number asked for is done.
@@ -98,7 +104,8 @@ pub fn open(hub: Hub, deliveries: Deliveries) -> io::Result<(Sockets, Reader)> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), DOOR)?;
     let door = Arc::new(Door { notices: Mutex::default(), waker });
-    Ok((Sockets { door: Arc::clone(&door), hub, deliveries }, Reader { poll, door }))
+    let shared = Shared { door: Arc::clone(&door), hub, deliveries };
+    Ok((Sockets { shared: Arc::new(shared) }, Reader { poll, door }))
 }
 
 impl Sockets {
@@ -108,8 +115,9 @@ impl Sockets {
         let line = Line { stream: guest.stream, id: guest.conn.id(), sockets: self.clone() };
         let line = Arc::new(line);
         guest.conn.outbox().attach(Arc::clone(&line));
-        let seat = Seat::new(guest.conn, line, (guest.decoder, guest.early), guest.session);
-        self.door.knock(Notice::Enter(Box::new(seat.holding(guest.slot))));
+        let seat = Seat::new(guest.conn, line, guest.decoder, guest.session);
+        let seat = Box::new(seat.holding(guest.slot));
+        self.shared.door.knock(Notice::Enter(seat, guest.early));
         Ok(())
     }
 }
@@ -165,20 +173,21 @@ impl Line {
         }
     }
 
-    /// A frame that delivers something was written.
-    pub fn delivered(&self, delivers: Delivers) {
-        if delivers.device.is_some() {
-            self.sockets.deliveries.written(delivers, self.sockets.hub.now());
+    /// A frame was written whole: the ledger hears of it if it delivers something.
+    pub fn has_written(&self, outgoing: Outgoing) {
+        if let Some(delivers) = outgoing.delivers.filter(|delivers| delivers.device.is_some()) {
+            let shared = &self.sockets.shared;
+            shared.deliveries.written(delivers, shared.hub.now());
         }
     }
 
     /// The stream is to be closed.
     pub fn closing(&self) {
-        self.sockets.door.knock(Notice::Closing(self.id));
+        self.sockets.shared.door.knock(Notice::Closing(self.id));
     }
 
     /// The socket takes no more.
     pub fn stuck(&self) {
-        self.sockets.door.knock(Notice::Stuck(self.id));
+        self.sockets.shared.door.knock(Notice::Stuck(self.id));
     }
 }

@@ -30,9 +30,7 @@ pub(super) struct Seat {
     pub(super) line: Arc<Line>,
     decoder: Decoder,
     session: Session,
-    /// What came with the hello, until the seat is taken.
-    early: Vec<Event>,
-    /// What the client asks for is done one after the other: what waits for that.
+    /// What the client asks for is done one after the other: what waits for that, if anything.
     asked: VecDeque<FromClient>,
     /// Whether something is being done.
     busy: bool,
@@ -58,7 +56,7 @@ impl Seat {
     pub(super) fn new(
         conn: Arc<Conn>,
         line: Arc<Line>,
-        (decoder, early): (Decoder, Vec<Event>),
+        decoder: Decoder,
         session: Session,
     ) -> Self {
         Self {
@@ -66,7 +64,6 @@ impl Seat {
             line,
             decoder,
             session,
-            early,
             asked: VecDeque::new(),
             busy: false,
             deaf: false,
@@ -88,8 +85,7 @@ impl Seat {
     }
 
     /// Takes what came with the hello.
-    pub(super) fn begin(&mut self) -> Fate {
-        let early = std::mem::take(&mut self.early);
+    pub(super) fn begin(&mut self, early: Vec<Event>) -> Fate {
         self.heard(early, None)
     }
 
@@ -164,7 +160,7 @@ impl Seat {
         }
         let next = self.asked.pop_front();
         self.busy = next.is_some();
-        if next.is_none() && self.asked.capacity() > 0 {
+        if next.is_none() {
             self.asked = VecDeque::new();
         }
         next

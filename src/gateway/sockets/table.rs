@@ -16,7 +16,7 @@ use crate::gateway::close::Close;
 use crate::gateway::frame::Frame;
 use crate::gateway::hub::Hub;
 use crate::gateway::outbox::Outgoing;
-use crate::gateway::rfc6455;
+use crate::gateway::rfc6455::{self, Event};
 use crate::gateway::sockets::seat::{Fate, Seat};
 use crate::gateway::sockets::{DOOR, Door, Notice};
 
@@ -109,7 +109,7 @@ impl Table {
 
     fn notice(&mut self, notice: Notice) {
         match notice {
-            Notice::Enter(seat) => self.enter(seat),
+            Notice::Enter(seat, early) => self.enter(seat, early),
             Notice::Closing(id) => self.with(id, |seat, hub| {
                 if seat.leave(hub.settings().reconnect_ms) {
                     hub.leave(&seat.conn);
@@ -129,7 +129,7 @@ impl Table {
         self.settle(index, Fate::Stays);
     }
 
-    fn enter(&mut self, seat: Box<Seat>) {
+    fn enter(&mut self, seat: Box<Seat>, early: Vec<Event>) {
         let index = self.free.pop().unwrap_or_else(|| {
             self.seats.push(None);
             self.due.push(NEVER);
@@ -140,7 +140,7 @@ impl Table {
         let interest = Interest::READABLE | Interest::WRITABLE;
         let listed = self.poll.registry().register(&mut SourceFd(&descriptor), token, interest);
         let fate = match listed {
-            Ok(()) => self.seats[index].insert(seat).begin(),
+            Ok(()) => self.seats[index].insert(seat).begin(early),
             Err(error) => {
                 tracing::warn!(error = %error, "a stream could not be read");
                 self.seats[index] = Some(seat);

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::alert::{Category, MsgType, Status};
 use crate::domain::audience::Coverage;
@@ -68,7 +70,7 @@ fn a_phone_gets_the_cancel_of_what_may_have_come_as_a_push() {
         device.profile.address = PushAddress::Fcm { kind: FcmAddressKind::Fid, value: "f".into() };
         let mut stays = stays(&device, since);
         stays[0].left_at = left.map(at);
-        Viewer::new(Some(Arc::new(device)), None, stays, None).judge(&second, at(70)).is_some()
+        Viewer::new(Some(&device), None, stays, None).judge(&second, at(70)).is_some()
     };
     assert!(phone(-10, None), "there all the time");
     assert!(phone(30, None), "a late joiner was warned too");
@@ -141,11 +143,11 @@ fn muted_is_not_shown_quiet_is_silent_and_part_units_are_coarse() {
 fn a_place_taken_while_away_is_caught_up_with_on_resume() {
     let entry = entry(3, &alert(1, 0, &["1"]), &[]);
     let moved = device(&["1"]);
-    let mut late = Viewer::new(Some(Arc::new(moved.clone())), None, stays(&moved, 50), None);
+    let mut late = Viewer::new(Some(&moved), None, stays(&moved, 50), None);
     late.resume(position(9, 20), true);
     let show = late.judge(&entry, at(60)).expect("a late joiner");
     assert!(!show.variant.positioned, "it lies before the client's own position");
-    let mut told = Viewer::new(Some(Arc::new(moved.clone())), None, stays(&moved, 50), None);
+    let mut told = Viewer::new(Some(&moved), None, stays(&moved, 50), None);
     told.resume(position(9, 55), true);
     assert_eq!(told.judge(&entry, at(60)), None, "it was caught up with before the cut");
 }
@@ -168,7 +170,7 @@ fn a_device_that_changed_is_judged_by_what_it_is_now() {
     assert_eq!(viewer.judge(&entry, at(1)), None);
     let changed = device(&["2"]);
     let stays = stays(&changed, 1);
-    viewer.change(Arc::new(changed), stays);
+    viewer.change(&changed, stays);
     assert!(viewer.take_late(&entry, at(2)).is_some());
     assert!(viewer.take_late(&entry, at(2)).is_none(), "once");
     assert!(viewer.units().contains(&place("2").unit));

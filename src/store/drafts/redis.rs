@@ -6,7 +6,6 @@
 //! it: all drafts, an agency's, those of a state, and both.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -16,10 +15,8 @@ use super::{Error, Filter, OPEN_MAX, PAGE_MAX, Result};
 use crate::domain::draft::{Draft, State};
 use crate::domain::ids::{DraftId, PublicationId};
 use crate::store::Failure;
-use crate::store::redis::{Call, Keys, Redis, Script};
+use crate::store::redis::{Call, Keys, MARK_MS, Redis, Script};
 
-/// How long a call is remembered by its mark: far longer than anybody asks again.
-const MARK: Duration = Duration::from_secs(600);
 /// Drafts deleted by one script.
 const FORGET_PIECE: usize = 100;
 
@@ -125,9 +122,9 @@ impl Store {
     /// Throws a draft away.
     pub async fn remove(&self, id: DraftId, from: u64) -> Result<()> {
         let Inner { keys, remove, .. } = &*self.0;
-        let mark = keys.pair("mark", format_args!("{:016x}", rand::random::<u64>()));
+        let mark = keys.mark();
         let call = remove.call().key(keys.key("number")).key(mark).arg(keys.stem());
-        let call = call.arg(MARK.as_millis() as u64).arg(id.to_string()).arg(from.to_string());
+        let call = call.arg(MARK_MS).arg(id.to_string()).arg(from.to_string());
         let verdict = self.done(&call).await?;
         self.judge(&verdict, id, from)
     }

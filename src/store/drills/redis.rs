@@ -1,7 +1,6 @@
 //! The drills store on Redis, shared by all nodes: a few hundred rows under one tag.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -9,10 +8,7 @@ use tokio::sync::watch;
 use super::{CANARIES_MAX, Canary, Error, HISTORY_MAX, LinkTest, Result};
 use crate::domain::ids::{DeviceId, UnitCode};
 use crate::store::Failure;
-use crate::store::redis::{Keys, Redis, Script};
-
-/// How long a call is remembered by its mark: far longer than anybody asks again.
-const MARK: Duration = Duration::from_secs(600);
+use crate::store::redis::{Keys, MARK_MS, Redis, Script};
 
 /// The store.
 #[derive(Clone, Debug)]
@@ -62,9 +58,9 @@ impl Store {
 
     /// Takes a canary away.
     pub async fn remove(&self, device: DeviceId) -> Result<bool> {
-        let mark = self.0.keys.pair("mark", format_args!("{:016x}", rand::random::<u64>()));
+        let mark = self.0.keys.mark();
         let call = self.0.remove.call().key(self.canaries_key()).key(mark);
-        let call = call.arg(device.to_string()).arg(MARK.as_millis() as u64);
+        let call = call.arg(device.to_string()).arg(MARK_MS);
         Ok(self.0.redis.run_lasting(&self.0.keys, &call).await?)
     }
 

@@ -6,7 +6,6 @@
 //! drops failed logins by itself, when nobody asks for them any more.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,10 +20,8 @@ use super::{
 use crate::domain::ids::PersonId;
 use crate::domain::person::Person;
 use crate::store::Failure;
-use crate::store::redis::{Keys, Redis, Script};
+use crate::store::redis::{Keys, MARK_MS, Redis, Script};
 
-/// How long a call is remembered by its mark: far longer than anybody asks again.
-const MARK: Duration = Duration::from_secs(600);
 /// Sessions dropped by one script.
 const FORGET_PIECE: usize = 500;
 
@@ -147,7 +144,7 @@ impl Store {
         let Inner { redis, keys, scripts } = &*self.0;
         let token = URL_SAFE_NO_PAD.encode(token_hash);
         let call = scripts.close.call().key(keys.pair("s", &token)).key(keys.key("ends"));
-        let call = call.key(self.mark()).arg(keys.stem()).arg(token).arg(MARK.as_millis() as u64);
+        let call = call.key(self.0.keys.mark()).arg(keys.stem()).arg(token).arg(MARK_MS);
         Ok(redis.run_lasting(keys, &call).await?)
     }
 
@@ -184,8 +181,8 @@ impl Store {
             let mut forget = redis::cmd("DEL");
             return Ok(self.0.redis.ask(forget.arg(failures)).await?);
         };
-        let call = self.0.scripts.forgive.call().key(failures).key(self.mark());
-        let call = call.arg(at.as_millisecond()).arg(MARK.as_millis() as u64);
+        let call = self.0.scripts.forgive.call().key(failures).key(self.0.keys.mark());
+        let call = call.arg(at.as_millisecond()).arg(MARK_MS);
         Ok(self.0.redis.run(&call).await?)
     }
 
@@ -276,10 +273,6 @@ impl Store {
     }
 
     /// A key of one call, which is asked again under the same.
-    fn mark(&self) -> String {
-        self.0.keys.pair("mark", format_args!("{:016x}", rand::random::<u64>()))
-    }
-
     /// What is typed into a login goes into no key: it is kept as a digest.
     fn failures_of(&self, key: &str) -> String {
         self.0.keys.pair("f", URL_SAFE_NO_PAD.encode(Sha256::digest(key)))

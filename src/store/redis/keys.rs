@@ -3,6 +3,9 @@
 
 use std::fmt::{Display, Write};
 
+/// How long the mark of a call is kept, in milliseconds: far longer than anybody asks again.
+pub const MARK_MS: u64 = 600_000;
+
 /// Builds the keys of one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
@@ -31,6 +34,12 @@ impl Keys {
     /// A key of two parts.
     pub fn pair(&self, first: impl Display, second: impl Display) -> String {
         self.key(format_args!("{first}:{second}"))
+    }
+
+    /// A key that is one call's own: a script that finds it there knows that it was this call, and
+    /// that its answer was lost.
+    pub fn mark(&self) -> String {
+        self.pair("mark", format_args!("{:016x}", rand::random::<u64>()))
     }
 }
 

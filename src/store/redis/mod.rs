@@ -48,7 +48,7 @@ mod script;
 pub mod settings;
 mod verdict;
 
-pub use keys::Keys;
+pub use keys::{Keys, MARK_MS};
 pub use script::{Call, Script};
 pub use settings::Settings;
 
