@@ -345,6 +345,45 @@ test("codes are pasted, and an old name finds what became of it", async () => {
   await lan.locator(".search [role=option]", { hasText: "Thủ Dầu Một" }).waitFor();
 });
 
+test("while one writes: both lock screens with their bytes, what to mend, who is reached and by when", async () => {
+  await citizen(node, "26740");
+  const lan = await person(browser);
+  await login(lan, node, "lan");
+  await lan.goto(`${node.url}/console/compose`);
+  await lan.locator(".tile").nth(8).waitFor();
+  assert.equal(await lan.locator(".tile").count(), 9, "a template for each hazard");
+  await lan.getByRole("button", { name: /Mưa lớn/ }).click();
+  // A unit by a click on the map, and no longer by another.
+  await lan.locator(".where .unit[data-code='26740']").click();
+  await lan.locator(".where .unit.whole[data-code='26740']").waitFor();
+  await lan.locator(".audience[aria-busy=false] [data-test=devices]", { hasText: /^[1-9]/ }).waitFor();
+  const online = await lan.locator(".audience tr", { hasText: "Trực tuyến" }).locator("td").allInnerTexts();
+  assert.match(online[0], /^[1-9]/);
+  assert.match(online[2], /ms|giây/, "when 99 % of the channel are reached");
+  for (const [lang, tab] of [["vi", "Tiếng Việt"], ["en", "English"]]) {
+    await lan.locator("#phones").locator("xpath=..").getByRole("tab", { name: tab }).click();
+    await lan.locator(`[name=headline-${lang}]`).or(lan.locator("[name=headline-vi]")).first().waitFor();
+    for (const phone of [".phone.ios", ".phone.android"]) {
+      await lan.locator(`${phone} .notification[lang=${lang}] strong`).waitFor();
+      assert.match(await lan.locator(`${phone} .count`).innerText(), /^[\d.]+ \/ 4\.096 bytes$/);
+    }
+  }
+  await lan.locator("[name=headline-vi]").fill("NƯỚC LÊN NHANH, ĐỪNG RA ĐƯỜNG, XEM https://vidu.vn");
+  await lan.locator(".findings li", { hasText: "Toàn chữ hoa" }).waitFor();
+  await lan.locator(".findings li", { hasText: "không nên có liên kết" }).waitFor();
+  let sent = null;
+  lan.on("request", (request) => {
+    if (request.url().endsWith("/v1/console/preview")) sent = request.postDataJSON();
+  });
+  await lan.getByText("Liên kết và tệp đính kèm").click();
+  await lan.getByRole("button", { name: "+ Thêm tệp bằng liên kết" }).click();
+  await lan.getByLabel("Tệp 1 (địa chỉ)").fill("https://vidu.vn/ban-do.png");
+  await until(() => sent?.body.infos[0].resources?.[0]?.mime_type === "image/png");
+  await lan.locator(".where .unit[data-code='26740']").click();
+  await until(async () => (await lan.locator(".where .unit.whole").count()) === 0);
+  assert.deepEqual(lan.faults, []);
+});
+
 test("an override needs a reason and is said aloud; the audit trail and the report have it", async () => {
   const minh = await person(browser);
   await login(minh, node, "minh");

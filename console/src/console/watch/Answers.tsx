@@ -87,7 +87,7 @@ function SurveyResults({ id, survey }: { id: string; survey: Survey }) {
               ))}
             </ul>
             <ByUnit options={Object.keys(tally).map((value) => ({ value, name: nameOf(question, value) }))} counts={counts.filter((one) => one.question === question.id)} />
-            {question.mean !== undefined && <p>{t("Trung bình", "Mean")}: {question.mean}</p>}
+            {question.mean !== undefined && <p>{t("Trung bình", "Mean")}: {number(Math.round(question.mean * 10) / 10)}</p>}
             {question.answers && <ul>{question.answers.map((words, i) => <li key={i}>{words}</li>)}</ul>}
           </div>
         );
