@@ -362,14 +362,14 @@ test("while one writes: both lock screens with their bytes, what to mend, who is
   assert.match(online[2], /ms|giây/, "when 99 % of the channel are reached");
   for (const [lang, tab] of [["vi", "Tiếng Việt"], ["en", "English"]]) {
     await lan.locator("#phones").locator("xpath=..").getByRole("tab", { name: tab }).click();
-    await lan.locator(`[name=headline-${lang}]`).or(lan.locator("[name=headline-vi]")).first().waitFor();
     for (const phone of [".phone.ios", ".phone.android"]) {
       await lan.locator(`${phone} .notification[lang=${lang}] strong`).waitFor();
       assert.match(await lan.locator(`${phone} .count`).innerText(), /^[\d.]+ \/ 4\.096 bytes$/);
     }
   }
-  await lan.locator("[name=headline-vi]").fill("NƯỚC LÊN NHANH, ĐỪNG RA ĐƯỜNG, XEM https://vidu.vn");
+  await lan.locator("[name=headline-vi]").fill("NƯỚC LÊN RẤT NHANH, ĐỪNG RA ĐƯỜNG");
   await lan.locator(".findings li", { hasText: "Toàn chữ hoa" }).waitFor();
+  await lan.locator("[name=headline-vi]").fill("Nước lên nhanh, xem https://vidu.vn");
   await lan.locator(".findings li", { hasText: "không nên có liên kết" }).waitFor();
   let sent = null;
   lan.on("request", (request) => {
