@@ -20,7 +20,7 @@ BENCHES := geofence registry bus push sockets city
 BROWSER := LOA_BIN=$(abspath $(TARGET))/debug/loa node --test --test-concurrency=1
 PAGES_TESTS := $(wildcard console/e2e/*.test.mjs)
 
-.PHONY: help demo console e2e test chaos upgrade bench check manifests clean
+.PHONY: help demo console e2e crowd test chaos upgrade bench check manifests clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -45,6 +45,12 @@ e2e: console ## the pages in a real browser against the real program (ARGS="desk
 	@deploy/setup.sh e2e
 	cargo build --locked --bin loa
 	$(BROWSER) $(if $(ARGS),$(ARGS:%=console/e2e/%.test.mjs),$(PAGES_TESTS))
+
+crowd: console ## the console's fluency beside a million devices, on a machine at rest (ARGS=20000)
+	@deploy/setup.sh e2e
+	cargo build --locked --profile demo --bin loa
+	CITIZENS=$(or $(ARGS),1000000) WEBSOCKETS_PER_MILLE=5 LOA_CLOCK=1 \
+	  LOA_BIN=$(abspath $(TARGET))/demo/loa node --test console/e2e/crowd.test.mjs
 
 test: console ## every test, with all it needs
 	@deploy/setup.sh test

@@ -137,7 +137,7 @@ need_clients() {
   if cmp -s tests/it/clients/package-lock.json "$dir/installed"; then
     return 0
   fi
-  say "installing the npm packages kafkajs, ws and web-push-testing into $dir"
+  say "installing the npm packages kafkajs, oidc-provider, ws and web-push-testing into $dir"
   cp tests/it/clients/package.json tests/it/clients/package-lock.json "$dir/"
   npm ci --prefix "$dir" --ignore-scripts --no-audit --no-fund --loglevel=error >&2
   cp tests/it/clients/package-lock.json "$dir/installed"
@@ -174,7 +174,5 @@ esac
 need_packages "$1"
 [ "$1" = console ] || need_rust
 [ "$1" = build ] || need_pages_packages
-if [ "$1" = test ]; then
-  need_clients
-  need_kafka
-fi
+if [ "$1" = e2e ] || [ "$1" = test ]; then need_clients; fi
+if [ "$1" = test ]; then need_kafka; fi

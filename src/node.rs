@@ -468,6 +468,8 @@ fn gateway_parts(config: &Config, parts: &Parts, secrets: &Secrets) -> Result<ga
         city: Arc::clone(&parts.city),
         doorkeeper: Doorkeeper::new(registry, verifier, (tickets, sessions), parts.clock.clone())
             .paced(Pace::new("citizen", config.http.citizen_rate(), together(parts))),
+        kinds: Arc::clone(&parts.kinds),
+        together: together(parts),
         node_key: key::derived(&key, "device").into(),
         webpush: offer(config, secrets)?,
         apns_apps: apps,

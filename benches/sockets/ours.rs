@@ -85,6 +85,8 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
     registry.bulk_load(devices).await?;
     let keys = Keyring::new(Ring::fresh());
     let parts = Parts {
+        kinds: Arc::default(),
+        together: None,
         gate: Gate::new(keys, clock.clone(), gate::Settings::default()),
         apns_apps: None,
         doorkeeper: Doorkeeper::new(
@@ -166,6 +168,7 @@ fn alert(city: &City) -> Publication {
         supersedes: vec![],
         audience: Audience::Area(area),
         content: Content::Alert(Box::new(alert.expect("an alert"))),
+        agency_name: None,
         signature: None,
     }
 }

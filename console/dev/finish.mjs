@@ -54,8 +54,8 @@ function closure(start) {
   return seen;
 }
 
-// The map comes only to those who open it.
-const citizen = [...closure("index.html")].filter((name) => name !== "assets/old.js" && !name.startsWith("assets/AreaMap"));
+// The map and the form for a report come only to those who open them.
+const citizen = [...closure("index.html")].filter((name) => name !== "assets/old.js" && !/^assets\/(AreaMap|Report)/.test(name));
 const total = citizen.reduce((sum, name) => sum + wire.get(name), 0);
 for (const name of citizen) console.log(`  ${String(wire.get(name)).padStart(7)}  ${name}`);
 console.log(`citizens' page: ${total} bytes compressed, at most ${CITIZEN_MAX_BYTES}`);

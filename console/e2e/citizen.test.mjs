@@ -78,7 +78,6 @@ test("acknowledges and answers; the operators see it by unit, with the words", a
   // The newest answer counts; the screen follows by itself.
   await card.getByRole("button", { name: "Tôi an toàn" }).click();
   await card.getByText("Đã báo: bạn an toàn").waitFor();
-  await minh.reload();
   await minh.locator("[data-test=safe]", { hasText: /^1$/ }).waitFor();
   assert.deepEqual([...page.faults, ...minh.faults], []);
 });
@@ -105,8 +104,12 @@ test("a survey is written in the console, answered by a citizen and counted", as
   await page.getByLabel("Không kịp").check();
   await page.getByRole("button", { name: "Gửi trả lời" }).click();
   await page.getByText("Cảm ơn bạn đã trả lời").waitFor();
-  await minh.reload();
+  // The desk's screen follows by itself.
   await minh.locator(".tally li", { hasText: "Không kịp" }).locator("b", { hasText: /^1$/ }).waitFor();
+  await minh.getByText("Theo đơn vị (1)").click();
+  assert.match(await minh.locator("details tbody tr", { hasText: "Sài Gòn" }).innerText(), /Phường Sài Gòn\s+1/);
+  const csv = await minh.request.get(node.url + (await minh.getByRole("link", { name: "Tải CSV" }).getAttribute("href")));
+  assert.match(await csv.text(), /26740/);
   assert.deepEqual([...page.faults, ...minh.faults], []);
 });
 

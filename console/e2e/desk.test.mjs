@@ -123,7 +123,8 @@ test("a draft is returned with a reason, mended and seen again", async () => {
   assert.deepEqual([...lan.faults, ...minh.faults], []);
 });
 
-test("a drawn polygon gives the units that `loa geofences match` gives", async () => {
+/** A writer before an empty map, and what their page last sent for a preview. */
+async function beforeTheMap() {
   const lan = await person(browser);
   await login(lan, node, "lan");
   await lan.getByRole("link", { name: /Soạn/ }).first().click();
@@ -132,6 +133,20 @@ test("a drawn polygon gives the units that `loa geofences match` gives", async (
   lan.on("request", (request) => {
     if (request.url().endsWith("/v1/console/preview")) sent = request.postDataJSON();
   });
+  return { lan, sent: () => sent };
+}
+
+/** The screen shows exactly the units in which the target has a share. */
+async function shows(lan, { units }) {
+  const wanted = units.filter(({ share }) => share > 0).map(({ code }) => code).sort();
+  await lan.locator("[data-test=units]", { hasText: new RegExp(`^${wanted.length}$`) }).waitFor();
+  const shown = await lan.locator(".where .unit.whole, .where .unit.part").evaluateAll((all) => all.map((one) => one.dataset.code));
+  assert.deepEqual(shown.sort(), wanted);
+  return wanted.length;
+}
+
+test("a drawn polygon gives the units that `loa geofences match` gives", async () => {
+  const { lan, sent } = await beforeTheMap();
   await lan.getByRole("button", { name: "Vẽ vùng" }).click();
   await lan.locator(".where .map > svg").scrollIntoViewIfNeeded();
   const box = await lan.locator(".where .map > svg").boundingBox();
@@ -141,33 +156,23 @@ test("a drawn polygon gives the units that `loa geofences match` gives", async (
   await lan.locator(".chips li", { hasText: "4 góc" }).waitFor();
   // The finished ring goes to the node: five points, the first again at the end.
   await lan.waitForFunction(() => document.querySelector(".audience")?.getAttribute("aria-busy") === "false");
-  await until(() => sent?.body.infos[0].areas[0].polygons?.[0]?.length === 5);
+  await until(() => sent()?.body.infos[0].areas[0].polygons?.[0]?.length === 5);
   await lan.waitForFunction(() => document.querySelector(".audience")?.getAttribute("aria-busy") === "false");
 
-  const area = sent.body.infos[0].areas[0];
+  const area = sent().body.infos[0].areas[0];
   assert.equal(area.polygons[0].length, 5);
   const ring = area.polygons[0].map(([lat, lon]) => [lon, lat]);
   const file = node.file("drawn.geojson", JSON.stringify({ type: "Polygon", coordinates: [ring] }));
   const matched = JSON.parse(node.run(["geofences", "match", file, "--json"]));
-  const wanted = matched.units.filter(({ share }) => share > 0).map(({ code }) => code).sort();
-  assert.ok(wanted.length >= 5, `a polygon over several units: ${wanted.length}`);
-  await lan.locator("[data-test=units]", { hasText: new RegExp(`^${wanted.length}$`) }).waitFor();
-  const shown = await lan.locator(".where .unit.whole, .where .unit.part").evaluateAll((all) => all.map((one) => one.dataset.code));
-  assert.deepEqual(shown.sort(), wanted);
+  const count = await shows(lan, matched);
+  assert.ok(count >= 5, `a polygon over several units: ${count}`);
   const parts = matched.units.filter(({ share }) => share > 0 && share < 0.995).length;
   assert.equal(await lan.locator(".where .unit.part").count(), parts);
   assert.deepEqual(lan.faults, []);
 });
 
 test("a drawn circle follows the pointer, is mended by its radius and gives the same units", async () => {
-  const lan = await person(browser);
-  await login(lan, node, "lan");
-  await lan.getByRole("link", { name: /Soạn/ }).first().click();
-  await lan.getByRole("button", { name: /Triều cường/ }).click();
-  let sent = null;
-  lan.on("request", (request) => {
-    if (request.url().endsWith("/v1/console/preview")) sent = request.postDataJSON();
-  });
+  const { lan, sent } = await beforeTheMap();
   await lan.getByRole("button", { name: "Vẽ vòng tròn" }).click();
   const map = lan.locator(".where .map > svg");
   await map.scrollIntoViewIfNeeded();
@@ -181,15 +186,12 @@ test("a drawn circle follows the pointer, is mended by its radius and gives the 
   await radius.waitFor();
   await radius.fill("6.5");
   await radius.press("Tab");
-  await until(() => sent?.body.infos[0].areas[0].circles?.[0]?.radius_km === 6.5);
-  const [{ centre }] = sent.body.infos[0].areas[0].circles;
-  const alert = node.file("circle.json", JSON.stringify(fullAlert(sent.body)));
+  await until(() => sent()?.body.infos[0].areas[0].circles?.[0]?.radius_km === 6.5);
+  const [{ centre }] = sent().body.infos[0].areas[0].circles;
+  const alert = node.file("circle.json", JSON.stringify(fullAlert(sent().body)));
   const matched = JSON.parse(node.run(["geofences", "match", alert, "--json"]));
-  const wanted = matched.units.filter(({ share }) => share > 0);
-  assert.ok(wanted.length >= 2 && centre.length === 2, `${wanted.length} units`);
-  await lan.locator("[data-test=units]", { hasText: new RegExp(`^${wanted.length}$`) }).waitFor();
-  const shown = await lan.locator(".where .unit.whole, .where .unit.part").evaluateAll((all) => all.map((one) => one.dataset.code));
-  assert.deepEqual(shown.sort(), wanted.map(({ code }) => code).sort());
+  const count = await shows(lan, matched);
+  assert.ok(count >= 2 && centre.length === 2, `${count} units`);
   assert.deepEqual(lan.faults, []);
 });
 
@@ -341,6 +343,45 @@ test("codes are pasted, and an old name finds what became of it", async () => {
   // Phường Hiệp Thành of Thủ Dầu Một is no unit any more.
   await search.fill("hiep thanh");
   await lan.locator(".search [role=option]", { hasText: "Thủ Dầu Một" }).waitFor();
+});
+
+test("while one writes: both lock screens with their bytes, what to mend, who is reached and by when", async () => {
+  await citizen(node, "26740");
+  const lan = await person(browser);
+  await login(lan, node, "lan");
+  await lan.goto(`${node.url}/console/compose`);
+  await lan.locator(".tile").nth(8).waitFor();
+  assert.equal(await lan.locator(".tile").count(), 9, "a template for each hazard");
+  await lan.getByRole("button", { name: /Mưa lớn/ }).click();
+  // A unit by a click on the map, and no longer by another.
+  await lan.locator(".where .unit[data-code='26740']").click();
+  await lan.locator(".where .unit.whole[data-code='26740']").waitFor();
+  await lan.locator(".audience[aria-busy=false] [data-test=devices]", { hasText: /^[1-9]/ }).waitFor();
+  const online = await lan.locator(".audience tr", { hasText: "Trực tuyến" }).locator("td").allInnerTexts();
+  assert.match(online[0], /^[1-9]/);
+  assert.match(online[2], /ms|giây/, "when 99 % of the channel are reached");
+  for (const [lang, tab] of [["vi", "Tiếng Việt"], ["en", "English"]]) {
+    await lan.locator("#phones").locator("xpath=..").getByRole("tab", { name: tab }).click();
+    for (const phone of [".phone.ios", ".phone.android"]) {
+      await lan.locator(`${phone} .notification[lang=${lang}] strong`).waitFor();
+      assert.match(await lan.locator(`${phone} .count`).innerText(), /^[\d.]+ \/ 4\.096 bytes$/);
+    }
+  }
+  await lan.locator("[name=headline-vi]").fill("NƯỚC LÊN RẤT NHANH, ĐỪNG RA ĐƯỜNG");
+  await lan.locator(".findings li", { hasText: "Toàn chữ hoa" }).waitFor();
+  await lan.locator("[name=headline-vi]").fill("Nước lên nhanh, xem https://vidu.vn");
+  await lan.locator(".findings li", { hasText: "không nên có liên kết" }).waitFor();
+  let sent = null;
+  lan.on("request", (request) => {
+    if (request.url().endsWith("/v1/console/preview")) sent = request.postDataJSON();
+  });
+  await lan.getByText("Liên kết và tệp đính kèm").click();
+  await lan.getByRole("button", { name: "+ Thêm tệp bằng liên kết" }).click();
+  await lan.getByLabel("Tệp 1 (địa chỉ)").fill("https://vidu.vn/ban-do.png");
+  await until(() => sent?.body.infos[0].resources?.[0]?.mime_type === "image/png");
+  await lan.locator(".where .unit[data-code='26740']").click();
+  await until(async () => (await lan.locator(".where .unit.whole").count()) === 0);
+  assert.deepEqual(lan.faults, []);
 });
 
 test("an override needs a reason and is said aloud; the audit trail and the report have it", async () => {

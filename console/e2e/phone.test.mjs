@@ -116,7 +116,7 @@ test("active and past alerts are public pages with their CAP message", async () 
   await past.first().waitFor();
   await page.goto(`${node.url}/alerts/${gone}`);
   await page.locator("h1", { hasText: "Đã rút" }).waitFor();
-  await page.getByText("Đã có bản mới hơn").waitFor();
+  await page.getByText("Cảnh báo này đã được thu hồi").waitFor();
   await page.locator(".timeline li").nth(1).waitFor();
   const href = await page.getByRole("link", { name: "Bản CAP gốc" }).getAttribute("href");
   assert.match(await (await fetch(node.url + href)).text(), /<identifier>/);

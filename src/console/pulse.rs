@@ -22,6 +22,7 @@ use crate::domain::funnel::{Counts, Funnel};
 use crate::domain::ids::{AgencyId, PublicationId, UnitCode};
 use crate::lifecycle::Lifecycle;
 use crate::store::alerts::Alerts;
+use crate::store::answers::{Answers, Count, SafetyCounts};
 use crate::store::drafts::Drafts;
 use crate::store::drills::Drills;
 use crate::store::ledger::Ledger;
@@ -34,6 +35,10 @@ const BEHIND_MAX: usize = 1_024;
 const WATCHED_MAX: usize = 64;
 /// Funnels computed in one beat; the others wait for the next.
 const FUNNELS_MAX: usize = 16;
+/// Publications whose answers are counted in one beat, the newest that are live.
+const ANSWERED_MAX: usize = 16;
+/// Answers are counted for so much of the time at the most: one part in so many.
+const COUNTING: i32 = 20;
 /// A publication that is over is watched so long, for its last receipts.
 const AFTERWARDS: SignedDuration = SignedDuration::from_mins(10);
 
@@ -72,6 +77,28 @@ struct FunnelEvent<'a> {
     providers: &'a [ProviderState],
 }
 
+/// People answered: whoever looks at it reads the counts again.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct AnswersEvent {
+    id: PublicationId,
+}
+
+/// What people answered, as it is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Heard {
+    Safety(SafetyCounts),
+    Survey(Vec<Count>),
+}
+
+impl Heard {
+    fn is_empty(&self) -> bool {
+        match self {
+            Heard::Safety(counts) => counts.is_empty(),
+            Heard::Survey(counts) => counts.is_empty(),
+        }
+    }
+}
+
 /// What it beats for.
 #[derive(Clone, Debug)]
 pub struct Sources {
@@ -83,6 +110,8 @@ pub struct Sources {
     pub ledger: Ledger,
     /// Drafts.
     pub drafts: Drafts,
+    /// Citizens' answers.
+    pub answers: Answers,
     /// Link tests.
     pub drills: Drills,
     /// The push channels.
@@ -197,6 +226,7 @@ impl Pulse {
             self.tell("providers", Listeners::Operators, &states);
             rhythm.providers = states;
         }
+        self.look_at_answers(rhythm, now).await;
         let revision = *self.0.sources.ledger.watch().borrow();
         if revision == rhythm.ledger && rhythm.waiting.is_empty() {
             self.watched().values_mut().for_each(|one| one.rates.rest(now));
@@ -271,6 +301,42 @@ impl Pulse {
         }
     }
 
+    /// Says of which live publications the answers changed, to whoever is there to hear it.
+    async fn look_at_answers(&self, rhythm: &mut Rhythm, now: Timestamp) {
+        let early = rhythm.counting_from.is_some_and(|from| now < from);
+        if early || self.0.messages.receiver_count() == 0 {
+            return;
+        }
+        let live: Vec<(PublicationId, AgencyId, bool)> = {
+            let watched = self.watched();
+            let live = watched.iter().rev().filter(|(_, one)| one.row.state == "live");
+            let live = live.map(|(id, one)| (*id, one.agency.clone(), one.row.kind == "notice"));
+            live.take(ANSWERED_MAX).collect()
+        };
+        let mut heard = BTreeMap::new();
+        for (id, agency, survey) in live {
+            let answers = &self.0.sources.answers;
+            let counted = match survey {
+                true => answers.tally(id).await.map(Heard::Survey),
+                false => answers.safety(id).await.map(Heard::Safety),
+            };
+            match counted {
+                Ok(counts) => {
+                    let before = rhythm.heard.get(&id);
+                    let quiet = before.is_none() && counts.is_empty();
+                    if !quiet && before != Some(&counts) {
+                        self.tell("answers", Listeners::Agency(agency), &AnswersEvent { id });
+                    }
+                    heard.insert(id, counts);
+                }
+                Err(error) => tracing::warn!(%error, "answers could not be counted"),
+            }
+        }
+        rhythm.heard = heard;
+        let counted = self.0.sources.clock.now();
+        rhythm.counting_from = counted.checked_add(counted.duration_since(now) * COUNTING).ok();
+    }
+
     async fn look_at_funnel(&self, id: PublicationId, states: &[ProviderState], now: Timestamp) {
         let funnel = match self.0.sources.ledger.funnel(id).await {
             Ok(funnel) => funnel,
@@ -315,4 +381,8 @@ struct Rhythm {
     providers: Vec<ProviderState>,
     /// Funnels that may have changed and were not looked at yet.
     waiting: Vec<PublicationId>,
+    /// What was answered to what is live.
+    heard: BTreeMap<PublicationId, Heard>,
+    /// When answers are counted again.
+    counting_from: Option<Timestamp>,
 }

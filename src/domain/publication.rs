@@ -23,6 +23,9 @@ pub struct Publication {
     pub lane: Lane,
     /// Who published it.
     pub agency: AgencyId,
+    /// What people call them, as it was then; absent in what an earlier release accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agency_name: Option<String>,
     /// When it was accepted (before the 202).
     pub accepted_at: Timestamp,
     /// After this nothing of it is sent.

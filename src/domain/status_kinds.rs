@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::domain::lint::Finding;
-use crate::domain::status_change::StatusChange;
+use crate::domain::secret_code::SUBJECT_PREFIX;
+use crate::domain::status_change::{Owner, StatusChange};
 
 const BUILT_IN: &str = include_str!("status-kinds.toml");
 
@@ -165,6 +166,11 @@ impl StatusKinds {
         if change.reference.trim().is_empty() {
             found.push(Finding::error("reference", "not_empty", "must not be empty"));
         }
+        if matches!(&change.owner, Owner::Citizen(one) if one.as_str().starts_with(SUBJECT_PREFIX))
+        {
+            let message = format!("`{SUBJECT_PREFIX}` begins no citizen's pseudonym");
+            found.push(Finding::error("subject", "not_reserved", message));
+        }
         if change.changed_at > now.saturating_add(CLOCK_SKEW).unwrap_or(Timestamp::MAX) {
             let message = format!("{} lies in the future", change.changed_at);
             found.push(Finding::error("changed_at", "not_in_future", message));
@@ -247,7 +253,7 @@ mod tests {
             kind: "report-1022".into(),
             reference: "1022-2026-0918871".into(),
             state: "resolved".into(),
-            subject: "c1".parse().expect("a subject"),
+            owner: Owner::Citizen("c1".parse().expect("a subject")),
             changed_at: Timestamp::UNIX_EPOCH,
             step: 6,
             remark: Some("Đã thông cống\nrút nước".into()),

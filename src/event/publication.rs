@@ -15,7 +15,7 @@ pub const CONTRACT: Contract =
 pub fn key(publication: &Publication) -> String {
     match (&publication.content, &publication.audience) {
         (Content::Alert(_), _) => publication.chain.to_string(),
-        (Content::StatusChange(change), _) => change.subject.to_string(),
+        (Content::StatusChange(change), _) => change.owner.subject().to_string(),
         (Content::Notice(_), Audience::Subject { subject }) => subject.to_string(),
         (Content::Notice(_), Audience::Area(_)) => publication.id.to_string(),
     }

@@ -12,7 +12,7 @@ use crate::domain::device::{Device, Place, Profile};
 use crate::domain::ids::{ChainId, DeviceId, DeviceNum, PublicationId, SubjectId};
 use crate::domain::lane::Lane;
 use crate::domain::publication::{Content, Publication};
-use crate::domain::status_change::StatusChange;
+use crate::domain::status_change::{Owner, StatusChange};
 use crate::gateway::viewer::{Stay, Viewer};
 
 /// Noon of a day in Viet Nam, and seconds after it.
@@ -84,6 +84,7 @@ pub fn alert(number: u128, second: i64, units: &[&str]) -> Publication {
         supersedes: vec![],
         audience: Audience::Area(area),
         content: Content::Alert(Box::new(alert)),
+        agency_name: None,
         signature: None,
     }
 }
@@ -112,7 +113,7 @@ pub fn status(number: u128, second: i64, subject: &str) -> Publication {
         kind: "report-1022".into(),
         reference: "R1".into(),
         state: "received".into(),
-        subject: subject.clone(),
+        owner: Owner::Citizen(subject.clone()),
         changed_at: at(second),
         step: 1,
         remark: None,

@@ -30,6 +30,7 @@ mod plain;
 pub mod position;
 pub mod public;
 pub mod receipts;
+pub mod reports;
 pub mod rfc6455;
 pub mod session;
 pub mod settings;
@@ -55,6 +56,7 @@ use crate::auth::gate::Gate;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::domain::channel::ApnsEnvironment;
+use crate::domain::status_kinds::StatusKinds;
 use crate::domain::webpush::Offer;
 use crate::gateway::deliveries::{Deliveries, Recorder};
 use crate::gateway::hub::Hub;
@@ -66,7 +68,7 @@ use crate::geofence::City;
 use crate::http::Router;
 use crate::http::idempotency::idempotent;
 use crate::http::limits::{AddressSlots, ClientAddress};
-use crate::http::pace::Own;
+use crate::http::pace::{Own, Pace, Together};
 use crate::lifecycle::Lifecycle;
 use crate::store::alerts::Alerts;
 use crate::store::answers::Answers;
@@ -93,6 +95,8 @@ pub struct Parts {
     pub answers: Answers,
     /// The units.
     pub city: Arc<City>,
+    /// What can move, and the words for it.
+    pub kinds: Arc<StatusKinds>,
     /// Checks who a citizen is.
     pub doorkeeper: Doorkeeper,
     /// The node's own key, shared by all gateways: derives the secrets of repeated registrations.
@@ -102,6 +106,8 @@ pub struct Parts {
     /// The apps on Apple's phones that are served, each with its environment; `None` where this
     /// node does not know them.
     pub apns_apps: Option<Arc<[(String, ApnsEnvironment)]>>,
+    /// What nodes count together, in a cluster.
+    pub together: Option<Together>,
     /// The time.
     pub clock: Clock,
 }
@@ -115,6 +121,8 @@ pub struct Gateway {
     sockets: Sockets,
     slots: Arc<AddressSlots>,
     rate: Arc<Own<ClientAddress>>,
+    /// How fast an address may try a report's code.
+    tries: Arc<Pace<ClientAddress>>,
     trusted: Arc<[IpAddr]>,
     life: Lifecycle,
     shapes: Arc<Shapes>,
@@ -146,6 +154,7 @@ impl Gateway {
             deliveries,
             sockets,
             slots: AddressSlots::new(settings.streams_max, settings.streams_per_address),
+            tries: Arc::new(Pace::new("reporter", settings.report_rate(), parts.together.clone())),
             rate: Arc::new(Own::new(settings.new_streams_per_second, settings.new_streams_burst)),
             trusted: trusted_proxies.to_vec().into(),
             life: life.clone(),
@@ -204,6 +213,8 @@ impl Gateway {
             .routes(routes!(login::leave))
             .routes(routes!(past::recent))
             .routes(routes!(past::one))
+            .routes(routes!(reports::read))
+            .routes(routes!(reports::kinds))
             .route("/plain", axum::routing::get(plain::page))
             .with_state(self.clone())
     }

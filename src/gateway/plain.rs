@@ -63,13 +63,14 @@ fn written(alerts: &[View], boundaries: Boundaries) -> String {
 fn alert_written(out: &mut String, alert: &View) {
     let vietnamese = alert.texts.iter().find(|text| is_vietnamese(&text.language));
     let Some(text) = vietnamese.or_else(|| alert.texts.first()) else { return };
-    let TextView { title, body, instruction, sender, .. } = text;
-    let areas = alert.area.as_ref().map(|area| area.descriptions.join("; ")).unwrap_or_default();
+    let TextView { title, body, instruction, sender, areas, .. } = text;
+    let areas = areas.join("; ");
+    let agency = alert.agency_name.as_deref().unwrap_or(&alert.agency);
     let lines = [
         ("Việc cần làm", instruction.as_deref().unwrap_or_default()),
         ("Diễn biến", body.as_str()),
         ("Khu vực", areas.as_str()),
-        ("Nguồn", sender.as_deref().unwrap_or(&alert.agency)),
+        ("Nguồn", sender.as_deref().unwrap_or(agency)),
     ];
     let hot = if alert.lane == "emergency" { " class=\"hot\"" } else { "" };
     let _ = writeln!(out, "<article{hot}><h2>{}</h2>", escaped(title));

@@ -18,6 +18,7 @@ use crate::domain::device::Place;
 use crate::domain::geo::LatLon;
 use crate::domain::ids::{PublicationId, UnitCode};
 use crate::domain::publication::{Content, Publication};
+use crate::domain::summary::alert_words;
 use crate::event;
 use crate::gateway::Gateway;
 use crate::gateway::view::{View, is_for_citizens};
@@ -168,7 +169,12 @@ fn atom(publications: &[Arc<Publication>], now: Timestamp) -> String {
     for publication in publications {
         let id = publication.id;
         let view = View::whole(publication);
-        let title = view.texts.first().map_or("", |text| text.title.as_str());
+        // Marked as in a push: a withdrawal must not read like the alert.
+        let words = match &publication.content {
+            Content::Alert(alert) => alert_words(alert),
+            _ => Vec::new(),
+        };
+        let title = words.first().map_or("", |words| words.title.as_str());
         let summary = view.texts.first().map_or("", |text| text.body.as_str());
         write!(
             out,
@@ -178,7 +184,7 @@ fn atom(publications: &[Arc<Publication>], now: Timestamp) -> String {
              </entry>\n",
             escape(title),
             publication.accepted_at,
-            escape(publication.agency.as_str()),
+            escape(publication.agency_name.as_deref().unwrap_or(publication.agency.as_str())),
             escape(summary),
         )
         .expect("writing to a string cannot fail");

@@ -26,6 +26,11 @@ pub struct Settings {
     pub new_streams_per_second: u32,
     /// New streams from one address at once.
     pub new_streams_burst: u32,
+    /// Tries of a report's secret code a second from one address, on average: a code is not
+    /// guessed, and people who share an address still read theirs.
+    pub report_tries_per_second: u32,
+    /// Tries of one address at once.
+    pub report_tries_burst: u32,
     /// Milliseconds within which a client must say hello.
     pub hello_ms: u64,
     /// Milliseconds between pings; below the idle timeout of any proxy in front.
@@ -52,6 +57,8 @@ impl Default for Settings {
             streams_per_address: 500,
             new_streams_per_second: 20,
             new_streams_burst: 200,
+            report_tries_per_second: 1,
+            report_tries_burst: 20,
             hello_ms: 10_000,
             ping_ms: 25_000,
             pong_ms: 8_000,
@@ -70,6 +77,8 @@ impl Settings {
             ("queue_frames", self.queue_frames as u64),
             ("queue_bytes", self.queue_bytes as u64),
             ("streams_max", self.streams_max as u64),
+            ("report_tries_per_second", u64::from(self.report_tries_per_second)),
+            ("report_tries_burst", u64::from(self.report_tries_burst)),
             ("hello_ms", self.hello_ms),
             ("ping_ms", self.ping_ms),
             ("pong_ms", self.pong_ms),
@@ -83,6 +92,11 @@ impl Settings {
             found.push("pong_ms must be less than ping_ms".to_owned());
         }
         found
+    }
+
+    /// How fast an address may try a report's code: a second, and at once.
+    pub fn report_rate(&self) -> (u32, u32) {
+        (self.report_tries_per_second, self.report_tries_burst)
     }
 
     /// Time between pings.

@@ -45,6 +45,9 @@ pub struct View {
     pub notice: Option<NoticeKind>,
     /// Who published it.
     pub agency: String,
+    /// What people call them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agency_name: Option<String>,
     /// When it was accepted.
     #[schema(value_type = String, format = "date-time")]
     pub accepted_at: Timestamp,
@@ -93,7 +96,7 @@ pub struct AreaView {
     pub vintage: String,
     /// Codes of units, covered whole or in part.
     pub units: Vec<String>,
-    /// The areas in the publisher's words.
+    /// The areas in the publisher's words, of all languages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub descriptions: Vec<String>,
 }
@@ -118,6 +121,9 @@ pub struct TextView {
     /// The originator's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
+    /// The areas in words of this language, for an alert.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub areas: Vec<String>,
     /// Where to read more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub web: Option<String>,
@@ -204,6 +210,7 @@ impl View {
             level: level(publication),
             notice: notice(publication).map(|notice| notice.kind),
             agency: publication.agency.to_string(),
+            agency_name: publication.agency_name.clone(),
             accepted_at: publication.accepted_at,
             expires: publication.expires,
             supersedes: publication.supersedes.clone(),
@@ -252,14 +259,10 @@ fn level(publication: &Publication) -> Option<Level> {
 
 fn area(publication: &Publication) -> Option<AreaView> {
     let Audience::Area(area) = &publication.audience else { return None };
-    let mut descriptions = Vec::new();
-    if let Content::Alert(alert) = &publication.content {
-        for area in alert.infos.iter().flat_map(|info| &info.areas) {
-            if !descriptions.contains(&area.description) {
-                descriptions.push(area.description.clone());
-            }
-        }
-    }
+    let descriptions = match &publication.content {
+        Content::Alert(alert) => described(&alert.infos),
+        _ => Vec::new(),
+    };
     Some(AreaView {
         boundaries: area.boundaries.as_str(),
         vintage: area.vintage.to_string(),
@@ -270,6 +273,17 @@ fn area(publication: &Publication) -> Option<AreaView> {
             .collect(),
         descriptions,
     })
+}
+
+/// The areas' words, each once.
+fn described(infos: &[Info]) -> Vec<String> {
+    let mut descriptions = Vec::new();
+    for area in infos.iter().flat_map(|info| &info.areas) {
+        if !descriptions.contains(&area.description) {
+            descriptions.push(area.description.clone());
+        }
+    }
+    descriptions
 }
 
 fn texts(publication: &Publication, languages: Languages) -> Vec<TextView> {
@@ -289,6 +303,7 @@ fn texts(publication: &Publication, languages: Languages) -> Vec<TextView> {
                     instruction: None,
                     event: None,
                     sender: None,
+                    areas: Vec::new(),
                     web: notice.web.clone(),
                     contact: None,
                 })
@@ -306,6 +321,7 @@ fn of_info(info: &Info) -> TextView {
         instruction: info.instruction.clone(),
         event: Some(info.event.clone()),
         sender: info.sender_name.clone(),
+        areas: described(std::slice::from_ref(info)),
         web: info.web.clone(),
         contact: info.contact.clone(),
     }

@@ -18,7 +18,7 @@ use crate::domain::ids::{DeviceId, PublicationId, SubjectId, UnitCode};
 use crate::domain::lane::Lane;
 use crate::domain::publication::Content;
 use crate::domain::receipt::Stage;
-use crate::domain::status_change::StatusChange;
+use crate::domain::status_change::{Owner, StatusChange};
 use crate::http::{Code, Problem};
 use crate::ingest::Ingest;
 use crate::ingest::publish::Checked;
@@ -161,7 +161,7 @@ impl Ingest {
                 kind: KIND.to_owned(),
                 reference: reference.clone(),
                 state: "sent".to_owned(),
-                subject: pseudonym(unit),
+                owner: Owner::Citizen(pseudonym(unit)),
                 changed_at: now,
                 step: 1,
                 remark: None,

@@ -168,6 +168,7 @@ impl Ingest {
             chain: checked.chain.unwrap_or(ChainId::from(id)),
             lane: checked.lane,
             agency: agency.id.clone(),
+            agency_name: Some(agency.name.clone()),
             accepted_at: now,
             expires: checked.expires,
             supersedes: checked.supersedes,

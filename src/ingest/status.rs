@@ -48,7 +48,7 @@ impl Ingest {
 }
 
 fn checked(agency: &Agency, change: StatusChange, now: Timestamp) -> Result<Checked, Problem> {
-    let audience = Audience::Subject { subject: change.subject.clone() };
+    let audience = Audience::Subject { subject: change.owner.subject() };
     within_jurisdiction(agency, Kind::StatusChange, &audience, (&[], None))?;
     Ok(Checked {
         lane: Lane::Personal,

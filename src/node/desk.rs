@@ -37,6 +37,7 @@ pub fn console(
         alerts: parts.alerts.clone(),
         ledger: parts.ledger.clone(),
         drafts: parts.drafts.clone(),
+        answers: parts.answers.clone(),
         drills: parts.drills.clone(),
         senders: senders.clone(),
     });

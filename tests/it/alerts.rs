@@ -9,7 +9,8 @@ use loa::domain::audience::{AreaAudience, Audience, Boundaries};
 use loa::domain::ids::{ChainId, PublicationId};
 use loa::domain::lane::Lane;
 use loa::domain::publication::{Content, Publication};
-use loa::domain::status_change::StatusChange;
+use loa::domain::secret_code::SecretCode;
+use loa::domain::status_change::{Owner, StatusChange};
 use loa::store::alerts::{Accepted, Accepting, Alerts, Error, Identity, PAGE_MAX, Settings};
 use uuid::Uuid;
 
@@ -25,6 +26,7 @@ contract!(
     what_a_crash_left_unlogged_is_found_oldest_first,
     live_is_what_says_something_now,
     a_chain_is_read_oldest_first,
+    an_anonymous_report_is_found_by_its_codes_hash_alone,
     listings_page_without_gap_or_repeat_and_show_nobody_elses,
     what_is_long_over_can_be_forgotten_but_not_what_is_not_logged,
 );
@@ -71,6 +73,7 @@ fn alert(n: u128, msg_type: MsgType) -> Publication {
         supersedes: Vec::new(),
         audience: Audience::Area(audience),
         content: Content::Alert(Box::new(alert)),
+        agency_name: None,
         signature: None,
     }
 }
@@ -81,7 +84,7 @@ fn status_change(n: u128, subject: &str, reference: &str, step: u64) -> Publicat
         kind: "report-1022".to_owned(),
         reference: reference.to_owned(),
         state: "received".to_owned(),
-        subject: subject.clone(),
+        owner: Owner::Citizen(subject.clone()),
         changed_at: at(0),
         step,
         remark: None,
@@ -242,6 +245,33 @@ async fn a_chain_is_read_oldest_first(home: Home) {
     let chain = alerts.chain(ChainId(id(1).0)).await.expect("read");
     let ids: Vec<_> = chain.iter().map(|stored| stored.publication.id).collect();
     assert_eq!(ids, [id(1), id(2), id(3)]);
+}
+
+async fn an_anonymous_report_is_found_by_its_codes_hash_alone(home: Home) {
+    let code = SecretCode::parse("K7QM2XR9PDWA4T6H").expect("a code");
+    let anonymous = |n: u128, reference: &str, step: u64| {
+        let hash = code.hash("report-1022", reference);
+        let mut publication = status_change(n, hash.subject().as_str(), reference, step);
+        if let Content::StatusChange(change) = &mut publication.content {
+            change.owner = Owner::Code(hash);
+        }
+        publication
+    };
+    let alerts = open(&home).await;
+    for (n, reference, step) in [(1, "a", 1), (2, "a", 2), (3, "b", 1)] {
+        accept(&alerts, anonymous(n, reference, step)).await;
+    }
+    let again = alerts.accept(accepting(anonymous(4, "a", 2))).await.expect("answered");
+    assert!(matches!(again, Accepted::Same(_)), "{again:?}");
+    drop(alerts);
+    let alerts = open(&home).await;
+    let subject = code.hash("report-1022", "a").subject();
+    let found = alerts.for_subject(&subject, None, 10).await.expect("read");
+    let found: Vec<_> = found.iter().map(|stored| (*stored.publication).clone()).collect();
+    assert_eq!(found, [anonymous(2, "a", 2), anonymous(1, "a", 1)]);
+    let other = SecretCode::parse("K7QM2XR9PDWA4T6J").expect("a code");
+    let other = other.hash("report-1022", "a").subject();
+    assert_eq!(alerts.for_subject(&other, None, 10).await.expect("read"), []);
 }
 
 async fn listings_page_without_gap_or_repeat_and_show_nobody_elses(home: Home) {

@@ -32,6 +32,7 @@ mod recovery;
 mod redis;
 mod registry;
 mod replies;
+mod reports;
 mod submissions;
 mod tidy;
 mod topics;

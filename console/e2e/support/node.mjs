@@ -44,9 +44,11 @@ export class Node {
     }
   }
 
-  async serve() {
+  /** `config`: a file of settings. */
+  async serve(config) {
     this.port ??= await freePort();
-    await this.start(["serve", "--listen", `127.0.0.1:${this.port}`, "--data-dir", join(this.dir, "data")]);
+    const settings = config ? ["--config", config] : [];
+    await this.start(["serve", ...settings, "--listen", `127.0.0.1:${this.port}`, "--data-dir", join(this.dir, "data")]);
   }
 
   /** A city of simulated citizens; one alert is played first. */

@@ -1,5 +1,4 @@
 // The page of one alert: linkable, with its chain and the CAP message.
-import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { dateTime } from "../shared/format";
 import { t } from "../shared/language";
@@ -7,9 +6,11 @@ import { known } from "./alerts";
 import { AlertCard } from "./AlertCard";
 import type { Shapes } from "./AreaMap";
 import { ask } from "./device";
-import { Genuine } from "./Genuine";
+import { Forged, Genuine, useVerdict } from "./Genuine";
+import { Later } from "./Later";
 import type { Publication } from "./types";
-import { textOf } from "./words";
+import { Where } from "./Where";
+import { isWithdrawal, lineOf } from "./words";
 
 type Whole = Publication & { state?: string; superseded_by?: string };
 interface Answer { publication: Whole; chain: Publication[]; shapes: Shapes }
@@ -29,6 +30,7 @@ export function AlertPage({ id, now }: { id: string; now: number }) {
       })
       .catch(() => setMissing(true));
   }, [id]);
+  const verdict = useVerdict(publication);
   if (publication === null) {
     return (
       <section>
@@ -37,42 +39,27 @@ export function AlertPage({ id, now }: { id: string; now: number }) {
       </section>
     );
   }
-  const over = Date.parse(publication.expires) < now || publication.state === "superseded" || publication.state === "cancelled";
-  const units = publication.area?.descriptions ?? [];
+  const { state } = publication;
+  const over = state === "superseded" || state === "cancelled" ? state : Date.parse(publication.expires) < now;
+  const units = publication.area?.units ?? [];
   return (
     <section>
       <p><a href="/">← {t("Mọi cảnh báo", "All alerts")}</a></p>
-      {publication.superseded_by && <p class="remark"><a href={`/alerts/${publication.superseded_by}`}>{t("Đã có bản mới hơn: xem bản mới", "There is a newer version: see it")}</a></p>}
-      <AlertCard publication={publication} now={now} whole ended={over && publication.action !== "cancel"} />
-      {units.length > 0 && <p><strong>{t("Khu vực", "Area")}:</strong> {units.join("; ")}</p>}
-      {(publication.area?.units.length ?? 0) > 0 && <LazyMap units={publication.area!.units} shapes={shapes} />}
+      {publication.superseded_by && <p class="remark"><a href={`/alerts/${publication.superseded_by}`}>{state === "cancelled" ? t("Cảnh báo này đã được thu hồi: xem bản thu hồi", "This warning was withdrawn: see the withdrawal") : t("Đã có bản mới hơn: xem bản mới", "There is a newer version: see it")}</a></p>}
+      <Forged verdict={verdict} />
+      <AlertCard publication={publication} now={now} whole ended={isWithdrawal(publication) ? false : over} />
+      <Where publication={publication} />
+      {units.length > 0 && <Later kind="area-map" summary={t("Xem trên bản đồ", "See it on a map")} load={() => import("./AreaMap")} props={{ units, shapes }} />}
       <p class="meta">{t("Phát lúc", "Published")} {dateTime(publication.accepted_at)} · {t("hết hiệu lực", "expires")} {dateTime(publication.expires)}</p>
-      <Genuine publication={publication} />
+      <Genuine verdict={verdict} />
       {chain.length > 1 && (
         <>
           <h2>{t("Diễn biến", "Timeline")}</h2>
           <ol class="timeline">
-            {chain.map((one) => <li key={one.id}><a href={`/alerts/${one.id}`}>{dateTime(one.accepted_at)}</a> – {textOf(one).title}</li>)}
+            {chain.map((one) => <li key={one.id}><a href={`/alerts/${one.id}`}>{dateTime(one.accepted_at)}</a> – {lineOf(one)}</li>)}
           </ol>
         </>
       )}
     </section>
-  );
-}
-
-/** The map weighs more than the words, so it comes when it is opened. */
-function LazyMap(props: { units: string[]; shapes: Shapes }) {
-  const [AreaMap, setMap] = useState<ComponentType<typeof props> | null>(null);
-  const [failed, setFailed] = useState(false);
-  const open = (event: { currentTarget: HTMLDetailsElement }) => {
-    if (!event.currentTarget.open || AreaMap) return;
-    import("./AreaMap").then((map) => setMap(() => map.default)).catch(() => setFailed(true));
-  };
-  return (
-    <details class="area-map" onToggle={open}>
-      <summary>{t("Xem trên bản đồ", "See it on a map")}</summary>
-      {AreaMap && <AreaMap {...props} />}
-      {failed && <p class="offline">{t("Không tải được bản đồ.", "The map cannot be loaded.")}</p>}
-    </details>
   );
 }

@@ -1,15 +1,19 @@
 // Everything that came for this browser, and after login the steps of one's own reports and dossiers.
+import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ago } from "../shared/format";
-import { t } from "../shared/language";
+import { pick, readSetting, t } from "../shared/language";
 import { useStore } from "../shared/store";
 import { known } from "./alerts";
 import { ask, credentials, device, session } from "./device";
+import { Later } from "./Later";
 import { LoginLink } from "./login";
-import { Survey } from "./Survey";
 import type { Config, Publication } from "./types";
-import { textOf } from "./words";
+import { lineOf, senderOf, textOf } from "./words";
 
+interface Words { vi: string; en: string }
+/** The words for kinds and states are data of the node. */
+type Kinds = Record<string, { name: Words; states: Record<string, Words> }>;
 interface Item { publication: Publication; state: "live" | "superseded" | "expired" }
 
 export function Inbox({ now, config }: { now: number; config: Config | null }) {
@@ -18,43 +22,55 @@ export function Inbox({ now, config }: { now: number; config: Config | null }) {
   const inside = useStore(session);
   const [items, setItems] = useState<Item[] | null>(null);
   const [failed, setFailed] = useState(false);
+  const [kinds, setKinds] = useState<Kinds>({});
   useEffect(() => {
     if (Object.keys(credentials()).length === 0) return;
     ask<{ items?: Item[]; publications?: Item[] }>("GET", "/v1/inbox?limit=50")
       .then((page) => { setItems(page.items ?? page.publications ?? []); setFailed(false); })
       .catch(() => setFailed(true));
   }, [mine, at, inside]);
+  const remembered = (readSetting("loa.report") ?? "null") !== "null";
+  const personal = items?.some(({ publication }) => publication.status) ?? false;
+  useEffect(() => {
+    if (personal) ask<{ kinds: Kinds }>("GET", "/v1/status-kinds", undefined, {}).then((all) => setKinds(all.kinds)).catch(() => undefined);
+  }, [personal]);
   return (
     <section aria-labelledby="inbox-title">
       <h1 id="inbox-title">{t("Hộp thư", "Inbox")}</h1>
       <LoginLink config={config} />
+      <Later kind="report" summary={t("Theo dõi phản ánh 1022 bằng mã bí mật", "Follow a 1022 report with its code")} open={remembered} load={() => import("./Report")} props={{}} />
       {mine === null && <p>{t("Chọn nơi ở trong Cài đặt để có hộp thư.", "Choose a place in Settings to have an inbox.")}</p>}
       {failed && <p class="offline">{t("Không tải được hộp thư.", "The inbox cannot be loaded.")}</p>}
       {items?.length === 0 && <p>{t("Chưa có thư nào.", "Nothing yet.")}</p>}
       <ul class="inbox">
-        {(items ?? []).map(({ publication, state }) => <Letter key={publication.id} publication={publication} state={state} now={now} />)}
+        {(items ?? []).map(({ publication, state }) => <Letter key={publication.id} publication={publication} state={state} now={now} kinds={kinds} />)}
       </ul>
     </section>
   );
 }
 
-const STATES: Record<string, [string, string]> = {
-  received: ["Đã tiếp nhận", "Received"], "in-progress": ["Đang xử lý", "In progress"],
-  resolved: ["Đã giải quyết", "Resolved"], rejected: ["Từ chối", "Rejected"], closed: ["Đã đóng", "Closed"],
-};
-
-function Letter({ publication, state, now }: Item & { now: number }) {
+function Letter({ publication, state, now, kinds }: Item & { now: number; kinds: Kinds }) {
   const text = textOf(publication);
   const { status } = publication;
-  const stateWords = status && STATES[status.state];
+  const kind = status?.kind ? kinds[status.kind] : undefined;
+  const moved = status && kind?.states[status.state];
   return (
     <li class={state === "live" ? "letter" : "letter is-over"}>
-      <p class="meta">{text.sender ?? publication.agency} · {ago(publication.accepted_at, now)}{state !== "live" && ` · ${state === "expired" ? t("hết hạn", "expired") : t("đã thay", "superseded")}`}</p>
+      <p class="meta">{senderOf(publication)} · {ago(publication.accepted_at, now)}{state !== "live" && ` · ${state === "expired" ? t("hết hạn", "expired") : t("không còn hiệu lực", "no longer in force")}`}</p>
       {status
-        ? <><h2>{t("Hồ sơ, phản ánh", "Report or dossier")} {status.reference}</h2><p><strong>{stateWords ? t(...stateWords) : status.state}</strong>{status.remark && `: ${status.remark}`}</p></>
-        : <><h2>{publication.kind === "alert" ? <a href={`/alerts/${publication.id}`}>{text.title}</a> : text.title}</h2><p>{text.instruction ?? text.body}</p></>}
+        ? <><h2>{kind ? pick(kind.name) : t("Hồ sơ, phản ánh", "Report or dossier")} {status.reference}</h2><p><strong>{moved ? pick(moved) : status.state}</strong>{status.remark && `: ${status.remark}`}</p></>
+        : <><h2>{publication.kind === "alert" ? <a href={`/alerts/${publication.id}`}>{lineOf(publication)}</a> : text.title}</h2><p>{text.instruction ?? text.body}</p></>}
       {text.web && <p><a href={text.web} rel="noopener noreferrer">{t("Xem thêm", "Read more")}</a></p>}
-      {publication.questions && state === "live" && <Survey publication={publication} />}
+      {publication.questions && state === "live" && <Questions publication={publication} />}
     </li>
   );
+}
+
+/** A survey is rare: what asks it is loaded when there is one. */
+function Questions(props: { publication: Publication }) {
+  const [Survey, setSurvey] = useState<ComponentType<typeof props> | null>(null);
+  const [failed, setFailed] = useState(false);
+  useEffect(() => void import("./Survey").then((loaded) => setSurvey(() => loaded.Survey)).catch(() => setFailed(true)), []);
+  if (failed) return <p class="offline">{t("Không tải được khảo sát. Kiểm tra kết nối.", "The survey cannot be loaded. Check the connection.")}</p>;
+  return Survey && <Survey {...props} />;
 }

@@ -199,6 +199,10 @@ export function begin(): void {
     connect();
     void poll().catch(() => undefined);
   });
+  // A dead line is not noticed for a while; the browser knows at once.
+  window.addEventListener("offline", () => {
+    if (device.get() !== null) later();
+  });
   // A place that was chosen without a connection is told to the node now.
   if (device.get() === null) void settle().catch(() => undefined);
   connect();

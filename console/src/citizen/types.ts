@@ -1,7 +1,7 @@
 // What the node tells citizens.
 export interface Text {
   language: string; title: string; body?: string; instruction?: string; event?: string;
-  sender?: string; web?: string; contact?: string;
+  sender?: string; areas?: string[]; web?: string; contact?: string;
 }
 export interface Option { id: string; texts: { vi?: string; en?: string } }
 export interface Question {
@@ -11,7 +11,7 @@ export interface Question {
 export interface Publication {
   id: string; chain: string; kind: "alert" | "status_change" | "notice";
   action: "alert" | "update" | "cancel"; lane: string; severity?: string; level?: number;
-  agency: string; accepted_at: string; expires: string; supersedes?: string[]; exercise: boolean;
+  agency: string; agency_name?: string; accepted_at: string; expires: string; supersedes?: string[]; exercise: boolean;
   coarse: boolean; silent: boolean;
   area?: { boundaries: string; vintage: string; units: string[]; descriptions?: string[] };
   texts: Text[];

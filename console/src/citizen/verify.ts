@@ -1,6 +1,6 @@
 // Whether an alert is genuine: its signature over the CAP message, by a key that the city publishes.
 // Only EdDSA with an Ed25519 key is taken, whatever the signature's own head asks for.
-import type { Publication } from "./types";
+import type { Publication, Text } from "./types";
 
 export type Verdict = "genuine" | "false" | "unsigned" | "unable" | "unreachable";
 
@@ -40,6 +40,22 @@ export async function isGenuine(jws: string, document: Uint8Array, keys: Key[]):
   return (await crypto.subtle.verify({ name: "Ed25519" }, key, bytesOf(tail), input)) ? "genuine" : "false";
 }
 
+const flat = (text: string | null | undefined): string => (text ?? "").replace(/\s+/g, " ").trim();
+
+/** Whether a CAP message says these words: what is signed must be what is on the screen. */
+export function says(document: string, texts: Text[]): boolean {
+  const parsed = new DOMParser().parseFromString(document, "application/xml");
+  if (parsed.getElementsByTagName("parsererror").length > 0) return false;
+  const infos = [...parsed.getElementsByTagNameNS("*", "info")].map((info) => {
+    const of = (name: string) => flat([...info.children].find((one) => one.localName === name)?.textContent);
+    return [of("headline") || of("event"), of("description"), of("instruction")];
+  });
+  return texts.every(({ title, event, body, instruction }) => {
+    const shown = [flat(title) || flat(event), flat(body), flat(instruction)];
+    return infos.some((info) => info.every((part, i) => part === shown[i]));
+  });
+}
+
 /** Fetches what is needed and says what it finds. */
 export async function verdictOf(publication: Publication): Promise<Verdict> {
   if (!publication.cap || !publication.signature) return "unsigned";
@@ -48,7 +64,10 @@ export async function verdictOf(publication: Publication): Promise<Verdict> {
     const [cap, jwks] = await Promise.all([fetch(publication.cap), fetch("/.well-known/jwks.json")]);
     if (!cap.ok || !jwks.ok) return "unreachable";
     const { keys } = (await jwks.json()) as { keys: Key[] };
-    return await isGenuine(publication.signature, new Uint8Array(await cap.arrayBuffer()), keys);
+    const document = new Uint8Array(await cap.arrayBuffer());
+    const verdict = await isGenuine(publication.signature, document, keys);
+    const shown = verdict !== "genuine" || says(new TextDecoder().decode(document), publication.texts);
+    return shown ? verdict : "false";
   } catch {
     return "unreachable";
   }

@@ -21,6 +21,8 @@ export const drafts = createStore<Draft[]>([]);
 export const rows = createStore<Row[]>([]);
 export const providers = createStore<Provider[]>([]);
 export const funnels = createStore<ReadonlyMap<string, FunnelEvent>>(new Map());
+/** How often it was heard that people answered, by publication. */
+export const answered = createStore<ReadonlyMap<string, number>>(new Map());
 export const connected = createStore<boolean>(false);
 export const linkTest = createStore<number>(0);
 export const toasts = createStore<readonly { id: number; text: string; bad: boolean }[]>([]);
@@ -107,6 +109,7 @@ function listen(): void {
   on<Row>("publication", (row) => rows.update((all) => placed(all, row).slice(0, ROWS_MAX)));
   on<FunnelEvent>("funnel", (funnel) => queueFunnel(funnel));
   on<Provider[]>("providers", mergeProviders);
+  on<{ id: string }>("answers", ({ id }) => answered.update((all) => new Map([...all, [id, (all.get(id) ?? 0) + 1]])));
   on<unknown>("links", () => linkTest.update((n) => n + 1));
 }
 

@@ -29,6 +29,7 @@ fn publication(lane: Lane, content: Content) -> Publication {
             subject: "c1".parse().expect("a subject"),
         },
         content,
+        agency_name: None,
         signature: None,
     }
 }

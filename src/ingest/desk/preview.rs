@@ -226,6 +226,7 @@ impl Ingest {
             chain: ChainId::from(id),
             lane,
             agency: agency.id.clone(),
+            agency_name: Some(agency.name.clone()),
             accepted_at: now,
             expires,
             supersedes: Vec::new(),

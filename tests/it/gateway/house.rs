@@ -86,6 +86,8 @@ impl House {
             replies: replies.expect("replies"),
             answers: answers.expect("answers"),
             city,
+            kinds: Arc::default(),
+            together: None,
             node_key: Arc::from(&b"a node's key"[..]),
             webpush: None,
             clock,
@@ -200,6 +202,7 @@ pub fn alert_saying(units: &[&str], instruction: &str) -> Publication {
         supersedes: vec![],
         audience: Audience::Area(area),
         content: Content::Alert(Box::new(alert)),
+        agency_name: None,
         signature: None,
     }
 }

@@ -10,7 +10,7 @@ use crate::support::node::{AlertXml, CENTRE};
 
 /// Every route of a node with all roles, as docs and clients know them; the description itself,
 /// `/openapi.json`, is not among them.
-const ROUTES: [(&str, &str); 81] = [
+const ROUTES: [(&str, &str); 83] = [
     ("get", "/.well-known/jwks.json"),
     ("get", "/healthz"),
     ("get", "/metrics"),
@@ -53,7 +53,9 @@ const ROUTES: [(&str, &str); 81] = [
     ("get", "/v1/publications/{id}/funnel"),
     ("get", "/v1/publications/{id}/recipients"),
     ("get", "/v1/push/vapid"),
+    ("get", "/v1/reports/{kind}/{reference}"),
     ("get", "/v1/session"),
+    ("get", "/v1/status-kinds"),
     ("get", "/v1/stream"),
     ("get", "/v1/units"),
     ("get", "/v1/units/shapes"),

@@ -56,12 +56,18 @@ export function Answers({ detail }: { detail: Detail }) {
           </table>
         </section>
       )}
-      {survey && <SurveyResults survey={survey} />}
+      {survey && <SurveyResults id={detail.publication.id} survey={survey} />}
     </>
   );
 }
 
-function SurveyResults({ survey }: { survey: Survey }) {
+interface UnitCount { question: string; value: string; unit?: string; count: number }
+
+function SurveyResults({ id, survey }: { id: string; survey: Survey }) {
+  const [counts, setCounts] = useState<UnitCount[]>([]);
+  useEffect(() => {
+    outside<{ by_unit: UnitCount[] }>(`/v1/publications/${id}/answers`).then(({ by_unit }) => setCounts(by_unit)).catch(() => undefined);
+  }, [id, survey]);
   return (
     <section class="panel" aria-labelledby="w-survey">
       <h3 id="w-survey">{t("Khảo sát", "Survey")} {survey.answered !== undefined && <span class="badge">{number(survey.answered)}</span>}</h3>
@@ -72,22 +78,50 @@ function SurveyResults({ survey }: { survey: Survey }) {
           <div key={question.id}>
             <h4>{pick({ vi: question.texts.vi, en: question.texts.en ?? question.texts.vi })}</h4>
             <ul class="tally">
-              {Object.entries(tally).map(([id, count]) => {
-                const option = question.options?.find((one) => one.id === id);
-                return (
-                  <li key={id}>
-                    <span>{option ? pick({ vi: option.texts.vi, en: option.texts.en ?? option.texts.vi }) : id}</span>
-                    <span class="bar"><span class="fill received" style={{ width: `${total === 0 ? 0 : (100 * count) / total}%` }} /></span>
-                    <b>{number(count)}</b><small>{percent(count, total)}</small>
-                  </li>
-                );
-              })}
+              {Object.entries(tally).map(([value, count]) => (
+                <li key={value}>
+                  <span>{nameOf(question, value)}</span>
+                  <span class="bar"><span class="fill received" style={{ width: `${total === 0 ? 0 : (100 * count) / total}%` }} /></span>
+                  <b>{number(count)}</b><small>{percent(count, total)}</small>
+                </li>
+              ))}
             </ul>
-            {question.mean !== undefined && <p>{t("Trung bình", "Mean")}: {question.mean}</p>}
+            <ByUnit options={Object.keys(tally).map((value) => ({ value, name: nameOf(question, value) }))} counts={counts.filter((one) => one.question === question.id)} />
+            {question.mean !== undefined && <p>{t("Trung bình", "Mean")}: {number(Math.round(question.mean * 10) / 10)}</p>}
             {question.answers && <ul>{question.answers.map((words, i) => <li key={i}>{words}</li>)}</ul>}
           </div>
         );
       })}
+      <p><a href={`/v1/publications/${id}/answers.csv`} download>{t("Tải CSV", "Download CSV")}</a></p>
     </section>
+  );
+}
+
+function nameOf(question: Survey["questions"][number], value: string): string {
+  const option = question.options?.find(({ id }) => id === value);
+  return option ? (pick({ vi: option.texts.vi, en: option.texts.en ?? option.texts.vi }) ?? value) : value;
+}
+
+function ByUnit({ options, counts }: { options: { value: string; name: string }[]; counts: UnitCount[] }) {
+  const units = [...new Set(counts.map(({ unit }) => unit ?? ""))].sort();
+  if (units.length === 0) return null;
+  const of = (unit: string, value: string) => counts.find((one) => (one.unit ?? "") === unit && one.value === value)?.count ?? 0;
+  return (
+    <details>
+      <summary>{t("Theo đơn vị", "By unit")} ({number(units.length)})</summary>
+      <div class="scroll-x" tabIndex={0} role="region" aria-label={t("Bảng theo đơn vị", "Table by unit")}>
+        <table class="plain">
+          <thead><tr><th scope="col">{t("Đơn vị", "Unit")}</th>{options.map(({ value, name }) => <th scope="col" class="num" key={value}>{name}</th>)}</tr></thead>
+          <tbody>
+            {units.map((unit) => (
+              <tr key={unit}>
+                <th scope="row">{unit === "" ? t("không rõ", "unknown") : unitName(unit)}</th>
+                {options.map(({ value }) => <td class="num" key={value}>{number(of(unit, value))}</td>)}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </details>
   );
 }

@@ -5,7 +5,7 @@ import { t } from "../../shared/language";
 import { LevelChip } from "../../shared/LevelChip";
 import { useStore } from "../../shared/store";
 import { get } from "../api";
-import { actorWords, agencyName, attempt, funnels, rows } from "../state";
+import { actorWords, agencyName, answered, attempt, funnels, rows } from "../state";
 import type { Detail } from "../types";
 import { ExerciseFlag } from "../ui/Flags";
 import { useNow } from "../ui/useNow";
@@ -28,13 +28,14 @@ const SPOKEN_MS = 20_000;
 export function PublicationView({ id }: { id: string }) {
   const [detail, setDetail] = useState<Detail | null>(null);
   const live = useStore(funnels).get(id);
+  const said = useStore(answered).get(id);
   const row = useStore(rows).find((one) => one.id === id);
   const loadedAt = useRef(0);
   const load = () => attempt(async () => {
     loadedAt.current = Date.now();
     setDetail(await get<Detail>(`/publications/${id}`));
   });
-  useEffect(() => void load(), [id, row?.state]);
+  useEffect(() => void load(), [id, row?.state, said]);
   useEffect(() => {
     if (live === undefined) return undefined;
     const due = Date.now() - loadedAt.current > REFRESH_MS;
