@@ -12,13 +12,15 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 export LOA_CLIENTS := $(abspath $(TARGET))/clients
 # As in `make demo ARGS="--citizens 5000 --once"`.
 ARGS ?=
+# The release before, for `make upgrade`: the first that ran as a cluster, until there are tags.
+PREVIOUS ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo dd7a6d8)
 # The parts first; `city` measures the whole paths and prints the table at the end.
 BENCHES := geofence registry bus push sockets city
 # The browser suite drives the unoptimised program, which takes the pages from their folder.
 BROWSER := LOA_BIN=$(abspath $(TARGET))/debug/loa node --test --test-concurrency=1
 PAGES_TESTS := $(wildcard console/e2e/*.test.mjs)
 
-.PHONY: help demo console e2e crowd test chaos bench check manifests clean
+.PHONY: help demo console e2e crowd test chaos upgrade bench check manifests clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -53,13 +55,23 @@ crowd: console ## the console's fluency beside a million devices, on a machine a
 test: console ## every test, with all it needs
 	@deploy/setup.sh test
 	npm --prefix console run --silent check
-	cargo test --locked $(if $(ARGS),$(ARGS),-- --skip chaos::)
+	cargo test --locked $(if $(ARGS),$(ARGS),-- --skip chaos:: --skip previous::)
 	@$(if $(ARGS),,echo "test: of a cluster under fire this was the short form (under_fire::); all of it: make chaos" >&2)
 	$(if $(ARGS),,cargo build --locked --bin loa && $(BROWSER) $(PAGES_TESTS))
 
 chaos: ## the fault matrix with 100,000 devices a scenario, a cluster under fire with 200,000 (ARGS="phones::rows" for a piece)
 	@deploy/setup.sh test
 	LOA_FULL=1 cargo test --locked --profile demo --test it -- $(if $(ARGS),$(ARGS),phones:: chaos::) --nocapture --test-threads 1
+
+upgrade: ## nodes of the release before and of this one together (PREVIOUS=a commit or tag, ARGS as for chaos)
+	@deploy/setup.sh test
+	@mkdir -p $(TARGET)/previous
+	rm -rf $(TARGET)/previous/source && git worktree prune
+	git worktree add --force --detach $(TARGET)/previous/source $(PREVIOUS)
+	@# The dependencies are this build's; only the package itself is built anew.
+	cargo build --locked --manifest-path $(TARGET)/previous/source/Cargo.toml --target-dir $(TARGET) --bin loa
+	cp $(TARGET)/debug/loa $(TARGET)/previous/loa
+	LOA_TEST_PREVIOUS=$(abspath $(TARGET))/previous/loa cargo test --locked --test it -- previous:: --nocapture
 
 bench: ## what the README quotes: one table, and target/bench/summary.json (ARGS="city")
 	@deploy/setup.sh build

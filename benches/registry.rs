@@ -27,6 +27,8 @@ use uuid::Uuid;
 
 /// Commune-level units of the city.
 const UNITS: u64 = 168;
+/// Dispatches that a worker scans for at once; `fanout.dispatches_routine`, the fewest there are.
+const SCANS: u64 = 8;
 /// Callers at once where group commit is measured.
 const CALLERS: u64 = 100;
 
@@ -155,6 +157,20 @@ fn registry(criterion: &mut Criterion) {
         bencher.iter(|| {
             number += 1;
             runtime.block_on(registry.scan(&in_range(number), page)).expect("a page").len()
+        });
+    });
+
+    // A worker scans for several dispatches at once: one page is taken apart while others are read.
+    group.throughput(Throughput::Elements(SCANS * page as u64));
+    group.bench_function(BenchmarkId::new("scan_worker", SCANS), |bencher| {
+        bencher.iter(|| {
+            let scans = (number..number + SCANS).map(|number| {
+                let (registry, range) = (registry.clone(), in_range(number));
+                runtime.spawn(async move { registry.scan(&range, page).await })
+            });
+            number += SCANS;
+            let scans: Vec<_> = scans.collect();
+            runtime.block_on(try_join_all(scans)).expect("no panic")
         });
     });
 

@@ -436,6 +436,7 @@ fn fanout_parts(config: &Config, parts: &Parts, senders: &Senders) -> fanout::Pa
         registry: parts.registry.clone(),
         ledger: parts.ledger.clone(),
         alerts: parts.alerts.clone(),
+        seals: gate(config, parts),
         kinds: Arc::clone(&parts.kinds),
         senders: senders.clone(),
     }

@@ -18,6 +18,9 @@ pub fn install(settings: &Log) -> Result<(), FilterError> {
     let filter = EnvFilter::builder().parse(&settings.filter)?;
     let is_terminal = std::io::stderr().is_terminal();
     let builder = fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr);
+    // A line that cannot be written, as where the disk behind standard error is full, is lost. Told
+    // of on standard error too, it would end the task that wrote it.
+    let builder = builder.log_internal_errors(false);
     // Fails only when a log is installed already, as in tests that run several nodes.
     let _ = match settings.format {
         LogFormat::Text => builder.try_init(),

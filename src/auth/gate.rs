@@ -158,6 +158,11 @@ impl Gate {
         &self.keys
     }
 
+    /// The present instant, as it judges by.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Whether ingest wrote this record, with this publication in it, to this lane's topic.
     pub fn genuine(
         &self,

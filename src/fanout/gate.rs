@@ -1,6 +1,7 @@
 //! Hot first: while emergency work can run on a node, personal and routine work waits.
 //!
-//! A worker holds a [`Hot`] guard while an emergency dispatch has something to send now. Work that
+//! A worker holds a [`Hot`] guard while an emergency dispatch has something to send now, and so
+//! does every node for the first moments of an emergency, wherever its dispatches go. Work that
 //! only waits for a retry does not hold it, so a provider's outage does not stop the other lanes.
 
 use std::sync::Arc;

@@ -5,7 +5,8 @@
 //!
 //! - *Once on screen*: before a batch is sent its last membership is durable as the dispatch's
 //!   `intent`, so a crash repeats at most one batch per dispatch, under the same ids.
-//! - *Hot first*: other lanes yield to runnable emergency work ([`gate`]).
+//! - *Hot first*: other lanes yield to runnable emergency work ([`gate`]), on every node from the
+//!   moment an emergency is on the log ([`superseded`]).
 //! - *Nothing late, nothing false*: expiry and supersession are looked at before every send.
 //!
 //! Limits: `batch` members at a time, `retries_max` waiting members per dispatch (then it takes no
@@ -148,6 +149,8 @@ pub struct Parts {
     pub ledger: Ledger,
     /// Publications.
     pub alerts: Alerts,
+    /// Tells what ingest wrote to the log from what it did not.
+    pub seals: crate::auth::gate::Gate,
     /// Texts of the kinds of status change.
     pub kinds: Arc<crate::domain::status_kinds::StatusKinds>,
     /// The push channels.
@@ -157,7 +160,8 @@ pub struct Parts {
 /// Starts the workers: for each push channel one on each lane, and the follower of supersessions.
 pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
     let superseded = superseded::Superseded::default();
-    superseded::follow(&parts.bus, superseded.clone(), tasks).await?;
+    let gate = gate::Gate::default();
+    superseded::follow(&parts.bus, (&superseded, &gate), &parts.seals, tasks).await?;
     let senders = parts.senders.clone();
     let shared = Arc::new(Shared {
         senders: parts.senders,
@@ -167,7 +171,7 @@ pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
         bus: parts.bus,
         registry: parts.registry,
         ledger: parts.ledger,
-        gate: gate::Gate::default(),
+        gate,
         superseded,
         running: worker::Running::default(),
     });

@@ -1,17 +1,25 @@
-//! Which publications were superseded: every node follows the publications itself, so that an
-//! update or cancel stops the older one's sends here without asking anybody.
+//! What every worker's node learns from the publications themselves, without asking anybody: which
+//! were superseded, so that an update or cancel stops the older one's sends here, and that an
+//! emergency is coming, so that the other lanes make way for it on every node before its dispatches
+//! are there.
 
 use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
-use crate::bus::{Bus, TopicId};
+use crate::auth::gate::{self as seals, Gate as Seals};
+use crate::bus::{Bus, Delivery, Reader, TopicId};
 use crate::domain::ids::PublicationId;
 use crate::domain::lane::Lane;
+use crate::domain::publication::Publication;
 use crate::event::publication;
 use crate::fanout::Error;
+use crate::fanout::gate::{Gate, Hot};
 use crate::lifecycle::Lifecycle;
+use crate::metrics;
 
 /// Ids remembered; beyond, the set is emptied and the ledger's freeze alone stops old work (one
 /// batch later).
@@ -58,32 +66,94 @@ impl Default for Superseded {
     }
 }
 
+/// How long the other lanes make way on every node after an emergency was accepted: its routing,
+/// and the first batches of most, on a busy day. A node whose own emergency work takes longer holds
+/// them on; one that has none goes on then, and in the providers' throttles it comes last.
+const HEAD_START: Duration = Duration::from_secs(2);
+
 /// Follows the publications of every lane, from the oldest retained one.
-pub async fn follow(bus: &Bus, superseded: Superseded, tasks: &Lifecycle) -> Result<(), Error> {
+pub async fn follow(
+    bus: &Bus,
+    (superseded, gate): (&Superseded, &Gate),
+    seals: &Seals,
+    tasks: &Lifecycle,
+) -> Result<(), Error> {
     for lane in Lane::ALL {
         let topic = TopicId::Publications(lane);
         for partition in 0..bus.partitions(topic) {
             let start = bus.bounds(topic, partition).await?.start;
-            let mut reader = bus.reader(topic, partition, start).await?;
-            let superseded = superseded.clone();
+            let follower = Follower {
+                lane,
+                reader: bus.reader(topic, partition, start).await?,
+                superseded: superseded.clone(),
+                gate: gate.clone(),
+                seals: seals.clone(),
+                head: None,
+            };
             let stop = tasks.token().clone();
             tasks.service("fanout.superseded", async move {
-                loop {
-                    let batch = tokio::select! {
-                        batch = reader.next_batch(256) => batch?,
-                        () = stop.cancelled() => return Ok::<(), Error>(()),
-                    };
-                    for delivery in batch {
-                        // What cannot be read is the router's to report and dead-letter.
-                        if let Ok(publication) =
-                            publication::decode(&delivery.headers, &delivery.payload)
-                        {
-                            superseded.extend(&publication.supersedes);
-                        }
-                    }
+                tokio::select! {
+                    ended = follower.follow() => ended,
+                    () = stop.cancelled() => Ok(()),
                 }
             });
         }
     }
     Ok(())
+}
+
+/// The follower of one partition.
+struct Follower {
+    lane: Lane,
+    reader: Reader,
+    superseded: Superseded,
+    gate: Gate,
+    seals: Seals,
+    /// The head start of the newest emergency, until it ends.
+    head: Option<(Hot, Instant)>,
+}
+
+impl Follower {
+    async fn follow(mut self) -> Result<(), Error> {
+        loop {
+            let end = self.head.as_ref().map(|(_, end)| *end);
+            tokio::select! {
+                batch = self.reader.next_batch(256) => batch?.iter().for_each(|one| self.take(one)),
+                () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => {
+                    self.head = None;
+                }
+            }
+        }
+    }
+
+    /// What cannot be read, or was not written by ingest, is the router's to report and
+    /// dead-letter. A forged withdrawal stops nothing.
+    fn take(&mut self, delivery: &Delivery) {
+        let read = publication::decode(&delivery.headers, &delivery.payload);
+        let Ok(publication) = read else { return };
+        let head_start = self.head_start(&publication);
+        if head_start.is_none() && publication.supersedes.is_empty() {
+            return;
+        }
+        let (key, headers, payload) = (&delivery.key, &delivery.headers, &delivery.payload);
+        let record = seals::Parts { key, headers, payload };
+        if let Err(refused) = self.seals.genuine(self.lane, record, &publication) {
+            metrics::record_refused("fanout", refused.code());
+            return;
+        }
+        if let Some(left) = head_start
+            && let Some(hot) = self.gate.enter(publication.lane)
+        {
+            self.head = Some((hot, Instant::now() + left));
+        }
+        self.superseded.extend(&publication.supersedes);
+    }
+
+    /// What is left of an emergency's head start: nothing of one that was found on the log later.
+    fn head_start(&self, publication: &Publication) -> Option<Duration> {
+        let since = self.seals.now().duration_since(publication.accepted_at);
+        // Another node's clock may be a little ahead of ours.
+        let since = Duration::try_from(since).unwrap_or_default();
+        HEAD_START.checked_sub(since).filter(|left| !left.is_zero())
+    }
 }

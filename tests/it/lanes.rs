@@ -27,6 +27,8 @@ use crate::support::node::{AlertXml, CENTRE, PATIENCE, TestNode};
 use crate::support::people::{audience, everywhere, token};
 use crate::support::process::eventually;
 
+mod head_start;
+
 const MIX: Mix = Mix { apns: 500, fcm: 500, second_place: 120, cell: 150, english: 60 };
 
 fn over(now: &Funnel) -> bool {

@@ -25,6 +25,7 @@ mod ledger;
 mod path;
 mod people;
 mod phones;
+mod previous;
 mod rates;
 mod recall;
 mod recovery;

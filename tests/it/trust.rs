@@ -18,7 +18,7 @@ use crate::support::node::TestNode;
 use crate::support::process::eventually;
 
 /// A publication as a record, sealed by a ring.
-fn sealed(publication: &Publication, keys: &Keyring) -> Record {
+pub fn sealed(publication: &Publication, keys: &Keyring) -> Record {
     seal(event::publication::encode(publication).into(), keys)
 }
 

@@ -1,10 +1,12 @@
 //! What the cluster does when nothing fails: more workers take less time, and an emergency does not
 //! wait for a routine alert that is on its way to everyone. The figures are printed.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use loa::domain::ids::PublicationId;
+use loa::simulator::record::Seen;
 use tokio::runtime::Runtime;
 
 use super::nodes::WORKERS;
@@ -21,16 +23,18 @@ const UNITS: usize = 10;
 const PAIRS: usize = 3;
 /// Broadcasts with each number of workers; the quickest counts.
 const RUNS: usize = 2;
+/// Numbers of workers, and the most of one worker's time that each may take. Dispatches fall to
+/// partitions by chance, so it is not quite a half and a quarter.
+const SHARES: [(usize, f64); 3] = [(1, 1.0), (2, 0.6), (4, 0.35)];
 
 #[test]
-fn two_workers_take_half_the_time_of_one() {
+fn doubling_the_workers_halves_the_time() {
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let size = Size { answer: ANSWER, workers: 1, ..Size::scaling() };
-        let mut stage = Stage::set(size).await;
+        let mut stage = Stage::set(Size { answer: ANSWER, ..Size::scaling() }).await;
         let mut times = Vec::new();
         let mut running = 1;
-        for workers in [1, 2, 4] {
+        for (workers, share) in SHARES {
             for name in &WORKERS[running..workers] {
                 stage.nodes.add(name);
                 stage.nodes.start(name).await;
@@ -42,16 +46,16 @@ fn two_workers_take_half_the_time_of_one() {
             for _ in 0..RUNS {
                 best = best.min(broadcast(&mut stage).await);
             }
-            times.push((workers, best));
+            times.push((workers, share, best));
         }
+        let one = times[0].2;
         eprintln!("| workers | s to {} devices | of one worker's time |", stage.tokens.len());
         eprintln!("| --- | --- | --- |");
-        for (workers, time) in &times {
-            eprintln!("| {workers} | {time:.1} | {:.2} |", time / times[0].1);
+        for (workers, _, time) in &times {
+            eprintln!("| {workers} | {time:.1} | {:.2} |", time / one);
         }
-        // Partitions do not fall evenly to workers, so it is not quite half. Four are printed and
-        // promised by nobody: on two cores the machine is their limit.
-        assert!(times[1].1 < 0.75 * times[0].1, "{times:?}");
+        let slow = times.iter().find(|(_, share, time)| *time > share * one);
+        assert!(slow.is_none(), "{slow:?} of {times:?}");
         stage.nodes.assert_all_run();
     });
 }
@@ -80,17 +84,17 @@ fn an_emergency_overtakes_a_routine_alert_to_everyone() {
                 format!("<geocode><valueName>loa:unit</valueName><value>{code}</value></geocode>")
             })
             .collect();
-        hot(stage, &area).await;
+        let people = people(stage, &area).await;
         let (mut idle, mut busy) = (Vec::new(), Vec::new());
         for _ in 0..PAIRS {
-            idle.push(hot(stage, &area).await);
+            idle.push(hot(stage, &area, &people).await);
             let everyone = everywhere(&stage.parts.city);
             let name = stage.fresh("routine");
             let calm = AlertXml::hot(&name, &everyone);
             let calm = AlertXml { severity: "Minor", urgency: "Future", ..calm }.render();
             let routine = stage.publisher().alert("/v1/alerts", calm).await;
             stage.pushed(routine, stage.tokens.len() / 20).await;
-            busy.push(hot(stage, &area).await);
+            busy.push(hot(stage, &area, &people).await);
             let sent = stage.counted.now(routine);
             assert!(sent < stage.tokens.len(), "the routine alert ended first");
             stage.over(routine, u64::from(stage.population.size())).await;
@@ -99,6 +103,10 @@ fn an_emergency_overtakes_a_routine_alert_to_everyone() {
             times.sort_unstable();
             times[times.len() / 2]
         };
+        eprintln!(
+            "hot first across the cluster, p99 of {} in ms: {idle:?} idle, {busy:?} busy",
+            people.len()
+        );
         let (idle, busy) = (median(&mut idle), median(&mut busy));
         eprintln!(
             "hot first across the cluster: p99 {idle} ms idle, {busy} ms beside a routine alert to \
@@ -110,21 +118,41 @@ fn an_emergency_overtakes_a_routine_alert_to_everyone() {
     });
 }
 
+/// Who is in an area, found with an alert to them, which also opens the connections.
+async fn people(stage: &mut Stage, area: &str) -> BTreeMap<u32, String> {
+    let xml = AlertXml::hot(&stage.fresh("hot"), area).render();
+    let id = stage.publisher().alert("/v1/alerts", xml).await;
+    let inside = stage.devices_of(id).await;
+    let mut people = stage.tokens.clone();
+    people.retain(|index, _| inside.contains(index));
+    everyone(stage, &people, id).await;
+    people
+}
+
 /// The 99th of a hundred devices' milliseconds from an emergency's request to the push.
-async fn hot(stage: &mut Stage, area: &str) -> i64 {
+async fn hot(stage: &mut Stage, area: &str, people: &BTreeMap<u32, String>) -> i64 {
     let xml = AlertXml::hot(&stage.fresh("hot"), area).render();
     let asked = Timestamp::now().as_millisecond();
-    let id: PublicationId = stage.publisher().alert("/v1/alerts", xml).await;
-    let all = stage.devices_of(id).await.len();
+    let id = stage.publisher().alert("/v1/alerts", xml).await;
+    let received = everyone(stage, people, id).await;
+    let mut at: Vec<i64> = received.values().map(|seen| seen[0].at_ms - asked).collect();
+    at.sort_unstable();
+    at[at.len() * 99 / 100]
+}
+
+/// What of a publication each of these people got, once all of them have it.
+async fn everyone(
+    stage: &Stage,
+    people: &BTreeMap<u32, String>,
+    id: PublicationId,
+) -> BTreeMap<u32, Vec<Seen>> {
     let began = Instant::now();
     loop {
-        let received = received(&stage.providers, &stage.tokens, id);
-        if received.len() == all {
-            let mut at: Vec<i64> = received.values().map(|seen| seen[0].at_ms - asked).collect();
-            at.sort_unstable();
-            return at[at.len() * 99 / 100];
+        let received = received(&stage.providers, people, id);
+        if received.len() == people.len() {
+            return received;
         }
-        assert!(began.elapsed() < PATIENCE, "{} of {all}", received.len());
+        assert!(began.elapsed() < PATIENCE, "{} of {}", received.len(), people.len());
         lasts(LOOK).await;
     }
 }

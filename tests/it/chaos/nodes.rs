@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 
 use super::stage::{LOOK, PATIENCE};
 use crate::support::http::{Answer, ask};
-use crate::support::kept::Kept;
+use crate::support::kept::{Kept, unsignalled};
 use crate::support::site::free_address;
 use crate::support::wire::lasts;
 
@@ -27,18 +27,21 @@ pub const GATEWAYS: [&str; 2] = ["gateway-1", "gateway-2"];
 /// All of them.
 pub struct Nodes {
     dir: PathBuf,
+    program: PathBuf,
     all: BTreeMap<String, Process>,
 }
 
 struct Process {
     address: SocketAddr,
+    program: PathBuf,
     kept: Option<Kept>,
 }
 
 impl Nodes {
-    /// None runs yet; so many workers, and two of each other role.
-    pub fn new(dir: &Path, workers: usize) -> Self {
-        let mut nodes = Self { dir: dir.to_owned(), all: BTreeMap::new() };
+    /// None runs yet; so many workers, and two of each other role, of one program.
+    pub fn new(dir: &Path, workers: usize, program: &Path) -> Self {
+        let (dir, program) = (dir.to_owned(), program.to_owned());
+        let mut nodes = Self { dir, program, all: BTreeMap::new() };
         let workers = &WORKERS[..workers];
         let names = APIS.iter().chain(&ROUTERS).chain(workers).chain(&GATEWAYS);
         names.chain(&["console"]).for_each(|name| nodes.add(name));
@@ -47,7 +50,22 @@ impl Nodes {
 
     /// A further one; its role is its name up to the dash.
     pub fn add(&mut self, name: &str) {
-        self.all.insert(name.to_owned(), Process { address: free_address(), kept: None });
+        let process =
+            Process { address: free_address(), program: self.program.clone(), kept: None };
+        self.all.insert(name.to_owned(), process);
+    }
+
+    /// The names of all.
+    pub fn names(&self) -> Vec<String> {
+        self.all.keys().cloned().collect()
+    }
+
+    /// Stops one, waits for its end, and starts another program in its place.
+    pub async fn replace(&mut self, name: &str, program: &Path) {
+        self.terminate(name);
+        self.ended(name).await;
+        self.all.get_mut(name).expect("a process of that name").program = program.to_owned();
+        self.start(name).await;
     }
 
     /// Where one listens, now or later.
@@ -57,7 +75,7 @@ impl Nodes {
 
     /// Starts all.
     pub async fn start_all(&mut self) {
-        let names: Vec<String> = self.all.keys().cloned().collect();
+        let names = self.names();
         // At once: their starts wait for servers more than for this machine.
         for name in &names {
             self.spawn(name);
@@ -90,8 +108,11 @@ impl Nodes {
         let arguments = ["serve", "--config"].map(OsStr::new).into_iter();
         let arguments = arguments.chain([config.as_os_str()]);
         let arguments = arguments.chain(["--roles", role].map(OsStr::new));
-        let binary = Path::new(env!("CARGO_BIN_EXE_loa"));
-        process.kept = Some(Kept::start(binary, arguments, &settings, &log));
+        let (env, first) = unsignalled();
+        let program = process.program.clone();
+        let binary = [program.as_os_str()];
+        let arguments = first.into_iter().chain(binary).chain(arguments);
+        process.kept = Some(Kept::start(env, arguments, &settings, &log));
     }
 
     /// Waits until one is ready.
@@ -118,6 +139,11 @@ impl Nodes {
     pub fn kill(&mut self, name: &str) {
         let process = self.all.get_mut(name).expect("a process of that name");
         process.kept.take().expect("it runs").kill();
+    }
+
+    /// Fills the disk of one, or makes room on it.
+    pub fn fill_disk(&self, name: &str, full: bool) {
+        self.all[name].kept.as_ref().expect("it runs").fill_disk(full);
     }
 
     /// Asks one to stop, and leaves it to it.

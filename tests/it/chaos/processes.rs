@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::broadcast::under_fire;
-use super::nodes::{ROUTERS, WORKERS};
+use super::nodes::{APIS, GATEWAYS, ROUTERS, WORKERS};
 use super::stage::{Stage, is_full, scenario};
 use crate::support::node::AlertXml;
 use crate::support::wire::lasts;
@@ -38,6 +38,31 @@ fn routers_killed_in_turn_route_everything_and_nothing_twice() {
             }
         })
         .await;
+    });
+}
+
+#[test]
+fn an_api_and_the_console_killed_in_mid_broadcast_are_missed_by_nobody() {
+    scenario(async |stage| {
+        under_fire(stage, ("kill -9 of an api and the console", 20, 0), async |stage| {
+            for name in [APIS[1], "console"] {
+                stage.nodes.kill(name);
+                stage.nodes.start(name).await;
+            }
+        })
+        .await;
+    });
+}
+
+#[test]
+fn nodes_whose_disk_is_full_go_on() {
+    // What a node of a cluster writes is its log: a line is lost, and nothing else.
+    let nodes = [WORKERS[0], ROUTERS[0], ROUTERS[1], GATEWAYS[0], APIS[0]];
+    scenario(async |stage| {
+        nodes.iter().for_each(|name| stage.nodes.fill_disk(name, true));
+        let what = "the files of a node of each role take nothing";
+        under_fire(stage, (what, 20, 0), async |_| lasts(TURN).await).await;
+        nodes.iter().for_each(|name| stage.nodes.fill_disk(name, false));
     });
 }
 

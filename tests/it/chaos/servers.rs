@@ -65,7 +65,20 @@ fn redis_without_memory_holds_work_up_and_loses_none() {
             stage.stores.full_for(Duration::from_secs(3)).await;
         })
         .await;
-        assert!(stage.stores.refused(), "a write was refused");
+        assert!(stage.stores.refused("OOM"), "a write was refused");
+    });
+}
+
+#[test]
+fn redis_whose_disk_is_full_holds_work_up_and_loses_none() {
+    scenario(async |stage| {
+        let what = "the file of Redis takes nothing for 3 s";
+        under_fire(stage, (what, 20, WORKERS.len()), async |stage| {
+            stage.stores.disk_full_for(Duration::from_secs(3)).await;
+        })
+        .await;
+        assert!(stage.stores.refused("MISCONF"), "a write was refused");
+        stage.stores.settled().await;
     });
 }
 

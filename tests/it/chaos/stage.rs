@@ -24,7 +24,7 @@ use super::broadcast::Counted;
 use super::crowd::Crowd;
 use super::nodes::{GATEWAYS, Nodes, WORKERS};
 use super::stores::Stores;
-use crate::support::kafka::{Kafka, free_port};
+use crate::support::kafka::{Ends, Kafka, free_port};
 use crate::support::kept::sweep;
 use crate::support::people::tokens;
 use crate::support::process::{path, run};
@@ -32,9 +32,12 @@ use crate::support::site::{free_address, write_settings};
 use crate::support::wire::Wire;
 
 /// How long anything may take on a machine that does other things too; no promise.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 /// Between two looks.
 pub const LOOK: Duration = Duration::from_millis(50);
+
+/// The program that was built with these tests.
+pub const NEW: &str = env!("CARGO_BIN_EXE_loa");
 
 /// How large everything is.
 #[derive(Clone, Copy, Debug)]
@@ -75,10 +78,9 @@ impl Size {
         Self::small()
     }
 
-    /// Devices enough for each worker to wait for its provider.
+    /// A worker that its provider limits, and small dispatches, so that chance is fair to all.
     pub fn scaling() -> Self {
-        let devices = if is_full() { 100_000 } else { 20_000 };
-        Self { devices, batch: 50, dispatches: 1, ..Self::small() }
+        Self { devices: 12_000, batch: 10, dispatches: 1, shards: 4, workers: 1, ..Self::small() }
     }
 
     fn small() -> Self {
@@ -118,6 +120,10 @@ pub struct Stage {
     pub kafka: Kafka,
     /// The wire to each broker.
     pub wires: Vec<Wire>,
+    /// The wire to each broker from the others.
+    pub between: Vec<Wire>,
+    /// The wires to Apple and to Google.
+    pub outside: Vec<Wire>,
     /// Redis.
     pub stores: Stores,
     /// The simulated providers.
@@ -163,24 +169,34 @@ pub fn scenario(run: impl AsyncFnOnce(&mut Stage)) {
 impl Stage {
     /// Sets up a cluster; its processes end with it.
     pub async fn set(size: Size) -> Self {
+        Self::of(size, Path::new(NEW)).await
+    }
+
+    /// Sets up a cluster whose processes are of a program.
+    pub async fn of(size: Size, program: &Path) -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory").keep();
         sweep(&dir);
-        let mut wires = Vec::new();
+        let (mut wires, mut between) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             wires.push(Wire::to(free_port()).await);
+            between.push(Wire::to(free_port()).await);
         }
-        let ends = wires.iter().map(|wire| (wire.port, wire.leads_to())).collect();
-        let kafka = Kafka::behind(dir.clone(), ends).await;
+        let kafka = Kafka::behind(dir.clone(), ends(&wires, &between)).await;
         let stores = Stores::start(&dir).await;
         let providers = Providers::start(Options::default()).await.expect("the simulator starts");
-        let config = settings(&dir, &providers, (&kafka, &stores, &size));
+        let mut outside = Vec::new();
+        for url in [&providers.apns_url, &providers.fcm_url] {
+            outside.push(Wire::to(url.port().expect("a port")).await);
+        }
+        settings(&dir, &providers, (&kafka, &stores, &size));
+        let config = rewired(&dir, &outside);
         kafka.apply(kafka_settings(&config)).await;
         let parts = node::open(&config, Clock::System).await.expect("log and stores open");
         let population = population(&size);
         load(&dir, &population);
         let key = key(&parts).await;
         let counted = Counted::of(&providers);
-        let mut nodes = Nodes::new(&dir, size.workers);
+        let mut nodes = Nodes::new(&dir, size.workers, program);
         let gateways = GATEWAYS.map(|name| nodes.address(name));
         let crowd = Crowd::new(&population, gateways);
         let tokens = tokens(&population);
@@ -189,6 +205,8 @@ impl Stage {
             size,
             kafka,
             wires,
+            between,
+            outside,
             stores,
             providers,
             population,
@@ -242,7 +260,7 @@ fn population(size: &Size) -> Population {
     Population::new(&city, size.devices, (1, mix))
 }
 
-fn settings(dir: &Path, providers: &Providers, behind: (&Kafka, &Stores, &Size)) -> Config {
+fn settings(dir: &Path, providers: &Providers, behind: (&Kafka, &Stores, &Size)) {
     let (kafka, stores, size) = behind;
     let Size { batch, dispatches, shards, .. } = size;
     let text = format!(
@@ -258,8 +276,24 @@ fn settings(dir: &Path, providers: &Providers, behind: (&Kafka, &Stores, &Size))
         store = stores.wire.port,
     );
     let unused = free_address();
-    let file = write_settings(dir, providers, (unused, &text));
+    write_settings(dir, providers, (unused, &text));
+}
+
+/// The settings again, with wires between the workers and the providers.
+fn rewired(dir: &Path, outside: &[Wire]) -> Config {
+    let file = dir.join("loa.toml");
+    let mut text = std::fs::read_to_string(&file).expect("written");
+    for wire in outside {
+        text = text.replace(&format!(":{}", wire.leads_to()), &format!(":{}", wire.port));
+    }
+    std::fs::write(&file, text).expect("written");
     config::load(Some(&file), &[]).expect("the test's settings are valid")
+}
+
+fn ends(wires: &[Wire], between: &[Wire]) -> Vec<Ends> {
+    let of = |wire: &Wire| (wire.port, wire.leads_to());
+    let both = wires.iter().zip(between);
+    both.map(|(clients, brokers)| Ends { clients: of(clients), brokers: of(brokers) }).collect()
 }
 
 fn kafka_settings(config: &Config) -> &bus::kafka::Settings {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::stage::{LOOK, PATIENCE};
-use crate::support::kept::Kept;
+use crate::support::kept::{Kept, unsignalled};
 use crate::support::redis::{cli, free_port};
 use crate::support::wire::{Wire, lasts};
 
@@ -44,7 +44,9 @@ impl Stores {
         let arguments = arguments.iter().chain(&sync).map(OsStr::new);
         let arguments = arguments.chain([OsStr::new("--dir"), dir.as_os_str()]);
         let log = self.dir.join(format!("redis-{index}.log"));
-        let kept = Kept::start(Path::new("redis-server"), arguments, &[], &log);
+        let (env, first) = unsignalled();
+        let arguments = first.into_iter().chain([OsStr::new("redis-server")]).chain(arguments);
+        let kept = Kept::start(env, arguments, &[], &log);
         self.servers[index] = Some(kept);
     }
 
@@ -109,8 +111,17 @@ impl Stores {
         cli(port, &["CONFIG", "SET", "maxmemory", "0"]);
     }
 
-    /// How many commands the primary refused for want of memory.
-    pub fn refused(&self) -> bool {
-        cli(self.ports[self.primary], &["INFO", "errorstats"]).contains("errorstat_OOM:")
+    /// Lets the primary's file take nothing more for a while: every write is refused.
+    pub async fn disk_full_for(&self, time: Duration) {
+        let server = self.servers[self.primary].as_ref().expect("it runs");
+        server.fill_disk(true);
+        lasts(time).await;
+        server.fill_disk(false);
+    }
+
+    /// Whether the primary refused a command with this error.
+    pub fn refused(&self, code: &str) -> bool {
+        let said = cli(self.ports[self.primary], &["INFO", "errorstats"]);
+        said.contains(&format!("errorstat_{code}:"))
     }
 }

@@ -39,13 +39,20 @@ impl Stage {
     pub async fn everyone_is_reached(&self, id: PublicationId, fault: &Fault) {
         let all = self.tokens.len();
         let began = Instant::now();
-        while received(&self.providers, &self.tokens, id).len() < all {
-            let got = received(&self.providers, &self.tokens, id).len();
-            let funnel = self.funnel(id).await;
+        // Counting is cheap and asking for each of 200,000 is not; repeats count too.
+        while self.counted.now(id) < all || received(&self.providers, &self.tokens, id).len() < all
+        {
             let late = began.elapsed() > PATIENCE;
             let logs = || ["router-1", "fanout-1"].map(|name| self.nodes.log(name)).join("\n");
-            assert!(!late, "{}: {got} of {all}; {funnel:?}\n{}", fault.what, logs());
-            lasts(LOOK).await;
+            let got = self.counted.now(id);
+            assert!(
+                !late,
+                "{}: {got} for {all}; {:?}\n{}",
+                fault.what,
+                self.funnel(id).await,
+                logs()
+            );
+            lasts(LOOK * 4).await;
         }
         let received = received(&self.providers, &self.tokens, id);
         assert_eq!(self.devices_of(id).await.len(), all);

@@ -31,6 +31,15 @@ pub struct Kafka {
     _dir: Option<TempDir>,
 }
 
+/// The wires to a broker: of each the port where it is reached, and the one it leads to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends {
+    /// The clients' wire.
+    pub clients: (u16, u16),
+    /// The other brokers' wire.
+    pub brokers: (u16, u16),
+}
+
 /// One broker.
 struct Node {
     port: u16,
@@ -78,15 +87,14 @@ impl Kafka {
     }
 
     /// A cluster in a directory that somebody else removes. Clients reach each broker over a wire
-    /// of the test's: `wires` are the port of each wire and the one it leads to. The brokers talk
-    /// to each other without them.
-    pub async fn behind(dir: PathBuf, wires: Vec<(u16, u16)>) -> Kafka {
+    /// of the test's, and the other brokers over another; only their votes go without.
+    pub async fn behind(dir: PathBuf, wires: Vec<Ends>) -> Kafka {
         let work = move || {
             let listeners = "PLAIN://127.0.0.1:{port},WIRE://127.0.0.1:{end},\
                              CONTROLLER://127.0.0.1:{controller}";
             let settings = [
                 ("listeners", listeners),
-                ("advertised.listeners", "PLAIN://127.0.0.1:{port},WIRE://127.0.0.1:{wire}"),
+                ("advertised.listeners", "PLAIN://127.0.0.1:{between},WIRE://127.0.0.1:{wire}"),
                 (
                     "listener.security.protocol.map",
                     "PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,WIRE:PLAINTEXT",
@@ -95,7 +103,7 @@ impl Kafka {
             let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
             let count = wires.len() as u16;
             let mut kafka = Kafka::over(dir, count, &settings, false, &wires);
-            let wires = wires.iter().map(|(wire, _)| format!("127.0.0.1:{wire}"));
+            let wires = wires.iter().map(|ends| format!("127.0.0.1:{}", ends.clients.0));
             kafka.brokers = wires.collect();
             kafka
         };
@@ -107,9 +115,11 @@ impl Kafka {
         count: u16,
         settings: &[(String, String)],
         shared: bool,
-        wires: &[(u16, u16)],
+        wires: &[Ends],
     ) -> Kafka {
-        let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
+        let port = |index| wires.get(index).map_or_else(free_port, |ends: &Ends| ends.brokers.1);
+        let ports: Vec<(u16, u16)> =
+            (0..usize::from(count)).map(|index| (port(index), free_port())).collect();
         let quorum: Vec<String> = (1..=count)
             .zip(&ports)
             .map(|(id, (_, controller))| format!("{id}@127.0.0.1:{controller}"))
@@ -124,9 +134,10 @@ impl Kafka {
                 lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
             let text = text.replace("{port}", &port.to_string());
             let text = text.replace("{controller}", &controller.to_string());
-            let (wire, end) = wires.get(usize::from(id) - 1).copied().unwrap_or_default();
-            let text = text.replace("{wire}", &wire.to_string());
-            let text = text.replace("{end}", &end.to_string());
+            let ends = wires.get(usize::from(id) - 1).copied().unwrap_or_default();
+            let text = text.replace("{wire}", &ends.clients.0.to_string());
+            let text = text.replace("{end}", &ends.clients.1.to_string());
+            let text = text.replace("{between}", &ends.brokers.0.to_string());
             let properties = dir.join(format!("{id}.properties"));
             std::fs::write(&properties, text).expect("written");
             format(&properties);

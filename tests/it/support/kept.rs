@@ -42,6 +42,15 @@ impl Kept {
         Self { keeper: Some((keeper, pipe)), pid }
     }
 
+    /// No file of it takes anything more, or all do again: what a full disk is for a process, by
+    /// the kernel's limit for its files instead of a file system that needs root. It must have
+    /// been started by [`unsignalled`].
+    pub fn fill_disk(&self, full: bool) {
+        let limit = if full { "--fsize=0:unlimited" } else { "--fsize=unlimited" };
+        let limited = Command::new("prlimit").args(["--pid", &self.pid, limit]).status();
+        assert!(limited.expect("prlimit (Debian: util-linux)").success());
+    }
+
     /// Whether it runs.
     pub fn runs(&self) -> bool {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid));
@@ -71,6 +80,12 @@ impl Drop for Kept {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// What starts a program so that a limit for its files is an error to it, as a full disk is, and
+/// not a signal that ends it. The program and its arguments follow.
+pub fn unsignalled() -> (&'static Path, [&'static OsStr; 1]) {
+    (Path::new("env"), [OsStr::new("--ignore-signal=XFSZ")])
 }
 
 /// Has a directory removed when this process ends.

@@ -37,7 +37,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         "route",
         &["domain", "event", "bus", "store", "auth", "trail", "clock", "lifecycle", "metrics"],
     ),
-    ("fanout", &["domain", "event", "bus", "store", "channel", "clock", "lifecycle", "metrics"]),
+    (
+        "fanout",
+        &["domain", "event", "auth", "bus", "store", "channel", "clock", "lifecycle", "metrics"],
+    ),
     ("receipt", &["domain", "event", "bus", "store", "clock", "lifecycle", "metrics"]),
     (
         "gateway",

@@ -13,10 +13,12 @@ use loa::bus::Record;
 use loa::domain::agency::{Jurisdiction, Kind};
 use loa::domain::alert::Severity;
 use loa::domain::audit::{Actor, Entry, Verdict};
+use loa::domain::funnel::Funnel;
 use loa::domain::ids::{ChainId, PublicationId};
 use loa::domain::lane::Lane;
 use loa::domain::publication::{Content, Publication};
 use loa::simulator::citizens::{Mix, Population};
+use loa::simulator::faults::{Rule, Service, Then, When};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -27,9 +29,12 @@ use crate::support::people::{audience, everywhere};
 use crate::support::shape::{Shape, in_every_shape};
 
 const DEVICES: u32 = 60;
+/// So many that a broadcast takes a few batches of each dispatch.
+const CROWD: u32 = 3_000;
 
 in_every_shape!(
     a_forged_record_reaches_no_one,
+    a_forged_withdrawal_stops_no_broadcast,
     a_narrowed_jurisdiction_stops_what_is_on_the_log,
     keys_are_rotated_and_revoked_while_nodes_run,
     unsigned_records_are_taken_until_the_cut_off_alone,
@@ -159,6 +164,30 @@ async fn a_forged_record_reaches_no_one(shape: Shape) {
     assert_eq!(test.providers.record.total(), 2 * delivered, "two alerts, and nothing else");
     assert_eq!(test.providers.record.repeats(), 0);
     assert_eq!(refusals(&test).await, expected, "each is in the audit");
+    test.stop().await;
+}
+
+async fn a_forged_withdrawal_stops_no_broadcast(shape: Shape) {
+    let test = TestNode::shaped(&shape, |config| config.fanout.batch = 1).await;
+    let population = test.populate(CROWD, Mix::default()).await;
+    for service in [Service::Apns, Service::Fcm] {
+        let slow = Rule::new(When::Always, Then::Slow(Duration::from_millis(300)));
+        test.providers.faults.set(service, vec![slow]);
+    }
+    let area = everywhere(&test.node.parts.city);
+    let id = test.publish(AlertXml::hot("genuine", &area).render()).await;
+    let stored = test.node.parts.alerts.get(id).await.expect("a store").expect("stored");
+    let phones = audience(&stored.publication, &population).len() as u64;
+    test.funnel_where(id, |now| now.total.accepted >= 10).await;
+    let forged = || Publication { supersedes: vec![id], ..like(&stored.publication) };
+    write(&test, Lane::Emergency, event::publication::encode(&forged()).into()).await;
+    write(&test, Lane::Emergency, sealed(&forged(), &Keyring::new(Ring::fresh()))).await;
+    letters(&test, 2).await;
+    let now = test.funnel_where(id, |_| true).await;
+    assert!(now.total.accepted < phones, "it was in flight when the forgeries were read");
+    let over = |now: &Funnel| now.total.accepted >= phones && now.open_dispatches == 0;
+    let end = test.funnel_where(id, over).await;
+    assert_eq!(end.total.superseded, 0);
     test.stop().await;
 }
 
