@@ -12,8 +12,8 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 export LOA_CLIENTS := $(abspath $(TARGET))/clients
 # As in `make demo ARGS="--citizens 5000 --once"`.
 ARGS ?=
-# The release before, for `make upgrade`: the first that ran as a cluster, until there are tags.
-PREVIOUS ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo dd7a6d8)
+# The release before, for `make upgrade`; until there are tags, a state that ran as a cluster and signs.
+PREVIOUS ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo 492be67)
 # The parts first; `city` measures the whole paths and prints the table at the end.
 BENCHES := geofence registry bus push sockets city
 # The browser suite drives the unoptimised program, which takes the pages from their folder.
