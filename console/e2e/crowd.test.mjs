@@ -46,8 +46,10 @@ test(`${CITIZENS} devices: the funnel's last figures are the API's, and no task 
   await page.locator(`a[href="/console/watch/${id}"]`).first().click();
   await page.locator("[data-test=total-targeted]").waitFor();
   // While it goes out the screen says when it will be done.
-  const end = page.locator("section[aria-labelledby=w-channels] tbody tr").first().locator("td").last();
-  assert.match(await end.innerText(), /ms|giây|phút/);
+  await page.waitForFunction(
+    () => [...document.querySelectorAll("section[aria-labelledby=w-channels] tbody tr td:last-child")].some((end) => /ms|giây|phút/.test(end.innerText)),
+    null, { timeout: 15_000 },
+  );
 
   const ask = async () => (await fetch(`${node.url}/v1/publications/${id}/funnel`, { headers: { Authorization: `Bearer ${key}` } })).json();
   let funnel = await ask();
