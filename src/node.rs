@@ -55,6 +55,7 @@ mod key;
 mod openapi;
 mod probes;
 mod quota;
+mod reseal;
 mod shown;
 pub mod signing;
 pub mod stores;
@@ -110,6 +111,8 @@ pub struct Parts {
     pub drills: Drills,
     /// What records and alerts are signed with.
     pub keys: Keyring,
+    /// The number of the key that people's addresses are sealed with.
+    pub sealed_with: u8,
 }
 
 /// What a node does not make itself.
@@ -145,6 +148,7 @@ impl Node {
         let wired = Wired { senders: &senders, secrets: &secrets, simulated: outside.simulated };
         let router = roles(config, &parts, &wired, &tasks).await?;
         let kept = senders.values().cloned().collect();
+        reseal::start(&parts, &tasks);
         housekeeping::start(parts.clone(), kept, config.node.keep_days, &tasks);
         let (limits, stop) = (config.http.clone(), tasks.token().clone());
         let grace = Duration::from_secs(config.node.grace_seconds);
@@ -229,6 +233,7 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
         city: Arc::new(city),
         kinds: Arc::new(kinds),
         redis: stores.redis,
+        sealed_with: stores.sealed_with,
         clock,
     })
 }
@@ -345,7 +350,7 @@ async fn roles(
         let simulated = wired.simulated;
         faces = faces.merge(console::router(desk::console(
             config,
-            parts,
+            (parts, &wired.secrets.node),
             (senders, simulated),
             tasks,
         )?));

@@ -18,6 +18,7 @@ use crate::auth::oidc::wire::{Wire, may_be_asked};
 use crate::clock::Clock;
 use crate::config::secret::Secret;
 use crate::domain::ids::SubjectId;
+use crate::store::people::Account;
 
 /// An identity provider.
 #[derive(Clone, Deserialize)]
@@ -201,6 +202,21 @@ impl Verifier {
     ) -> Result<SubjectId, provider::Error> {
         let login = self.login.as_ref().ok_or(provider::Error::Refused)?;
         Ok(self.named(&login.finish(headers, answer).await?.sub))
+    }
+
+    /// The accounts of whoever came back from a login, as they may be linked to a person: the
+    /// provider's own id, and an address that it has verified.
+    pub async fn accounts(
+        &self,
+        headers: &HeaderMap,
+        answer: &Answer,
+    ) -> Result<Vec<Account>, provider::Error> {
+        let login = self.login.as_ref().ok_or(provider::Error::Refused)?;
+        let claims = login.finish(headers, answer).await?;
+        let issuer = self.provider.issuer();
+        let email = claims.email.filter(|_| claims.email_verified);
+        let email = email.map(|address| Account::email(issuer, &address));
+        Ok([Some(Account::subject(issuer, &claims.sub)), email].into_iter().flatten().collect())
     }
 
     fn named(&self, sub: &str) -> SubjectId {

@@ -173,6 +173,11 @@ impl Gate {
         if publication.lane != lane {
             return Err(Refused::WrongLane(publication.lane));
         }
+        self.signed(record)
+    }
+
+    /// Whether ingest wrote this record: all that can be said of a sealed one that cannot be read.
+    pub fn signed(&self, record: Parts<'_>) -> Result<(), Refused> {
         let named = |name: &str| record.headers.iter().any(|(given, _)| given == name);
         let now = self.clock.now();
         if !named(KEY_ID) && !named(SIGNATURE) {

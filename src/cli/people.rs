@@ -15,7 +15,7 @@ use crate::domain::audit::Act;
 use crate::domain::ids::PersonId;
 use crate::domain::person::{NAME_CHARS_MAX, PASSWORD_BYTES_MAX, Person, Right, password_problem};
 use crate::node::stores;
-use crate::store::people::People;
+use crate::store::people::{Account, People};
 
 /// What to do with people.
 #[derive(Debug, Subcommand)]
@@ -33,6 +33,13 @@ pub enum Command {
     /// Switch a person off: they are logged out and cannot log in again
     #[command(after_help = "Example:\n  loa people off lan --data-dir data")]
     Off(OffArgs),
+    /// Say whose an account at the identity provider is: that person logs in with it from now on
+    #[command(after_help = "Example:\n  loa people link lan --email lan@city.example \
+        --config loa.toml")]
+    Link(LinkArgs),
+    /// Take every account from a person, and log them out
+    #[command(after_help = "Example:\n  loa people unlink lan --config loa.toml")]
+    Unlink(OffArgs),
 }
 
 /// Where.
@@ -69,6 +76,21 @@ pub struct PutArgs {
     dir: DirArgs,
 }
 
+/// A person and their account at the provider of `auth.people`.
+#[derive(Debug, Args)]
+pub struct LinkArgs {
+    /// What they are called here
+    id: String,
+    /// The provider's own id of them, the claim `sub`
+    #[arg(long, value_name = "SUB", required_unless_present = "email", conflicts_with = "email")]
+    subject: Option<String>,
+    /// Their address, which the provider must have verified
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    #[command(flatten)]
+    dir: DirArgs,
+}
+
 /// Whom to switch off.
 #[derive(Debug, Args)]
 pub struct OffArgs {
@@ -84,6 +106,8 @@ pub async fn run(command: Command) -> Result<bool> {
         Command::Put(args) => put(args).await,
         Command::List(dir) => list(dir).await,
         Command::Off(args) => off(args).await,
+        Command::Link(args) => link(args).await,
+        Command::Unlink(args) => unlink(args).await,
     }
 }
 
@@ -110,7 +134,8 @@ async fn put(args: PutArgs) -> Result<bool> {
         return Err(BadInput(format!("--agency: {agency} is unknown")).into());
     }
     let given = args.password_file.as_ref().map(password_of).transpose()?;
-    if given.is_none() && people.get(&id).await?.is_none() {
+    let passwords = args.dir.place.settings()?.console.password_login;
+    if passwords && given.is_none() && people.get(&id).await?.is_none() {
         return Err(BadInput("--password-file: a new person needs one".to_owned()).into());
     }
     if let Some(rule) = given.as_deref().and_then(password_problem) {
@@ -169,4 +194,33 @@ async fn off(args: OffArgs) -> Result<bool> {
     audit::note(&args.dir.place.settings()?, &args.dir.by, deed).await?;
     println!("{id} is switched off");
     Ok(true)
+}
+
+async fn link(args: LinkArgs) -> Result<bool> {
+    let id: PersonId = args.id.parse().map_err(bad)?;
+    let config = args.dir.place.settings()?;
+    let issuer = config.auth.people.as_ref().map(|people| people.issuer.as_str());
+    let issuer = issuer.ok_or_else(|| bad("auth.people: no identity provider is set"))?;
+    let people = stores::people(&config).await?;
+    if people.get(&id).await?.is_none() {
+        return Err(bad(format!("{id} is unknown")).into());
+    }
+    let account = match (&args.subject, &args.email) {
+        (Some(sub), _) => Account::subject(issuer, sub),
+        (None, Some(address)) => Account::email(issuer, address),
+        (None, None) => return Err(bad("give --subject or --email").into()),
+    };
+    people.link(account, &id).await?;
+    audit::note(&config, &args.dir.by, (Act::ChangePerson, id.to_string())).await?;
+    println!("the account is {id}'s");
+    Ok(true)
+}
+
+async fn unlink(args: OffArgs) -> Result<bool> {
+    let id: PersonId = args.id.parse().map_err(bad)?;
+    let config = args.dir.place.settings()?;
+    let count = stores::people(&config).await?.unlink(&id).await?;
+    audit::note(&config, &args.dir.by, (Act::ChangePerson, id.to_string())).await?;
+    println!("{count} accounts were taken from {id}");
+    Ok(count > 0)
 }

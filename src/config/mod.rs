@@ -44,6 +44,9 @@ pub struct Config {
     /// What is believed of the log.
     #[serde(default)]
     pub trust: auth::gate::Settings,
+    /// What is kept of people is sealed with.
+    #[serde(default)]
+    pub vault: store::vault::Settings,
     /// Fan-out workers.
     pub fanout: fanout::Settings,
     /// Websockets and event streams.
@@ -141,6 +144,8 @@ pub struct Registry {
 pub struct Auth {
     /// The identity provider; without one, citizens use Loa anonymously.
     pub citizens: Option<auth::bearer::Settings>,
+    /// Where the agencies' people log in; without one, with a password alone.
+    pub people: Option<auth::bearer::Settings>,
 }
 
 /// The desk and its pages.
@@ -151,6 +156,8 @@ pub struct Console {
     pub session_idle_minutes: u32,
     /// Hours after which a session ends whatever is done in it.
     pub session_hours: u32,
+    /// People may log in with a password.
+    pub password_login: bool,
     /// Templates by hazard; absent means the built-in ones.
     pub templates_file: Option<PathBuf>,
     /// Where the map's background tiles come from; empty means none.
@@ -165,6 +172,7 @@ impl Default for Console {
         Self {
             session_idle_minutes: sessions.session_idle_minutes,
             session_hours: sessions.session_hours,
+            password_login: true,
             templates_file: None,
             tile_server: String::new(),
             link_test_minutes: 10,
@@ -320,6 +328,16 @@ impl Config {
         found.extend(hygiene.into_iter().map(|rule| format!("fanout.hygiene.{rule}")));
         let citizens = self.auth.citizens.iter().flat_map(auth::bearer::Settings::problems);
         found.extend(citizens.map(|rule| format!("auth.citizens.{rule}")));
+        let people = self.auth.people.iter().flat_map(auth::bearer::Settings::problems);
+        found.extend(people.map(|rule| format!("auth.people.{rule}")));
+        let enters = self.auth.people.as_ref().is_some_and(|people| people.login.is_some());
+        if self.auth.people.is_some() && !enters {
+            found.push("auth.people.login: must be set, people log in with a browser".to_owned());
+        }
+        if !self.console.password_login && !enters {
+            let rule = "console.password_login: without it, auth.people must let people in";
+            found.push(rule.to_owned());
+        }
         found.extend(self.http.problems().into_iter().map(|rule| format!("http.{rule}")));
         found.extend(self.geofence.problems().into_iter().map(|rule| format!("geofence.{rule}")));
         found.extend(self.console.problems().into_iter().map(|rule| format!("console.{rule}")));

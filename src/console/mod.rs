@@ -6,6 +6,7 @@
 
 mod answers;
 mod audit;
+mod entrance;
 mod events;
 mod letters;
 mod manage;
@@ -90,12 +91,15 @@ pub struct Console {
     pub shapes: Arc<RawValue>,
     /// Background tiles for the map.
     pub tile_server: Option<String>,
+    /// How people get in.
+    pub entrance: Entrance,
     /// One login at a time is let through the limits.
     pub logins: Arc<Mutex<()>>,
     /// Passwords hashed at once: each takes 19 MiB.
     pub hashing: Arc<Semaphore>,
 }
 
+pub use entrance::Entrance;
 pub use events::STREAMS_MAX;
 
 /// Passwords hashed at once.
@@ -132,7 +136,9 @@ pub fn router(console: Console) -> Router {
     Router::new()
         .routes(routes!(letters::list))
         .routes(routes!(letters::redrive))
-        .routes(routes!(session::login))
+        .routes(routes!(session::login, entrance::ways))
+        .routes(routes!(entrance::enter))
+        .routes(routes!(entrance::callback))
         .routes(routes!(session::logout))
         .routes(routes!(session::read))
         .routes(routes!(units::list))

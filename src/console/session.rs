@@ -22,6 +22,7 @@ use crate::domain::ids::PersonId;
 use crate::domain::person::{PASSWORD_BYTES_MAX, Person, Right};
 use crate::http::input::Json;
 use crate::http::limits::ClientAddress;
+use crate::http::pace::FORWARDED_PROTO;
 use crate::http::problem::{Code, Problem, Refused};
 use crate::trail::Deed;
 
@@ -168,22 +169,38 @@ pub async fn login(
             return Err(problem);
         }
     };
-    let agency = console.desk.agencies.get(&person.agency).await;
-    let agency = agency.map_err(|error| Problem::internal(&error))?.ok_or_else(wrong)?;
-    let (token, seat) = console.desk.open(person).await?;
-    let actor = Actor::Person { agency: agency.id.to_string(), id: seat.person.id.to_string() };
-    console.trail.note(Deed::done(actor, Act::Login, &seat.person.id)).await;
-    let over_tls = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
-    let life = seat.ends_at.duration_since(console.clock.now()).as_secs();
-    let cookie = HeaderValue::from_str(&token.cookie(life, over_tls));
-    let cookie = cookie.map_err(|error| Problem::internal(&error))?;
+    let (cookie, agency, seat) = seated(&console, person, over_tls(&headers)).await?;
     let headers = [(SET_COOKIE, cookie), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     let body = axum::Json(answer(&console, &agency, Some(&seat)));
     Ok((StatusCode::OK, headers, body).into_response())
 }
 
+/// Whether a request came over TLS, by the word of a proxy that is trusted.
+pub(super) fn over_tls(headers: &HeaderMap) -> bool {
+    headers.get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https")
+}
+
+/// Opens a session of a person who proved who they are; answers its cookie too.
+pub(super) async fn seated(
+    console: &Console,
+    person: Person,
+    over_tls: bool,
+) -> Result<(HeaderValue, Agency, Seat), Problem> {
+    let agency = console.desk.agencies.get(&person.agency).await;
+    let agency = agency.map_err(|error| Problem::internal(&error))?.ok_or_else(wrong)?;
+    let (token, seat) = console.desk.open(person).await?;
+    let actor = Actor::Person { agency: agency.id.to_string(), id: seat.person.id.to_string() };
+    console.trail.note(Deed::done(actor, Act::Login, &seat.person.id)).await;
+    let life = seat.ends_at.duration_since(console.clock.now()).as_secs();
+    let cookie = HeaderValue::from_str(&token.cookie(life, over_tls));
+    Ok((cookie.map_err(|error| Problem::internal(&error))?, agency, seat))
+}
+
 /// The person, if the password is theirs and nobody has guessed too often.
 async fn proved(console: &Console, input: &LoginInput, address: &str) -> Result<Person, Problem> {
+    if !console.entrance.passwords {
+        return Err(Problem::new(Code::Unauthorized, "people log in at their identity provider"));
+    }
     let name: String = input.person.chars().take(NAME_CHARS_MAX).collect();
     let pair = format!("{name}@{address}");
     let keys = [(pair.clone(), PAIR_MAX), (name, PERSON_MAX), (format!("@{address}"), ADDRESS_MAX)];

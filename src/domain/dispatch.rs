@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::channel::Channel;
-use crate::domain::ids::{PublicationId, Seq, SubjectId, UnitCode};
+use crate::domain::ids::{PublicationId, Seq, UnitCode};
 use crate::domain::lane::Lane;
 
 /// A dispatch's deterministic id (UUID version 5 over what it covers).
@@ -54,11 +54,9 @@ pub enum Scope {
         /// Sorted.
         members: Vec<Seq>,
     },
-    /// All devices of one citizen.
-    Subject {
-        /// The citizen's pseudonym.
-        subject: SubjectId,
-    },
+    /// All devices of the citizen whom the publication names: a dispatch is not sealed, so it says
+    /// no more. Earlier releases named them here; that is passed over.
+    Subject {},
 }
 
 impl Scope {
@@ -66,7 +64,7 @@ impl Scope {
     pub fn unit(&self) -> Option<&UnitCode> {
         match self {
             Scope::Range { unit, .. } | Scope::Late { unit, .. } => Some(unit),
-            Scope::Subject { .. } => None,
+            Scope::Subject {} => None,
         }
     }
 
@@ -75,7 +73,7 @@ impl Scope {
         match self {
             Scope::Range { upto, .. } => *upto,
             Scope::Late { members, .. } => members.last().copied().unwrap_or_default(),
-            Scope::Subject { .. } => Seq(u64::MAX),
+            Scope::Subject {} => Seq(u64::MAX),
         }
     }
 
@@ -88,7 +86,7 @@ impl Scope {
                 let first = members.first().copied().unwrap_or_default().0;
                 format!("late/{unit}/{first}")
             }
-            Scope::Subject { subject } => format!("subject/{subject}"),
+            Scope::Subject {} => "subject".to_owned(),
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod publication;
 pub mod push;
 pub mod receipt;
 pub mod retry;
+pub mod sealed;
 pub mod secret_code;
 pub mod status_change;
 pub mod status_kinds;

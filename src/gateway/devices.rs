@@ -324,6 +324,7 @@ impl Gateway {
         let answers = self.parts.answers.erase(Some(device.num), None).await;
         answers.map_err(|error| Problem::internal(&error))?;
         self.parts.registry.remove(&device.id).await.map_err(registry_problem)?;
+        self.parts.registry.scrub().await.map_err(registry_problem)?;
         self.hub.device_removed(device.num);
         Ok(StatusCode::NO_CONTENT)
     }

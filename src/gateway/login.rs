@@ -15,6 +15,7 @@ use crate::auth::oidc::login::{Answer, Login};
 use crate::auth::unauthorized;
 use crate::gateway::Gateway;
 use crate::http::input::Query;
+use crate::http::pace::FORWARDED_PROTO;
 use crate::http::problem::{Code, Document, Problem};
 
 /// Where the page sends a browser that wants to log in.
@@ -35,7 +36,7 @@ pub(super) struct CitizenSession {
 }
 
 fn over_tls(headers: &HeaderMap) -> bool {
-    headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
+    headers.get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https")
 }
 
 impl Gateway {

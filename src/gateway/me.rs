@@ -130,7 +130,8 @@ async fn export(gateway: &Gateway, device: &Device) -> Result<DeviceExport, Prob
 
 /// Erase all that is held of me
 ///
-/// A device erases itself; a citizen erases all their devices.
+/// A device erases itself. A citizen erases all their devices and what was said to them alone; the
+/// key it was sealed with is destroyed, so that nobody can read what is left of it on the log.
 #[utoipa::path(
     delete,
     path = "/v1/me",
@@ -152,8 +153,11 @@ pub(super) async fn erase(
             for device in devices.map_err(registry_problem)? {
                 gateway.erase(&device).await?;
             }
-            let answers = gateway.parts.answers.erase(None, Some(subject)).await;
+            let answers = gateway.parts.answers.erase(None, Some(subject.clone())).await;
             answers.map_err(|error| Problem::internal(&error))?;
+            // Last: whoever asks again because something failed before is still known by it.
+            let erased = gateway.parts.alerts.erase(&subject).await;
+            erased.map_err(|error| Problem::internal(&error))?;
             Ok(StatusCode::NO_CONTENT)
         }
     }

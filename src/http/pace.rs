@@ -160,6 +160,9 @@ impl RateGuard {
     }
 }
 
+/// What a proxy says of how a request came to it.
+pub const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
 /// Middleware: puts the [`ClientAddress`] into the request and refuses what is over a rate with
 /// 429 and `Retry-After`.
 pub async fn rate_limit(
@@ -172,6 +175,10 @@ pub async fn rate_limit(
     };
     let forwarded = request.headers().get("x-forwarded-for").and_then(|v| v.to_str().ok());
     let address = ClientAddress::of(peer.ip(), forwarded, &guard.trusted);
+    if !guard.trusted.contains(&peer.ip()) {
+        // That it came over TLS is a proxy's word, too.
+        request.headers_mut().remove(FORWARDED_PROTO);
+    }
     if let Err(problem) = guard.addresses.take(&address).await {
         return problem.into_response();
     }
@@ -195,6 +202,27 @@ fn credential(headers: &HeaderMap) -> Option<String> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+
+    #[tokio::test]
+    async fn what_came_over_tls_is_a_trusted_proxys_word_alone() {
+        use axum::body::Body;
+        use axum::routing::get;
+        use tower::ServiceExt;
+        let proxy: std::net::SocketAddr = "10.0.0.1:1".parse().expect("an address");
+        let said = async |trusted: Vec<IpAddr>| {
+            let settings = Settings { trusted_proxies: trusted, ..Settings::default() };
+            let guard = RateGuard::new(&settings, None);
+            let echo = async |headers: HeaderMap| headers.contains_key(FORWARDED_PROTO).to_string();
+            let face = axum::Router::new().route("/", get(echo));
+            let face = face.layer(axum::middleware::from_fn_with_state(guard, rate_limit));
+            let request = Request::get("/").header(FORWARDED_PROTO, "https").extension(Peer(proxy));
+            let request = request.body(Body::empty()).expect("a request");
+            let answer = face.oneshot(request).await.expect("infallible");
+            axum::body::to_bytes(answer.into_body(), 64).await.expect("a body")
+        };
+        assert_eq!(said(vec![proxy.ip()]).await, "true");
+        assert_eq!(said(Vec::new()).await, "false");
+    }
 
     #[test]
     fn a_busy_name_waits_and_its_neighbour_does_not() {

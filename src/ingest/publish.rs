@@ -17,7 +17,7 @@ use crate::event;
 use crate::http::{Code, FieldError, Problem};
 use crate::ingest::Ingest;
 use crate::metrics;
-use crate::store::alerts::{self, Accepted, Accepting, Identity};
+use crate::store::alerts::{self, Accepted, Accepting, Carried, Identity};
 
 /// Everything about a publication but what acceptance gives it.
 #[derive(Clone, Debug)]
@@ -114,8 +114,9 @@ impl Ingest {
             if mine.is_empty() {
                 continue;
             }
-            let records = mine.iter().map(|publication| self.sealed(publication));
-            let records = records.collect::<Result<Vec<Record>, Problem>>()?;
+            let ids = mine.iter().map(|publication| publication.id).collect();
+            let carried = self.alerts.carried(ids).await.map_err(store_problem)?;
+            let (mine, records) = self.records(mine, carried)?;
             let topic = TopicId::Publications(lane);
             let positions = self.bus.publish(topic, records).await.map_err(bus_problem)?;
             let marks = mine.iter().zip(positions).map(|(publication, position)| {
@@ -138,9 +139,31 @@ impl Ingest {
         Ok(())
     }
 
-    /// A publication as a record that routers and gateways know for ours.
-    fn sealed(&self, publication: &Publication) -> Result<Record, Problem> {
-        let mut record: Record = event::publication::encode(publication).into();
+    /// Publications with their records; what is one citizen's goes as it is stored, sealed. Those
+    /// whose citizen left meanwhile are left out.
+    fn records<'a>(
+        &self,
+        publications: Vec<&'a Publication>,
+        carried: Vec<Carried>,
+    ) -> Result<(Vec<&'a Publication>, Vec<Record>), Problem> {
+        let (mut kept, mut records) = (Vec::new(), Vec::new());
+        for (publication, carried) in publications.into_iter().zip(carried) {
+            let event = match &carried {
+                Carried::Open => event::publication::encode(publication),
+                Carried::Sealed(sealed) => {
+                    let Publication { agency, accepted_at, .. } = publication;
+                    event::publication::encode_sealed(sealed, agency, *accepted_at)
+                }
+                Carried::Gone => continue,
+            };
+            kept.push(publication);
+            records.push(self.signed(event.into())?);
+        }
+        Ok((kept, records))
+    }
+
+    /// A record that routers and gateways know for ours.
+    fn signed(&self, mut record: Record) -> Result<Record, Problem> {
         let parts =
             gate::Parts { key: &record.key, headers: &record.headers, payload: &record.payload };
         let seal = gate::seal(&self.keys, parts, self.clock.now());

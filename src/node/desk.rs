@@ -5,14 +5,16 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use tokio::sync::Semaphore;
 
+use crate::auth::bearer::{OwnKeys, Verifier};
 use crate::auth::desk::Desk;
 use crate::channel::Sender;
 use crate::config::Config;
 use crate::console::pulse::{Pulse, Sources};
 use crate::console::templates::Templates;
-use crate::console::{self, Console};
+use crate::console::{self, Console, Entrance};
 use crate::lifecycle::Lifecycle;
 use crate::node::Parts;
+use crate::node::key;
 use crate::node::shown::configured;
 
 /// Who works at the desk.
@@ -28,7 +30,7 @@ pub fn of(config: &Config, parts: &Parts) -> Desk {
 /// The desk's face, with its pulse beating.
 pub fn console(
     config: &Config,
-    parts: &Parts,
+    (parts, key): (&Parts, &[u8]),
     (senders, simulated): (Vec<Arc<Sender>>, bool),
     tasks: &Lifecycle,
 ) -> Result<Console> {
@@ -63,9 +65,23 @@ pub fn console(
         templates: Arc::new(templates(config)?),
         shapes: console::shapes(&parts.city),
         tile_server: Some(config.console.tile_server.clone()).filter(|url| !url.is_empty()),
+        entrance: entrance(config, parts, key)?,
         logins: Arc::default(),
         hashing: Arc::new(Semaphore::new(console::HASHING_MAX)),
     })
+}
+
+/// How people get in.
+fn entrance(config: &Config, parts: &Parts, key: &[u8]) -> Result<Entrance> {
+    let verifier = |settings| {
+        let login = key::derived(key, "people login");
+        // Nobody of an agency gets a pseudonym.
+        let own = OwnKeys { pseudonym: &[], login: &login };
+        let made = Verifier::new(settings, own, "loa_people_login", parts.clock.clone());
+        made.map(Arc::new).context("auth.people")
+    };
+    let provider = config.auth.people.as_ref().map(verifier).transpose()?;
+    Ok(Entrance { provider, passwords: config.console.password_login })
 }
 
 /// Templates by hazard: the city's own, or the built-in ones.

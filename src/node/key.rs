@@ -19,9 +19,12 @@ use crate::channel::webpush;
 use crate::channel::webpush::vapid::Key;
 use crate::config::Config;
 use crate::store::redis::{Redis, Script};
+use crate::store::vault::Vault;
 use crate::trail::seal::{SEED_BYTES, Seal};
 
 const BYTES: usize = 32;
+/// The vault's keys: their file, and their name in Redis.
+const VAULT: &str = "vault.key";
 
 /// What the node's parts make their keys from.
 pub struct Secrets {
@@ -116,6 +119,24 @@ pub async fn seal(config: &Config, redis: Option<&Redis>) -> anyhow::Result<Seal
         }
         (None, None) => Seal::new(&kept(dir, "audit.key", make)?).context("audit.key"),
     }
+}
+
+/// What seals what is kept of people: of the settings, of the cluster, or else of the data
+/// directory.
+pub async fn vault(config: &Config, redis: Option<&Redis>) -> anyhow::Result<Vault> {
+    let make = || Ok(Vault::fresh().into_bytes());
+    let text = match (config.vault.text().context("vault")?, redis) {
+        (Some(text), _) => text.expose().to_owned(),
+        (None, Some(redis)) => {
+            let kept = agreed(redis, &config.node.data_dir, VAULT, make).await?;
+            String::from_utf8(kept).context(VAULT)?
+        }
+        (None, None) => {
+            std::fs::create_dir_all(&config.node.data_dir)?;
+            String::from_utf8(kept(&config.node.data_dir, VAULT, make)?).context(VAULT)?
+        }
+    };
+    Vault::parse(&text).context(VAULT)
 }
 
 /// What a file of the data directory holds; made when it is not there, for its owner only.

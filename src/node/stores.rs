@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::node::key;
 use crate::store;
 use crate::store::agencies::{self, Agencies};
 use crate::store::alerts::{self, Alerts};
@@ -48,6 +49,8 @@ pub struct Stores {
     pub audit: Audit,
     /// What the others stand on, in a cluster.
     pub redis: Option<Redis>,
+    /// The number of the key that people's addresses are sealed with.
+    pub sealed_with: u8,
 }
 
 /// Opens every store.
@@ -57,12 +60,16 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
     let settings = match &config.store {
         store::Settings::Redis(settings) => settings,
         store::Settings::Embedded => {
+            let vault = key::vault(config, None).await?;
+            let sealed_with = vault.newest();
             let registry = registry::Settings { dir: dir.clone(), shards };
+            let registry = Registry::open(&registry, clock.clone()).await?.sealed(vault.clone());
+            let alerts = Alerts::open(&alerts::Settings { dir: dir.clone() }).await?.sealed(vault);
             let ledger = ledger::Settings { dir: dir.clone() };
             return Ok(Stores {
-                alerts: Alerts::open(&alerts::Settings { dir: dir.clone() }).await?,
+                alerts,
                 agencies: Agencies::open(&agencies::Settings { dir: dir.clone() }).await?,
-                registry: Registry::open(&registry, clock.clone()).await?,
+                registry,
                 ledger: Ledger::start(&ledger, clock.clone()).await?,
                 people: People::open(&people::Settings { dir: dir.clone() }).await?,
                 drafts: Drafts::open(&drafts::Settings { dir: dir.clone() }).await?,
@@ -71,16 +78,20 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
                 audit: Audit::open(&audit::Settings { dir: dir.clone() }).await?,
                 replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
                 redis: None,
+                sealed_with,
             });
         }
     };
     let redis = connect(settings).await?;
+    let vault = key::vault(config, Some(&redis)).await?;
+    let registry = Registry::shared(redis.clone(), shards, clock.clone()).await?;
     Ok(Stores {
-        alerts: Alerts::shared(&redis, RESERVED).await?,
+        sealed_with: vault.newest(),
+        alerts: Alerts::shared(&redis, RESERVED).await?.sealed(vault.clone()),
         agencies: Agencies::shared(&redis),
         ledger: Ledger::shared(&redis, clock.clone()).await?,
         replies: Replies::shared(&redis, Times::default(), clock.clone()),
-        registry: Registry::shared(redis.clone(), shards, clock.clone()).await?,
+        registry: registry.sealed(vault),
         people: People::shared(&redis),
         drafts: Drafts::shared(&redis).await?,
         drills: Drills::shared(&redis).await?,
@@ -133,10 +144,13 @@ pub async fn registry(config: &Config, clock: &Clock) -> Result<Registry> {
     match &config.store {
         store::Settings::Embedded => {
             let settings = registry::Settings { dir: config.node.data_dir.clone(), shards };
-            Ok(Registry::open(&settings, clock.clone()).await?)
+            let vault = key::vault(config, None).await?;
+            Ok(Registry::open(&settings, clock.clone()).await?.sealed(vault))
         }
         store::Settings::Redis(settings) => {
-            Ok(Registry::shared(connect(settings).await?, shards, clock.clone()).await?)
+            let redis = connect(settings).await?;
+            let vault = key::vault(config, Some(&redis)).await?;
+            Ok(Registry::shared(redis, shards, clock.clone()).await?.sealed(vault))
         }
     }
 }

@@ -13,10 +13,9 @@ use crate::bus::{Position, TopicId};
 use crate::domain::dispatch::Dispatch;
 use crate::domain::ids::PublicationId;
 use crate::domain::lane::Lane;
-use crate::event;
 use crate::lifecycle::Lifecycle;
 use crate::route::late::Routed;
-use crate::route::router::{self, GROUP};
+use crate::route::router::{self, GROUP, Read};
 use crate::route::{Error, Parts};
 use crate::store::ledger::{Counted, Restart, State};
 
@@ -84,17 +83,13 @@ async fn again(parts: &Parts, restart: &Restart) -> Result<u64, Error> {
             while reader.offset() < bounds.end {
                 for delivery in reader.next_batch(PAGE).await? {
                     // What cannot be read or believed is among the dead letters already.
-                    let Ok(publication) =
-                        event::publication::decode(&delivery.headers, &delivery.payload)
-                    else {
-                        continue;
+                    let publication = match router::read(parts, lane, &delivery).await {
+                        Ok(Read::Ours(publication)) => publication,
+                        Ok(_) | Err(Error::Record(_)) => continue,
+                        Err(error) => return Err(error),
                     };
                     let position = format!("{partition}/{}", delivery.position.offset);
                     if publication.is_expired(parts.clock.now()) {
-                        continue;
-                    }
-                    let believed = router::believed(parts, lane, &delivery, &publication);
-                    if believed.await?.is_err() {
                         continue;
                     }
                     if parts.alerts.restore(&publication, position).await? {

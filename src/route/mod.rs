@@ -10,6 +10,8 @@
 //! - *Late joiners are warned*: it follows the registry's changes ([`late`]).
 //! - *Only who may*: a record that ingest did not sign, or that its agency may not say, goes to the
 //!   dead letters and into the audit ([`crate::auth::gate`]).
+//! - *Who has left is left alone*: what was sealed for a citizen cannot be read once their key is
+//!   destroyed, and is passed over.
 //! - *Stores that lost their last moments heal*: what was routed a while before is routed again
 //!   ([`again`]).
 
@@ -23,6 +25,7 @@ pub mod supersede;
 use crate::auth::gate::Gate;
 use crate::bus::{self, Bus};
 use crate::clock::Clock;
+use crate::event::envelope;
 use crate::lifecycle::Lifecycle;
 use crate::store::agencies;
 use crate::store::alerts::{self, Alerts};
@@ -45,6 +48,9 @@ pub enum Error {
     /// The alerts store failed.
     #[error("the alerts store failed: {0}")]
     Alerts(#[from] alerts::Error),
+    /// A record is no publication.
+    #[error("a record is no publication: {0}")]
+    Record(#[from] envelope::Error),
     /// The agencies cannot be read.
     #[error("the agencies cannot be read: {0}")]
     Agencies(#[from] agencies::Error),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::{Dispatch, DispatchId, Scope};
-use crate::domain::ids::{Seq, SubjectId, UnitCode};
+use crate::domain::ids::{Seq, UnitCode};
 use crate::domain::publication::Publication;
 
 /// A dispatch of a publication over a channel to a scope.
@@ -38,8 +38,8 @@ pub fn ranges(
 }
 
 /// One dispatch to a citizen's devices on a channel.
-pub fn subject(publication: &Publication, channel: Channel, subject: &SubjectId) -> Dispatch {
-    dispatch(publication, channel, Scope::Subject { subject: subject.clone() }, Vec::new())
+pub fn subject(publication: &Publication, channel: Channel) -> Dispatch {
+    dispatch(publication, channel, Scope::Subject {}, Vec::new())
 }
 
 /// The dispatches that follow the frozen ones of superseded publications, to those they reached.

@@ -11,9 +11,10 @@ use crate::domain::audience::{AreaAudience, Audience};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::Dispatch;
-use crate::domain::ids::UnitCode;
+use crate::domain::ids::{PublicationId, UnitCode};
 use crate::domain::lane::Lane;
 use crate::domain::publication::{Action, Publication};
+use crate::event::publication::Carried;
 use crate::event::{self, dead_letter::Reason};
 use crate::lifecycle::Lifecycle;
 use crate::metrics;
@@ -60,14 +61,15 @@ async fn serve(
     let mut commits = Commits::new(consumer.committer());
     loop {
         for delivery in consumer.next_batch(64).await? {
-            match event::publication::decode(&delivery.headers, &delivery.payload) {
-                Ok(publication) => match persistently(parts, lane, &delivery, &publication).await {
-                    Ok(()) => {
-                        persist(parts, &publication, delivery.position).await;
-                        routed.announce();
-                    }
-                    Err(refused) => refuse(parts, &delivery, &publication, &refused).await?,
-                },
+            match persistently(parts, lane, &delivery).await {
+                Ok(Read::Ours(publication)) => {
+                    persist(parts, &publication, delivery.position).await;
+                    routed.announce();
+                }
+                Ok(Read::Left(id)) => {
+                    tracing::info!(publication.id = %id, "its citizen has left: not sent");
+                }
+                Ok(Read::Refused(id, refused)) => refuse(parts, &delivery, id, &refused).await?,
                 Err(error) => {
                     let now = parts.clock.now();
                     parts.bus.bury(&delivery, Reason::from(&error), 1, now).await?;
@@ -79,34 +81,59 @@ async fn serve(
     }
 }
 
-/// Whether a record is believed: that ingest signed it, for this lane, and that its agency may.
-pub async fn believed(
-    parts: &Parts,
-    lane: Lane,
-    delivery: &Delivery,
-    publication: &Publication,
-) -> Result<Result<(), Refused>, Error> {
-    let record =
-        gate::Parts { key: &delivery.key, headers: &delivery.headers, payload: &delivery.payload };
-    match parts.gate.genuine(lane, record, publication) {
-        Ok(()) => Ok(parts.gate.allowed(publication).await?),
-        refused => Ok(refused),
-    }
+/// What a record is.
+pub enum Read {
+    /// A publication that ingest signed, for this lane, and that its agency may say.
+    Ours(Box<Publication>),
+    /// One for a citizen who has left: nobody can read it any more.
+    Left(PublicationId),
+    /// Not to be believed.
+    Refused(PublicationId, Refused),
 }
 
-/// The same, waiting for a store of agencies that is away.
+/// Opens a record, and looks whether it is believed.
+pub async fn read(parts: &Parts, lane: Lane, delivery: &Delivery) -> Result<Read, Error> {
+    let record =
+        gate::Parts { key: &delivery.key, headers: &delivery.headers, payload: &delivery.payload };
+    let publication = match event::publication::read(&delivery.headers, &delivery.payload)? {
+        Carried::Open(publication) => publication,
+        Carried::Sealed(sealed) => {
+            let id = sealed.id;
+            if let Err(refused) = parts.gate.signed(record) {
+                return Ok(Read::Refused(id, refused));
+            }
+            match parts.alerts.open_sealed(sealed).await? {
+                Some(publication) => Box::new(publication),
+                None => return Ok(Read::Left(id)),
+            }
+        }
+    };
+    let believed = match parts.gate.genuine(lane, record, &publication) {
+        Ok(()) => parts.gate.allowed(&publication).await?,
+        refused => refused,
+    };
+    Ok(match believed {
+        Ok(()) => Read::Ours(publication),
+        Err(refused) => Read::Refused(publication.id, refused),
+    })
+}
+
+/// The same, waiting for a store that is away; an error is the record's own.
 async fn persistently(
     parts: &Parts,
     lane: Lane,
     delivery: &Delivery,
-    publication: &Publication,
-) -> Result<(), Refused> {
+) -> Result<Read, event::envelope::Error> {
     loop {
-        match believed(parts, lane, delivery, publication).await {
-            Ok(answer) => return answer,
+        match read(parts, lane, delivery).await {
+            Ok(read) => return Ok(read),
+            Err(Error::Record(error)) => return Err(error),
             Err(error) => {
-                let id = publication.id;
-                tracing::error!(publication.id = %id, %error, "a publication waits to be routed");
+                let Delivery { position, .. } = delivery;
+                tracing::error!(
+                    topic = %position.topic, partition = position.partition,
+                    offset = position.offset, %error, "a publication waits to be routed"
+                );
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -117,12 +144,12 @@ async fn persistently(
 async fn refuse(
     parts: &Parts,
     delivery: &Delivery,
-    publication: &Publication,
+    id: PublicationId,
     refused: &Refused,
 ) -> Result<(), Error> {
     metrics::record_refused("route", refused.code());
     let name = format!("a writer of {}", delivery.position.topic.name());
-    let deed = Deed::refused(Actor::Unknown { name }, Act::Publish, publication.id, refused.code());
+    let deed = Deed::refused(Actor::Unknown { name }, Act::Publish, id, refused.code());
     parts.trail.note(deed).await;
     let field = refused.field().map(str::to_owned);
     let reason = Reason { code: refused.code().to_owned(), detail: refused.to_string(), field };
@@ -163,7 +190,7 @@ pub async fn route(parts: &Parts, publication: &Publication) -> Result<(), Error
             }
             let targeted = counts.iter().map(|(channel, count)| (None, *channel, *count)).collect();
             let push = counts.keys().filter(|channel| Channel::PUSH.contains(channel));
-            (push.map(|channel| plan::subject(publication, *channel, subject)).collect(), targeted)
+            (push.map(|channel| plan::subject(publication, *channel)).collect(), targeted)
         }
     };
     tracing::info!(

@@ -26,6 +26,7 @@ pub mod reach;
 pub mod redis;
 pub mod registry;
 pub mod replies;
+pub mod vault;
 
 mod sqlite;
 

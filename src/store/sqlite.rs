@@ -29,6 +29,8 @@ const READERS_MAX: usize = 4;
 const STATEMENTS_MAX: usize = 64;
 /// How long to wait for another process (an operator's tool) that holds the file.
 const BUSY: Duration = Duration::from_secs(5);
+/// Times the journal is emptied anew because a reader still needed it.
+const SCRUBS_MAX: usize = 3;
 
 /// A file; clones share it. The last one to go waits for the writer to finish what was queued.
 #[derive(Clone)]
@@ -167,6 +169,25 @@ impl Database {
         self.submit(true, work, after).await
     }
 
+    /// Moves the journal into the file and empties it, so that nothing of what was deleted stays in
+    /// it. Fails if readers need it all the time.
+    pub async fn scrub(&self) -> Result<(), Failure> {
+        let path = self.readers.path.clone();
+        let empty = move || {
+            let connection = connect(&path, OpenFlags::default())?;
+            for _ in 0..SCRUBS_MAX {
+                let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+                let busy: bool = connection.query_row(sql, [], |row| row.get(0))?;
+                if !busy {
+                    return Ok(());
+                }
+            }
+            let path = path.display();
+            Err(Failure::new(format!("{path}: readers hold the journal, it could not be emptied")))
+        };
+        tokio::task::spawn_blocking(empty).await.map_err(Failure::new)?
+    }
+
     async fn submit<T, E>(
         &self,
         alone: bool,
@@ -261,7 +282,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Failure> {
     if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-             PRAGMA secure_delete = FAST; PRAGMA wal_autocheckpoint = 8192; 
+             PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 8192;
              PRAGMA journal_size_limit = 67108864;",
         )?;
     }

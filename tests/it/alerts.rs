@@ -15,8 +15,12 @@ use loa::store::alerts::{Accepted, Accepting, Alerts, Error, Identity, PAGE_MAX,
 use uuid::Uuid;
 
 use crate::support::home::{Home, connect, contract};
+use crate::support::vault;
 
 pub mod nodes;
+mod sealed;
+
+use sealed::what_is_one_citizens_is_sealed_and_gone_with_their_key;
 
 contract!(
     what_was_accepted_is_found_unchanged_after_a_restart,
@@ -29,6 +33,7 @@ contract!(
     an_anonymous_report_is_found_by_its_codes_hash_alone,
     listings_page_without_gap_or_repeat_and_show_nobody_elses,
     what_is_long_over_can_be_forgotten_but_not_what_is_not_logged,
+    what_is_one_citizens_is_sealed_and_gone_with_their_key,
 );
 
 fn at(minutes: i64) -> Timestamp {
@@ -103,6 +108,11 @@ fn accepting(publication: Publication) -> Accepting {
 }
 
 async fn open(home: &Home) -> Alerts {
+    open_plain(home).await.sealed(vault(&[1]))
+}
+
+/// As releases before the vault opened it.
+async fn open_plain(home: &Home) -> Alerts {
     match home {
         Home::Embedded(dir) => Alerts::open(&Settings { dir: dir.path().to_owned() }).await,
         Home::Redis(settings) => Alerts::shared(&connect(settings).await, Duration::ZERO).await,

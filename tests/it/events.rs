@@ -56,7 +56,10 @@ fn again(record: &Encoded) -> Result<Encoded, Error> {
     let Encoded { key, headers, payload } = record;
     let event = loa::event::envelope::value(headers, header::TYPE)?;
     Ok(match event.split('.').nth(2) {
-        Some("publication") => publication::encode(&publication::decode(headers, payload)?),
+        Some("publication") => match publication::read(headers, payload)? {
+            publication::Carried::Open(open) => publication::encode(&open),
+            publication::Carried::Sealed(sealed) => sealed_again(headers, &sealed),
+        },
         Some("dispatch") => dispatch::encode(&dispatch::decode(headers, payload)?),
         Some("receipt") => receipt::encode(&receipt::decode(headers, payload)?),
         Some("submission") => submission::encode(&submission::decode(headers, payload)?),
@@ -64,6 +67,15 @@ fn again(record: &Encoded) -> Result<Encoded, Error> {
         Some("audit") => audit::encode(&audit::decode(headers, payload)?),
         other => panic!("no topic has events of type {other:?}"),
     })
+}
+
+/// Who published it and when stands in the headers alone.
+fn sealed_again(headers: &Headers, sealed: &loa::domain::sealed::Sealed) -> Encoded {
+    let value = |name| loa::event::envelope::value(headers, name).expect("there");
+    let agency = value(header::SOURCE).strip_prefix("/agencies/").expect("an agency");
+    let agency = agency.parse().expect("an id");
+    let at = value(header::TIME).parse().expect("an instant");
+    publication::encode_sealed(sealed, &agency, at)
 }
 
 fn sorted(headers: &Headers) -> Headers {

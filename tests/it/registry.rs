@@ -16,9 +16,11 @@ use uuid::Uuid;
 mod crash;
 mod home;
 mod model;
+mod sealed;
 mod shared;
 
 use home::Home;
+use sealed::addresses_of_an_older_release_are_read_and_sealed_and_keys_rotate;
 
 macro_rules! contract {
     ($($promise:ident),+ $(,)?) => {
@@ -57,6 +59,7 @@ contract!(
     tombstones_are_forgotten_and_their_numbers_never_used_again,
     the_late_cursor_never_goes_back,
     the_lease_on_late_joiners_is_given_back_and_renewed,
+    addresses_of_an_older_release_are_read_and_sealed_and_keys_rotate,
 );
 
 pub fn unit(code: &str) -> UnitCode {

@@ -1,7 +1,11 @@
 //! Trust: what is believed of the log, what leaves with a signature, who may log in.
 
 mod alerts;
+mod erasure;
+mod issuer;
 mod oidc;
+mod people;
+mod privacy;
 mod records;
 
 use jiff::Timestamp;

@@ -66,6 +66,12 @@ pub struct Claims {
     /// What the login began with.
     #[serde(default)]
     pub nonce: Option<String>,
+    /// An address, if we asked for it.
+    #[serde(default)]
+    pub email: Option<String>,
+    /// Whether the provider has seen that it is theirs.
+    #[serde(default)]
+    pub email_verified: bool,
     aud: Value,
     #[serde(default)]
     azp: Option<String>,

@@ -8,13 +8,14 @@ use crate::event::submission::CAP_XML;
 use crate::event::{audit, dead_letter, dispatch, publication, receipt, submission};
 
 /// The schemas of all payloads, by name.
-const SCHEMAS: [(&str, &str); 8] = [
+const SCHEMAS: [(&str, &str); 9] = [
     ("alert.v1", include_str!("../../../topics/schemas/alert.v1.json")),
     ("audit.v1", include_str!("../../../topics/schemas/audit.v1.json")),
     ("dead-letter.v1", include_str!("../../../topics/schemas/dead-letter.v1.json")),
     ("dispatch.v1", include_str!("../../../topics/schemas/dispatch.v1.json")),
     ("notice.v1", include_str!("../../../topics/schemas/notice.v1.json")),
     ("publication.v1", include_str!("../../../topics/schemas/publication.v1.json")),
+    ("publication.v2", include_str!("../../../topics/schemas/publication.v2.json")),
     ("receipt.v1", include_str!("../../../topics/schemas/receipt.v1.json")),
     ("status-change.v1", include_str!("../../../topics/schemas/status-change.v1.json")),
 ];
@@ -113,7 +114,7 @@ fn contracts(topic: TopicId) -> Vec<Contract> {
         TopicId::Submissions | TopicId::SubmissionsOf(_) => {
             vec![submission::ALERT, submission::STATUS_CHANGE, submission::NOTICE]
         }
-        TopicId::Publications(_) => vec![publication::CONTRACT],
+        TopicId::Publications(_) => vec![publication::CONTRACT, publication::SEALED],
         TopicId::Dispatches(..) => vec![dispatch::CONTRACT],
         TopicId::Receipts => vec![receipt::CONTRACT],
         TopicId::DeadLetters => vec![dead_letter::CONTRACT],

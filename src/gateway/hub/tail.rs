@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::domain::lane::Lane;
 use crate::domain::publication::Publication;
 use crate::event;
+use crate::event::publication::Carried;
 use crate::gateway::book::{Book, Shape};
 use crate::gateway::hub::Hub;
 use crate::gateway::position::Slot;
@@ -173,54 +174,68 @@ struct Beyond<'a> {
 impl Beyond<'_> {
     async fn publish(&self, slot: Slot, lane: Lane, delivery: &Delivery) -> Result<(), Error> {
         let position = delivery.position;
-        match event::publication::decode(&delivery.headers, &delivery.payload) {
+        match self.read(lane, delivery).await {
             Ok(publication) => {
-                if let Err(refused) = self.believed(lane, delivery, &publication).await {
-                    metrics::record_refused("gateway", refused.code());
-                    tracing::warn!(
-                        topic = %position.topic, partition = position.partition,
-                        offset = position.offset, code = refused.code(), "not believed, skipped"
-                    );
-                    self.hub.skip(slot);
-                    return Ok(());
-                }
                 seed_chain(self.hub, self.alerts, &publication).await?;
                 self.hub.publish(slot, Arc::new(publication)).await;
+                return Ok(());
+            }
+            Err(Skipped::Left) => {}
+            Err(Skipped::Store(error)) => return Err(error.into()),
+            Err(Skipped::Refused(refused)) => {
+                metrics::record_refused("gateway", refused.code());
+                tracing::warn!(
+                    topic = %position.topic, partition = position.partition,
+                    offset = position.offset, code = refused.code(), "not believed, skipped"
+                );
             }
             // The router puts it among the dead letters; for a gateway it is nothing to send.
-            Err(error) => {
+            Err(Skipped::Record(error)) => {
                 tracing::warn!(
                     topic = %position.topic, partition = position.partition,
                     offset = position.offset, error = %error, "not a publication, skipped"
                 );
-                self.hub.skip(slot);
             }
         }
+        self.hub.skip(slot);
         Ok(())
     }
 
-    /// As the router believes it. While the agencies cannot be read the signature suffices: ingest
+    /// As the router reads it. While the agencies cannot be read the signature suffices: ingest
     /// gives it within the jurisdiction alone, and a warning does not wait for a store.
-    async fn believed(
-        &self,
-        lane: Lane,
-        delivery: &Delivery,
-        publication: &Publication,
-    ) -> Result<(), Refused> {
-        let record = gate::Parts {
-            key: &delivery.key,
-            headers: &delivery.headers,
-            payload: &delivery.payload,
+    async fn read(&self, lane: Lane, delivery: &Delivery) -> Result<Publication, Skipped> {
+        let Delivery { key, headers, payload, .. } = delivery;
+        let record = gate::Parts { key, headers, payload };
+        let read = event::publication::read(headers, payload).map_err(Skipped::Record)?;
+        let publication = match read {
+            Carried::Open(publication) => *publication,
+            Carried::Sealed(sealed) => {
+                self.gate.signed(record).map_err(Skipped::Refused)?;
+                let opened = self.alerts.open_sealed(sealed).await.map_err(Skipped::Store)?;
+                opened.ok_or(Skipped::Left)?
+            }
         };
-        self.gate.genuine(lane, record, publication)?;
-        match self.gate.allowed(publication).await {
-            Ok(answer) => answer,
+        self.gate.genuine(lane, record, &publication).map_err(Skipped::Refused)?;
+        match self.gate.allowed(&publication).await {
+            Ok(answer) => answer.map_err(Skipped::Refused)?,
             Err(error) => {
                 tracing::warn!(%error, "the jurisdiction is not looked at again: no agencies");
-                Ok(())
             }
         }
+        Ok(publication)
     }
+}
+
+/// Why a record is nothing to send.
+enum Skipped {
+    /// It is no publication.
+    Record(event::envelope::Error),
+    /// It is not believed.
+    Refused(Refused),
+    /// It was for a citizen who has left.
+    Left,
+    /// The citizen's key cannot be had.
+    Store(alerts::Error),
 }
 
 /// An update or cancel of something older than the book: its chain is looked up, so that those who

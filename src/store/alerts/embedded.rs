@@ -12,13 +12,18 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
 use super::live::{LIVE_MAX, Live};
+use super::personal::Carried;
 use super::{Accepted, Accepting, Error, Identity, PAGE_MAX, Result, Settings, Stored};
 use crate::domain::ids::{ChainId, PublicationId, SubjectId};
 use crate::domain::publication::Publication;
+use crate::domain::sealed::Sealed;
 use crate::store::Failure;
 use crate::store::sqlite::{Database, to_ms};
+use crate::store::vault::Vault;
+use rows::File;
 
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE publications (
         id BLOB PRIMARY KEY,
         chain BLOB NOT NULL,
@@ -32,7 +37,7 @@ const MIGRATIONS: [&str; 1] = ["
         superseded_by BLOB,
         position TEXT,                -- absent until it is on the log
         raw BLOB,
-        body TEXT NOT NULL,           -- the publication as JSON
+        body TEXT NOT NULL,           -- the publication as JSON, or sealed
         UNIQUE (identity_kind, identity_owner, identity_name, identity_rank)
     );
     CREATE INDEX publications_chain ON publications (chain, id);
@@ -40,13 +45,22 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX publications_subject ON publications (subject, id) WHERE subject IS NOT NULL;
     CREATE INDEX publications_unlogged ON publications (id) WHERE position IS NULL;
     CREATE INDEX publications_expiry ON publications (expires_ms);
-"];
+",
+    "
+    CREATE TABLE subject_keys (
+        subject TEXT PRIMARY KEY,
+        handle BLOB NOT NULL UNIQUE,
+        key BLOB NOT NULL             -- sealed by the vault
+    ) WITHOUT ROWID;
+",
+];
 
 /// The store.
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Database,
     live: Arc<Live>,
+    vault: Option<Vault>,
 }
 
 impl Store {
@@ -54,7 +68,35 @@ impl Store {
     pub async fn open(settings: &Settings) -> Result<Store> {
         let (database, live) =
             Database::of_dir(&settings.dir, "alerts.db", &MIGRATIONS, load).await?;
-        Ok(Store { database, live: Arc::new(live) })
+        Ok(Store { database, live: Arc::new(live), vault: None })
+    }
+
+    /// The same store, which seals what is one citizen's from now on.
+    pub fn sealed(self, vault: Vault) -> Store {
+        Store { vault: Some(vault), ..self }
+    }
+
+    /// How publications go onto the log.
+    pub async fn carried(&self, ids: Vec<PublicationId>) -> Result<Vec<Carried>> {
+        self.database.look(move |connection| rows::carried(connection, &ids)).await
+    }
+
+    /// What a sealed publication says.
+    pub async fn open_sealed(&self, sealed: Sealed) -> Result<Option<Publication>> {
+        let vault = self.vault.clone();
+        let work = move |connection: &Connection| {
+            rows::open(File { connection, vault: vault.as_ref() }, &sealed)
+        };
+        self.database.look(work).await
+    }
+
+    /// Destroys a citizen's key and what was said to them alone, in the journal too.
+    pub async fn erase(&self, subject: &SubjectId) -> Result<()> {
+        let subject = subject.clone();
+        self.database
+            .change::<_, Error>(move |connection| rows::erase(connection, &subject))
+            .await?;
+        Ok(self.database.scrub().await?)
     }
 
     /// Reserves and stores publications.
@@ -64,8 +106,10 @@ impl Store {
         }
         let accepting = Arc::new(accepting);
         let (given, live) = (accepting.clone(), self.live.clone());
+        let vault = self.vault.clone();
         let work = move |connection: &Connection| {
-            let answer = |(index, accepting)| match accept(connection, accepting)? {
+            let file = File { connection, vault: vault.as_ref() };
+            let answer = |(index, accepting)| match accept(file, accepting)? {
                 Accepted::Conflict(known) => Err(Error::Clash { index, known }),
                 accepted => Ok(accepted),
             };
@@ -214,10 +258,11 @@ impl Store {
         values: Vec<rusqlite::types::Value>,
         limit: usize,
     ) -> Result<Vec<Arc<Stored>>> {
-        let limit = limit.min(PAGE_MAX);
-        let work =
-            move |connection: &Connection| Ok(rows::select(connection, filter, values, limit)?);
-        self.database.read(work).await
+        let (limit, vault) = (limit.min(PAGE_MAX), self.vault.clone());
+        let work = move |connection: &Connection| {
+            rows::select(File { connection, vault: vault.as_ref() }, filter, values, limit)
+        };
+        self.database.look(work).await
     }
 }
 
@@ -225,22 +270,25 @@ impl Store {
 /// over, so that a long history costs nothing.
 fn load(connection: &Connection) -> Result<Live, Failure> {
     let live = Live::default();
-    let newest = rows::select(connection, "true ORDER BY id DESC", Vec::new(), 1)?;
+    // Areas alone can be live, and nothing of theirs is sealed.
+    let file = File { connection, vault: None };
+    let newest = rows::select(file, "subject IS NULL ORDER BY id DESC", Vec::new(), 1)?;
     let Some(newest) = newest.first().map(|stored| stored.publication.accepted_at) else {
         return Ok(live);
     };
     let filter = "subject IS NULL AND superseded_by IS NULL AND expires_ms > ? ORDER BY id";
     let values = vec![to_ms(newest).into()];
-    for stored in rows::select(connection, filter, values, LIVE_MAX)? {
+    for stored in rows::select(file, filter, values, LIVE_MAX)? {
         live.insert(stored);
     }
     Ok(live)
 }
 
 /// One reservation, within the writer's transaction.
-fn accept(connection: &Connection, accepting: &Accepting) -> Result<Accepted> {
+fn accept(file: File<'_>, accepting: &Accepting) -> Result<Accepted> {
+    let connection = file.connection;
     let key = rows::Key::of(&accepting.identity)?;
-    if let Some(stored) = rows::select(connection, rows::BY_KEY, key.values(), 1)?.pop() {
+    if let Some(stored) = rows::select(file, rows::BY_KEY, key.values(), 1)?.pop() {
         let digest = format!("SELECT digest FROM publications WHERE {}", rows::BY_KEY);
         let digest: [u8; 32] = connection
             .prepare_cached(&digest)
@@ -261,6 +309,6 @@ fn accept(connection: &Connection, accepting: &Accepting) -> Result<Accepted> {
     if taken.map_err(Failure::from)?.is_some() {
         return Err(Error::IdTaken(id));
     }
-    rows::insert(connection, accepting, &key)?;
+    rows::insert(file, accepting, &key)?;
     Ok(Accepted::New)
 }

@@ -10,6 +10,7 @@
 mod embedded;
 mod identity;
 mod live;
+mod personal;
 mod redis;
 
 use std::path::PathBuf;
@@ -22,11 +23,14 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 pub use identity::Identity;
+pub use personal::Carried;
 
 use crate::domain::ids::{ChainId, PublicationId, SubjectId};
 use crate::domain::publication::{Content, Publication};
+use crate::domain::sealed::Sealed;
 use crate::store::Failure;
 use crate::store::redis::Redis;
+use crate::store::vault::Vault;
 
 /// The most publications a listing answers at once, and [`Alerts::accept_all`] takes.
 pub const PAGE_MAX: usize = 1000;
@@ -136,6 +140,40 @@ impl Alerts {
     /// node's to finish.
     pub async fn shared(redis: &Redis, lease: Duration) -> Result<Alerts> {
         Ok(Alerts::Redis(redis::Store::open(redis, lease).await?))
+    }
+
+    /// The same store, which from now on keeps what is said to one citizen alone sealed under a
+    /// key of theirs; without this it is kept as it is.
+    pub fn sealed(self, vault: Vault) -> Alerts {
+        match self {
+            Alerts::Embedded(store) => Alerts::Embedded(store.sealed(vault)),
+            Alerts::Redis(store) => Alerts::Redis(store.sealed(vault)),
+        }
+    }
+
+    /// How stored publications go onto the log, in order.
+    pub async fn carried(&self, ids: Vec<PublicationId>) -> Result<Vec<Carried>> {
+        match self {
+            Alerts::Embedded(store) => store.carried(ids).await,
+            Alerts::Redis(store) => store.carried(ids).await,
+        }
+    }
+
+    /// What a sealed publication says; none if its citizen has left, or nobody sealed it.
+    pub async fn open_sealed(&self, sealed: Sealed) -> Result<Option<Publication>> {
+        match self {
+            Alerts::Embedded(store) => store.open_sealed(sealed).await,
+            Alerts::Redis(store) => store.open_sealed(sealed).await,
+        }
+    }
+
+    /// Destroys a citizen's key and removes what was said to them alone. What of it is on the log
+    /// cannot be read by anybody from then on.
+    pub async fn erase(&self, subject: &SubjectId) -> Result<()> {
+        match self {
+            Alerts::Embedded(store) => store.erase(subject).await,
+            Alerts::Redis(store) => store.erase(subject).await,
+        }
     }
 
     /// Reserves a publication's identity and stores it, durably. Safe to repeat.

@@ -26,12 +26,15 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::live::can_live;
+use super::personal::{self, Body, Carried, SubjectKey};
 use super::{Accepted, Accepting, Error, Identity, PAGE_MAX, Result, Stored};
 use crate::domain::audience::Audience;
 use crate::domain::ids::{ChainId, PublicationId, SubjectId};
 use crate::domain::publication::{Content, Publication};
+use crate::domain::sealed::Sealed;
 use crate::store::Failure;
 use crate::store::redis::{Keys, Redis, Script};
+use crate::store::vault::Vault;
 use live::Shared;
 
 /// Publications read at once by a listing.
@@ -41,7 +44,7 @@ const FORGET_PIECE: usize = 100;
 
 /// The store.
 #[derive(Clone, Debug)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Inner>, Option<Vault>);
 
 #[derive(Debug)]
 struct Inner {
@@ -59,6 +62,8 @@ struct Scripts {
     mark: Script,
     unlogged: Script,
     forget: Script,
+    key: Script,
+    erase: Script,
 }
 
 type Row = (Option<String>, Option<String>, Option<String>, Option<Vec<u8>>);
@@ -73,9 +78,62 @@ impl Store {
             mark: Script::new(include_str!("redis/mark.lua")),
             unlogged: Script::new(include_str!("redis/unlogged.lua")),
             forget: Script::new(include_str!("redis/forget.lua")),
+            key: Script::new(include_str!("redis/key.lua")),
+            erase: Script::new(include_str!("redis/erase.lua")),
         };
         let live = Shared::start(redis, &keys).await?;
-        Ok(Store(Arc::new(Inner { redis: redis.clone(), keys, lease, scripts, live })))
+        let inner = Inner { redis: redis.clone(), keys, lease, scripts, live };
+        Ok(Store(Arc::new(inner), None))
+    }
+
+    /// The same store, which seals what is one citizen's from now on.
+    pub fn sealed(self, vault: Vault) -> Store {
+        Store(self.0, Some(vault))
+    }
+
+    /// How publications go onto the log.
+    pub async fn carried(&self, ids: Vec<PublicationId>) -> Result<Vec<Carried>> {
+        let mut all = redis::pipe();
+        for id in &ids {
+            all.cmd("HGET").arg(self.0.keys.pair("p", text(*id))).arg("body");
+        }
+        let bodies: Vec<Option<String>> = match ids.is_empty() {
+            true => Vec::new(),
+            false => self.0.redis.ask_all(&all).await?,
+        };
+        let all = ids.iter().zip(bodies).map(|(id, body)| Carried::of(*id, body.as_deref()));
+        Ok(all.collect::<Result<_, _>>()?)
+    }
+
+    /// What a sealed publication says.
+    pub async fn open_sealed(&self, sealed: Sealed) -> Result<Option<Publication>> {
+        Ok(self.place().open(&sealed).await?)
+    }
+
+    /// Destroys a citizen's key and what was said to them alone.
+    pub async fn erase(&self, subject: &SubjectId) -> Result<()> {
+        let Inner { redis, keys, scripts, .. } = &*self.0;
+        let call = scripts.erase.call().key(keys.pair("subject", subject)).arg(keys.stem());
+        redis.run_lasting::<()>(keys, &call.arg(subject.as_str())).await?;
+        Ok(())
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { redis: &self.0.redis, keys: &self.0.keys, vault: self.1.as_ref() }
+    }
+
+    /// The text that is stored of a publication.
+    async fn body(&self, publication: &Publication) -> Result<String, Failure> {
+        let (Some(subject), Some(vault)) = (personal::subject_of(publication), &self.1) else {
+            return serde_json::to_string(publication).map_err(Failure::new);
+        };
+        let Inner { redis, keys, scripts, .. } = &*self.0;
+        let (handle, kept) = SubjectKey::fresh(vault);
+        let call = scripts.key.call().key(keys.pair("key", subject)).arg(keys.stem());
+        let call = call.arg(personal::digits(&handle)).arg(&kept[..]);
+        let (handle, kept): (String, Vec<u8>) = redis.run_lasting(keys, &call).await?;
+        let handle = uuid::Uuid::try_parse(&handle).map_err(Failure::new)?.into_bytes();
+        SubjectKey::open(vault, handle, &kept)?.seal(publication)
     }
 
     /// Reserves and stores publications.
@@ -87,7 +145,7 @@ impl Store {
         let mut call = scripts.accept.call().key(self.counter()).arg(keys.stem());
         for one in &accepting {
             let publication = &one.publication;
-            let body = serde_json::to_string(publication).map_err(Failure::new)?;
+            let body = self.body(publication).await?;
             call = call.arg(text(publication.id)).arg(identity_text(&one.identity)?);
             call = call.arg(&one.digest[..]).arg(publication.chain.0.simple().to_string());
             call = call.arg(name_of(publication)?).arg(subject_of(publication));
@@ -149,7 +207,7 @@ impl Store {
 
     /// A publication by its id.
     pub async fn get(&self, id: PublicationId) -> Result<Option<Arc<Stored>>> {
-        Ok(read(&self.0.redis, &self.0.keys, &text(id)).await?)
+        Ok(self.place().read(&text(id)).await?)
     }
 
     /// The alert that a CAP reference names.
@@ -167,7 +225,7 @@ impl Store {
         let id: String = self.0.redis.ask(&get).await?;
         match id.as_str() {
             "" => Ok(None),
-            id => Ok(read(&self.0.redis, &self.0.keys, id).await?),
+            id => Ok(self.place().read(id).await?),
         }
     }
 
@@ -267,26 +325,45 @@ impl Store {
 
     /// Publications in the order of their ids; what was deleted meanwhile is left out.
     async fn read(&self, ids: Vec<String>) -> Result<Vec<Arc<Stored>>> {
-        let get = |id: String| async move { read(&self.0.redis, &self.0.keys, &id).await };
+        let get = |id: String| async move { self.place().read(&id).await };
         let rows = stream::iter(ids.into_iter().map(get)).buffered(AT_ONCE);
         let rows: Vec<Option<Arc<Stored>>> = rows.try_collect().await?;
         Ok(rows.into_iter().flatten().collect())
     }
 }
 
-/// A publication by its id's text.
-async fn read(redis: &Redis, keys: &Keys, id: &str) -> Result<Option<Arc<Stored>>, Failure> {
-    let mut get = redis::cmd("HMGET");
-    get.arg(keys.pair("p", id)).arg(&["body", "by", "position", "raw"]);
-    let (body, by, logged, raw): Row = redis.ask(&get).await?;
-    let Some(body) = body else { return Ok(None) };
-    let superseded_by = by.as_ref().map(|by| by.parse()).transpose().map_err(Failure::new)?;
-    Ok(Some(Arc::new(Stored {
-        publication: Arc::new(serde_json::from_str(&body).map_err(Failure::new)?),
-        superseded_by,
-        logged,
-        raw: raw.map(Bytes::from),
-    })))
+/// Where publications are read, and what citizens' keys are kept under.
+struct Place<'a> {
+    redis: &'a Redis,
+    keys: &'a Keys,
+    vault: Option<&'a Vault>,
+}
+
+impl Place<'_> {
+    /// A publication by its id's text.
+    async fn read(&self, id: &str) -> Result<Option<Arc<Stored>>, Failure> {
+        let mut get = redis::cmd("HMGET");
+        get.arg(self.keys.pair("p", id)).arg(&["body", "by", "position", "raw"]);
+        let (body, by, logged, raw): Row = self.redis.ask(&get).await?;
+        let Some(body) = body else { return Ok(None) };
+        let publication = match personal::body(id.parse().map_err(Failure::new)?, &body)? {
+            Body::Open(publication) => Some(*publication),
+            Body::Sealed(sealed) => self.open(&sealed).await?,
+        };
+        let Some(publication) = publication else { return Ok(None) };
+        let superseded_by = by.as_ref().map(|by| by.parse()).transpose().map_err(Failure::new)?;
+        let (publication, raw) = (Arc::new(publication), raw.map(Bytes::from));
+        Ok(Some(Arc::new(Stored { publication, superseded_by, logged, raw })))
+    }
+
+    /// What a sealed publication says; none if its citizen has left.
+    async fn open(&self, sealed: &Sealed) -> Result<Option<Publication>, Failure> {
+        let key = self.keys.pair("handle", personal::digits(&sealed.handle));
+        let kept: Option<Vec<u8>> = self.redis.ask(redis::cmd("GET").arg(key)).await?;
+        let Some(kept) = kept else { return Ok(None) };
+        let vault = self.vault.ok_or_else(|| Failure::new("no vault is at hand"))?;
+        SubjectKey::open(vault, sealed.handle, &kept)?.read(sealed)
+    }
 }
 
 /// An id in keys and lists: 32 digits, so that their order is that of time.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{Count, Own, PAGE_MAX, Respondent, Result, Safety, SafetyCounts, Said, Settings};
+use super::{
+    Count, Error, Own, PAGE_MAX, Respondent, Result, Safety, SafetyCounts, Said, Settings,
+};
 use crate::domain::ids::{DeviceNum, PublicationId, SubjectId};
 use crate::domain::survey::Answer;
 use crate::store::Failure;
@@ -201,7 +203,7 @@ impl Store {
     /// Forgets what a device said, and a citizen.
     pub async fn erase(&self, device: Option<DeviceNum>, subject: Option<SubjectId>) -> Result<()> {
         self.database
-            .change(move |connection| {
+            .change::<_, Error>(move |connection| {
                 let device = device.map(|device| i64::try_from(device.0)).transpose();
                 let device = device.map_err(Failure::new)?;
                 let subject = subject.as_ref().map(SubjectId::as_str);
@@ -211,7 +213,8 @@ impl Store {
                 }
                 Ok(())
             })
-            .await
+            .await?;
+        Ok(self.database.scrub().await?)
     }
 
     /// Drops old answers.

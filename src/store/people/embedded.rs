@@ -5,15 +5,16 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{
-    Error, NewSession, PEOPLE_MAX, REQUESTS_MAX, Request, RequestState, Result, SEEN_EVERY,
-    SESSIONS_MAX, Session, Settings,
+    Account, Error, NewSession, PEOPLE_MAX, REQUESTS_MAX, Request, RequestState, Result,
+    SEEN_EVERY, SESSIONS_MAX, Session, Settings,
 };
 use crate::domain::ids::PersonId;
 use crate::domain::person::Person;
 use crate::store::Failure;
 use crate::store::sqlite::{Database, from_ms, to_ms};
 
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE people (id TEXT PRIMARY KEY, body TEXT NOT NULL, password TEXT) WITHOUT ROWID;
     CREATE TABLE sessions (
         token BLOB PRIMARY KEY, -- SHA-256
@@ -29,7 +30,11 @@ const MIGRATIONS: [&str; 1] = ["
         body TEXT NOT NULL
     );
     CREATE INDEX requests_order ON requests (waiting DESC, asked_ms DESC);
-"];
+",
+    "
+    CREATE TABLE accounts (account TEXT PRIMARY KEY, person TEXT NOT NULL) WITHOUT ROWID;
+",
+];
 
 /// The store.
 #[derive(Clone, Debug)]
@@ -87,6 +92,44 @@ impl Store {
     pub async fn credentials(&self, id: &PersonId) -> Result<Option<(Person, Option<String>)>> {
         let id = id.clone();
         self.database.look(move |connection| credentials(connection, id.as_str())).await
+    }
+
+    /// Says whose an account is.
+    pub async fn link(&self, account: Account, person: &PersonId) -> Result<()> {
+        let person = person.clone();
+        self.database
+            .change(move |connection| {
+                let sql = "INSERT OR REPLACE INTO accounts (account, person) VALUES (?, ?)";
+                connection.execute(sql, [account.as_str(), person.as_str()])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Takes every account from a person, and ends their sessions.
+    pub async fn unlink(&self, person: &PersonId) -> Result<u64> {
+        let person = person.clone();
+        self.database
+            .change(move |connection| {
+                let sessions = "DELETE FROM sessions WHERE person = ?";
+                connection.execute(sessions, [person.as_str()])?;
+                let accounts = "DELETE FROM accounts WHERE person = ?";
+                Ok(connection.execute(accounts, [person.as_str()])? as u64)
+            })
+            .await
+    }
+
+    /// Whose an account is.
+    pub async fn linked(&self, account: &Account) -> Result<Option<PersonId>> {
+        let account = account.clone();
+        self.database
+            .look(move |connection| {
+                let sql = "SELECT person FROM accounts WHERE account = ?";
+                let found: Option<String> =
+                    connection.query_row(sql, [account.as_str()], |row| row.get(0)).optional()?;
+                found.map(|id| id.parse().map_err(Failure::new)).transpose()
+            })
+            .await
     }
 
     /// Opens a session.

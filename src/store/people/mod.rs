@@ -9,10 +9,14 @@
 mod embedded;
 mod redis;
 
+use std::fmt;
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::domain::agency::Agency;
@@ -52,6 +56,37 @@ pub enum Error {
 pub struct Settings {
     /// The data directory; the store is `people.db` in it.
     pub dir: PathBuf,
+}
+
+/// An account at an identity provider, as its digest: the provider's id of a person is not kept.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Account(String);
+
+impl Account {
+    /// The account with this id at an issuer.
+    pub fn subject(issuer: &str, sub: &str) -> Self {
+        Self::of("sub", issuer, sub)
+    }
+
+    /// The account with this verified address at an issuer; capitals are no difference.
+    pub fn email(issuer: &str, address: &str) -> Self {
+        Self::of("email", issuer, &address.trim().to_lowercase())
+    }
+
+    fn of(kind: &str, issuer: &str, name: &str) -> Self {
+        let text = [kind, issuer, name].join("\0");
+        Self(URL_SAFE_NO_PAD.encode(Sha256::digest(text)))
+    }
+
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Account")
+    }
 }
 
 /// A session to be opened.
@@ -196,6 +231,34 @@ impl People {
         match self {
             People::Embedded(store) => store.credentials(id).await,
             People::Redis(store) => store.credentials(id).await,
+        }
+    }
+
+    /// Says whose an account is: this person's from now on, and nobody else's.
+    pub async fn link(&self, account: Account, person: &PersonId) -> Result<()> {
+        match self {
+            People::Embedded(store) => store.link(account, person).await,
+            People::Redis(store) => store.link(account, person).await,
+        }
+    }
+
+    /// Takes every account from a person; their sessions end. How many there were.
+    pub async fn unlink(&self, person: &PersonId) -> Result<u64> {
+        match self {
+            People::Embedded(store) => store.unlink(person).await,
+            People::Redis(store) => store.unlink(person).await,
+        }
+    }
+
+    /// Whose an account is.
+    pub async fn linked(&self, account: &Account) -> Result<Option<Person>> {
+        let id = match self {
+            People::Embedded(store) => store.linked(account).await,
+            People::Redis(store) => store.linked(account).await,
+        };
+        match id? {
+            Some(id) => self.get(&id).await,
+            None => Ok(None),
         }
     }
 

@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    Error, NewSession, PEOPLE_MAX, REQUESTS_MAX, Request, RequestState, Result, SEEN_EVERY,
-    SESSIONS_MAX, Session,
+    Account, Error, NewSession, PEOPLE_MAX, REQUESTS_MAX, Request, RequestState, Result,
+    SEEN_EVERY, SESSIONS_MAX, Session,
 };
 use crate::domain::ids::PersonId;
 use crate::domain::person::Person;
@@ -24,6 +24,9 @@ use crate::store::redis::{Keys, MARK_MS, Redis, Script};
 
 /// Sessions dropped by one script.
 const FORGET_PIECE: usize = 500;
+
+/// Says whose an account is. KEYS: all accounts. ARGV: the account and the person.
+const LINK: &str = "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) return 1";
 
 /// The store.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ struct Inner {
 #[derive(Debug)]
 struct Scripts {
     put: Script,
+    link: Script,
+    unlink: Script,
     open: Script,
     session: Script,
     seen: Script,
@@ -54,6 +59,8 @@ impl Store {
     pub fn open(redis: &Redis) -> Store {
         let scripts = Scripts {
             put: Script::new(include_str!("redis/put.lua")),
+            link: Script::new(LINK),
+            unlink: Script::new(include_str!("redis/unlink.lua")),
             open: Script::new(include_str!("redis/open.lua")),
             session: Script::new(include_str!("redis/session.lua")),
             seen: Script::new(include_str!("redis/seen.lua")),
@@ -100,6 +107,29 @@ impl Store {
             self.0.redis.ask_all(&both).await?;
         let Some(body) = body else { return Ok(None) };
         Ok(Some((serde_json::from_str(&body).map_err(Failure::new)?, password)))
+    }
+
+    /// Says whose an account is.
+    pub async fn link(&self, account: Account, person: &PersonId) -> Result<()> {
+        let Inner { redis, keys, scripts } = &*self.0;
+        let call = scripts.link.call().key(keys.key("accounts"));
+        Ok(redis.run_lasting(keys, &call.arg(account.as_str()).arg(person.as_str())).await?)
+    }
+
+    /// Takes every account from a person, and ends their sessions.
+    pub async fn unlink(&self, person: &PersonId) -> Result<u64> {
+        let Inner { redis, keys, scripts } = &*self.0;
+        let call = scripts.unlink.call().key(keys.key("accounts")).key(keys.pair("of", person));
+        let call = call.key(keys.key("ends")).arg(keys.stem()).arg(person.as_str());
+        Ok(redis.run_lasting(keys, &call).await?)
+    }
+
+    /// Whose an account is.
+    pub async fn linked(&self, account: &Account) -> Result<Option<PersonId>> {
+        let mut get = redis::cmd("HGET");
+        get.arg(self.0.keys.key("accounts")).arg(account.as_str());
+        let found: Option<String> = self.0.redis.ask(&get).await?;
+        Ok(found.map(|id| id.parse().map_err(Failure::new)).transpose()?)
     }
 
     /// Opens a session.

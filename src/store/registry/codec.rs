@@ -5,6 +5,9 @@
 //! First byte: the version of this form. Texts and lists carry their length before them as a
 //! little-endian base 128 number. Only profiles that keep the rules (`domain::device::validate`)
 //! are ever written, so an APNs token is hexadecimal and is kept as its bytes.
+//!
+//! Version 2 keeps a push address sealed ([`crate::store::vault`]), bound to the device's id; the
+//! rest is as in version 1, which is what earlier releases wrote.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +16,12 @@ use jiff::Timestamp;
 use crate::domain::cell::Cell;
 use crate::domain::channel::{ApnsEnvironment, Channel, FcmAddressKind, PushAddress};
 use crate::domain::device::{Interest, LocationConsent, Place, Profile, QuietHours};
+use crate::domain::ids::DeviceId;
 use crate::domain::webpush::{AUTH_BYTES, POINT_BYTES, Subscription};
+use crate::store::vault::{Purpose, Vault};
 
-const VERSION: u8 = 1;
+const PLAIN: u8 = 1;
+const SEALING: u8 = 2;
 
 const WEBSOCKET: u8 = 0;
 const APNS_PRODUCTION: u8 = 1;
@@ -23,6 +29,7 @@ const APNS_SANDBOX: u8 = 2;
 const FCM_TOKEN: u8 = 3;
 const FCM_FID: u8 = 4;
 const WEBPUSH: u8 = 5;
+const SEALED: u8 = 6;
 
 const EXERCISES: u8 = 1;
 const QUIET_HOURS: u8 = 2;
@@ -31,13 +38,32 @@ const APP_VERSION: u8 = 8;
 
 /// Bytes that are no profile of a known version.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("a stored profile is damaged, or of a newer version")]
+#[error("a stored profile is damaged, of a newer version, or sealed with a key that is not here")]
 pub struct Damaged;
 
+/// Whose profile it is, and what its address is sealed with.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// The device.
+    pub id: DeviceId,
+    /// The keys; none keeps addresses as they are.
+    pub vault: Option<&'a Vault>,
+}
+
 /// A profile that keeps the rules, as bytes.
-pub fn encode(profile: &Profile) -> Vec<u8> {
-    let mut out = vec![VERSION];
-    put_address(&mut out, &profile.address);
+pub fn encode(profile: &Profile, owner: Owner<'_>) -> Vec<u8> {
+    let mut out = vec![if owner.vault.is_some() { SEALING } else { PLAIN }];
+    match (owner.vault, &profile.address) {
+        (None, address) | (_, address @ PushAddress::Websocket) => put_address(&mut out, address),
+        (Some(vault), address) => {
+            let mut plain = Vec::new();
+            put_address(&mut plain, address);
+            let sealed = vault.seal((Purpose::Address, owner.id.0.as_bytes()), &plain);
+            out.push(SEALED);
+            put_number(&mut out, sealed.len() as u64);
+            out.extend(sealed);
+        }
+    }
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     out.push(
         flag(profile.exercises, EXERCISES)
@@ -148,12 +174,16 @@ pub fn channel_of(code: u8) -> Option<Channel> {
 }
 
 /// The profile that `encode` wrote.
-pub fn decode(bytes: &[u8]) -> Result<Profile, Damaged> {
+pub fn decode(bytes: &[u8], owner: Owner<'_>) -> Result<Profile, Damaged> {
     let mut bytes = Reader(bytes);
-    if bytes.byte()? != VERSION {
+    let version = bytes.byte()?;
+    if ![PLAIN, SEALING].contains(&version) {
         return Err(Damaged);
     }
-    let address = bytes.address()?;
+    let address = match bytes.0.first() {
+        Some(&SEALED) if version == SEALING => bytes.sealed(owner)?,
+        _ => bytes.address()?,
+    };
     let flags = bytes.byte()?;
     let has = |bit: u8| flags & bit != 0;
     let profile = Profile {
@@ -216,6 +246,17 @@ impl<'a> Reader<'a> {
         item: impl Fn(&mut Self) -> Result<T, Damaged>,
     ) -> Result<Vec<T>, Damaged> {
         (0..self.length()?).map(|_| item(self)).collect()
+    }
+
+    fn sealed(&mut self, owner: Owner<'_>) -> Result<PushAddress, Damaged> {
+        self.byte()?;
+        let length = self.length()?;
+        let sealed = self.take(length)?;
+        let what = (Purpose::Address, owner.id.0.as_bytes());
+        let plain = owner.vault.ok_or(Damaged)?.open(what, sealed).map_err(|_| Damaged)?;
+        let mut plain = Reader(&plain);
+        let address = plain.address()?;
+        if plain.0.is_empty() { Ok(address) } else { Err(Damaged) }
     }
 
     fn address(&mut self) -> Result<PushAddress, Damaged> {
@@ -324,25 +365,59 @@ mod tests {
         vec![plain, full, android, newer, browser]
     }
 
+    fn vault() -> Vault {
+        Vault::parse(&Vault::fresh()).expect("a key")
+    }
+
+    fn owner(vault: Option<&Vault>) -> Owner<'_> {
+        Owner { id: DeviceId(uuid::Uuid::from_u128(7)), vault }
+    }
+
     #[test]
     fn a_profile_comes_back_as_it_was() {
+        let vault = vault();
         for profile in profiles() {
-            assert_eq!(decode(&encode(&profile)), Ok(profile));
+            let (plain, sealed) = (owner(None), owner(Some(&vault)));
+            assert_eq!(decode(&encode(&profile, plain), plain), Ok(profile.clone()));
+            // What was written before addresses were sealed is read with the keys at hand.
+            assert_eq!(decode(&encode(&profile, plain), sealed), Ok(profile.clone()));
+            assert_eq!(decode(&encode(&profile, sealed), sealed), Ok(profile.clone()));
+        }
+    }
+
+    #[test]
+    fn a_sealed_address_cannot_be_read_and_is_its_devices_alone() {
+        let (vault, other) = (vault(), vault());
+        for profile in profiles() {
+            if profile.address == PushAddress::Websocket {
+                continue;
+            }
+            let mut plain = Vec::new();
+            put_address(&mut plain, &profile.address);
+            let bytes = encode(&profile, owner(Some(&vault)));
+            let shows = bytes.windows(12).any(|part| plain.windows(12).any(|whole| whole == part));
+            assert!(!shows, "{:?}", profile.address.channel());
+            assert_eq!(decode(&bytes, owner(None)), Err(Damaged));
+            assert_eq!(decode(&bytes, owner(Some(&other))), Err(Damaged));
+            let stranger = Owner { id: DeviceId(uuid::Uuid::from_u128(8)), vault: Some(&vault) };
+            assert_eq!(decode(&bytes, stranger), Err(Damaged));
         }
     }
 
     #[test]
     fn damage_is_noticed_and_never_panics() {
-        for bytes in profiles().iter().map(encode) {
+        let vault = vault();
+        let owner = owner(Some(&vault));
+        for bytes in profiles().iter().map(|profile| encode(profile, owner)) {
             for length in 0..bytes.len() {
-                assert_eq!(decode(&bytes[..length]), Err(Damaged));
+                assert_eq!(decode(&bytes[..length], owner), Err(Damaged));
             }
             for (index, bit) in (0..bytes.len()).flat_map(|index| (0..8).map(move |b| (index, b))) {
                 let mut damaged = bytes.clone();
                 damaged[index] ^= 1 << bit;
-                let _ = decode(&damaged);
+                let _ = decode(&damaged, owner);
             }
         }
-        assert_eq!(decode(&[VERSION + 1, 0]), Err(Damaged));
+        assert_eq!(decode(&[SEALING + 1, 0], owner), Err(Damaged));
     }
 }

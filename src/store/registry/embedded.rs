@@ -15,15 +15,17 @@ use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId, UnitCode};
 use crate::store::Failure;
 use crate::store::registry::counters::Counters;
 use crate::store::registry::{
-    Error, Estimate, Member, Membership, NewDevice, Range, Settings, Stored, check,
+    Error, Estimate, Member, Membership, NewDevice, Range, Resealed, Settings, Stored, check,
 };
 use crate::store::sqlite::{self, Database};
+use crate::store::vault::Vault;
 
 mod load;
 mod read;
 mod schema;
 mod write;
 
+use read::Source;
 use write::{Change, Writing};
 
 /// Tombstones dropped in one transaction, so that forgetting never holds up a registration.
@@ -37,6 +39,7 @@ pub struct Embedded {
     clock: Clock,
     counters: Arc<Counters>,
     newest: Arc<watch::Sender<Seq>>,
+    vault: Option<Vault>,
 }
 
 impl Embedded {
@@ -53,7 +56,35 @@ impl Embedded {
         });
         let (database, (counters, newest)) = opening.await.map_err(Failure::new)??;
         let newest = Arc::new(watch::Sender::new(newest));
-        Ok(Self { database, shards, clock, counters: Arc::new(counters), newest })
+        let counters = Arc::new(counters);
+        Ok(Self { database, shards, clock, counters, newest, vault: None })
+    }
+
+    /// The same registry, which seals push addresses from now on.
+    pub fn sealed(self, vault: Vault) -> Self {
+        Self { vault: Some(vault), ..self }
+    }
+
+    /// Writes the next devices anew whose addresses are not sealed with the newest key.
+    pub async fn reseal(&self, after: DeviceNum, limit: usize) -> Result<Resealed, Error> {
+        self.write(move |writing| writing.reseal(after, limit)).await
+    }
+
+    /// The key that everything was sealed with, once.
+    pub async fn sealed_with(&self) -> Result<Option<u8>, Error> {
+        self.database.read(schema::sealed_with).await
+    }
+
+    /// Remembers that.
+    pub async fn set_sealed_with(&self, number: u8) -> Result<(), Error> {
+        let work = move |connection: &_| schema::set_sealed_with(connection, number);
+        self.database.write(work, |()| ()).await?;
+        self.scrub().await
+    }
+
+    /// Drops what the journal still has of how things were.
+    pub async fn scrub(&self) -> Result<(), Error> {
+        Ok(self.database.scrub().await?)
     }
 
     pub fn shards(&self) -> u16 {
@@ -83,11 +114,11 @@ impl Embedded {
     }
 
     pub async fn get(&self, id: DeviceId) -> Result<Option<Stored>, Error> {
-        self.database.read(move |connection| read::by_id(connection, id)).await
+        self.look(move |source| read::by_id(source, id)).await
     }
 
     pub async fn of_subject(&self, subject: SubjectId) -> Result<Vec<Arc<Device>>, Error> {
-        self.database.read(move |connection| read::of_subject(connection, &subject)).await
+        self.look(move |source| read::of_subject(source, &subject)).await
     }
 
     pub async fn deactivate_address(
@@ -100,11 +131,11 @@ impl Embedded {
     }
 
     pub async fn scan(&self, range: Range, limit: usize) -> Result<Vec<Member>, Error> {
-        self.database.read(move |connection| read::scan(connection, &range, limit)).await
+        self.look(move |source| read::scan(source, &range, limit)).await
     }
 
     pub async fn members(&self, seqs: Vec<Seq>) -> Result<Vec<Member>, Error> {
-        self.database.read(move |connection| read::members(connection, seqs)).await
+        self.look(move |source| read::members(source, seqs)).await
     }
 
     pub async fn memberships_of(&self, num: DeviceNum) -> Result<Vec<Membership>, Error> {
@@ -116,7 +147,7 @@ impl Embedded {
     }
 
     pub async fn changes(&self, after: Seq, limit: usize) -> Result<Vec<Member>, Error> {
-        self.database.read(move |connection| read::changes(connection, after, limit)).await
+        self.look(move |source| read::changes(source, after, limit)).await
     }
 
     pub fn watch(&self) -> watch::Receiver<Seq> {
@@ -177,6 +208,15 @@ impl Embedded {
         self.database.write(work, |()| ()).await
     }
 
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Source<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let vault = self.vault.clone();
+        let work = move |connection: &_| work(Source { connection, vault: vault.as_ref() });
+        self.database.read(work).await
+    }
+
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writing) -> Result<T, Error> + Send + 'static,
@@ -189,11 +229,12 @@ impl Embedded {
         &self,
         work: impl FnOnce(&mut Writing) -> Result<T, Error> + Send + 'static,
     ) -> impl FnOnce(&rusqlite::Connection) -> Result<(T, Change), Error> + Send + 'static {
-        let (shards, clock) = (self.shards, self.clock.clone());
+        let (shards, clock, vault) = (self.shards, self.clock.clone(), self.vault.clone());
         move |connection| {
             // As it will be read back: stored instants are whole milliseconds.
             let now = sqlite::from_ms(sqlite::to_ms(clock.now()))?;
-            let mut writing = Writing { connection, shards, now, change: Change::default() };
+            let source = Source { connection, vault: vault.as_ref() };
+            let mut writing = Writing { source, shards, now, change: Change::default() };
             let answer = work(&mut writing)?;
             Ok((answer, writing.change))
         }

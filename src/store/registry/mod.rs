@@ -36,6 +36,7 @@ use crate::domain::device::{Device, Place, Profile, Violation, validate};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId, UnitCode};
 use crate::store::Failure;
 use crate::store::redis::Redis;
+use crate::store::vault::Vault;
 
 mod codec;
 mod counters;
@@ -190,6 +191,15 @@ pub struct Estimate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease(u64);
 
+/// What became of a part of the registry whose addresses were to be sealed with the newest key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resealed {
+    /// The last device looked at; go on after it. None: there are no more.
+    pub last: Option<DeviceNum>,
+    /// Devices that were written anew.
+    pub changed: u64,
+}
+
 /// A handle to the registry; clones share it.
 #[derive(Clone, Debug)]
 pub enum Registry {
@@ -210,6 +220,50 @@ impl Registry {
     /// of shards than it was created with.
     pub async fn shared(redis: Redis, shards: u16, clock: Clock) -> Result<Self, Error> {
         redis::Shared::open(redis, shards, clock).await.map(Self::Redis)
+    }
+
+    /// The same registry, which from now on keeps push addresses sealed; without this they are
+    /// kept as they are. What was written before is read either way.
+    pub fn sealed(self, vault: Vault) -> Self {
+        match self {
+            Self::Embedded(embedded) => Self::Embedded(embedded.sealed(vault)),
+            Self::Redis(shared) => Self::Redis(shared.sealed(vault)),
+        }
+    }
+
+    /// Seals the next devices' addresses anew that are not sealed with the newest key: all of an
+    /// older release, and those of a key that is to be put away. At most `limit` are looked at.
+    pub async fn reseal(&self, after: DeviceNum, limit: usize) -> Result<Resealed, Error> {
+        match self {
+            Self::Embedded(embedded) => embedded.reseal(after, limit).await,
+            Self::Redis(shared) => shared.reseal(after, limit).await,
+        }
+    }
+
+    /// The number of the key that everything was once found sealed with.
+    pub async fn sealed_with(&self) -> Result<Option<u8>, Error> {
+        match self {
+            Self::Embedded(embedded) => embedded.sealed_with().await,
+            Self::Redis(shared) => shared.sealed_with().await,
+        }
+    }
+
+    /// Remembers that everything is sealed with a key, and drops what the storage still has of
+    /// how it was before.
+    pub async fn set_sealed_with(&self, number: u8) -> Result<(), Error> {
+        match self {
+            Self::Embedded(embedded) => embedded.set_sealed_with(number).await,
+            Self::Redis(shared) => shared.set_sealed_with(number).await,
+        }
+    }
+
+    /// Drops what the storage still has of removed devices: a file's journal. On Redis there is
+    /// nothing to do here; its append-only file is written anew by itself.
+    pub async fn scrub(&self) -> Result<(), Error> {
+        match self {
+            Self::Embedded(embedded) => embedded.scrub().await,
+            Self::Redis(_) => Ok(()),
+        }
     }
 
     /// Parts each (unit, channel) is cut into.

@@ -33,8 +33,9 @@ use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId, UnitCode};
 use crate::store::Failure;
 use crate::store::redis::{Keys, Redis};
 use crate::store::registry::{
-    Error, Estimate, Lease, Membership, NewDevice, SHARDS_MAX, Stored, check, shard_of,
+    Error, Estimate, Lease, Membership, NewDevice, Resealed, SHARDS_MAX, Stored, check, shard_of,
 };
+use crate::store::vault::Vault;
 
 mod counts;
 mod load;
@@ -55,9 +56,9 @@ const REPLANS_MAX: usize = 100;
 /// Departures forgotten in one call of the script.
 const FORGET_BATCH: usize = 50;
 
-/// A handle; clones share it.
+/// A handle; clones share it. Beside it, what addresses are sealed with.
 #[derive(Clone)]
-pub struct Shared(Arc<Inner>);
+pub struct Shared(Arc<Inner>, Option<Vault>);
 
 struct Inner {
     redis: Redis,
@@ -77,6 +78,13 @@ struct Found {
     num: DeviceNum,
     bytes: Vec<u8>,
     record: Record,
+}
+
+impl Found {
+    /// A number that nobody had before.
+    fn nobody(num: DeviceNum) -> Self {
+        Self { num, bytes: Vec::new(), record: Record::default() }
+    }
 }
 
 /// What the script answered to one change.
@@ -115,7 +123,16 @@ impl Shared {
         let (scripts, counts) = (Scripts::default(), Counts::new(shards));
         let nums = Mutex::default();
         let inner = Inner { redis, keys, scripts, shards, clock, counts, nums, newest, follower };
-        Ok(Self(Arc::new(inner)))
+        Ok(Self(Arc::new(inner), None))
+    }
+
+    /// The same registry, which seals push addresses from now on.
+    pub fn sealed(self, vault: Vault) -> Self {
+        Self(self.0, Some(vault))
+    }
+
+    fn vault(&self) -> Option<&Vault> {
+        self.1.as_ref()
     }
 
     pub fn shards(&self) -> u16 {
@@ -133,7 +150,7 @@ impl Shared {
                 Some((found, old)) => (found, Some(old)),
                 None => {
                     let num = DeviceNum(self.next_num().await?);
-                    (Found { num, bytes: Vec::new(), record: Record::default() }, None)
+                    (Found::nobody(num), None)
                 }
             };
             let person = match &old {
@@ -171,7 +188,7 @@ impl Shared {
             // Gone although it was there: by our own hand, whose answer was lost.
             let Some((found, _)) = self.find(id).await? else { return Ok(tried) };
             tried = true;
-            let change = Change::to(found.num, &found.bytes, &found.record, None, self.now());
+            let change = Change::to(self.vault(), &found, None, self.now());
             if let Outcome::Done(_) = self.apply(change).await? {
                 return Ok(true);
             }
@@ -203,7 +220,7 @@ impl Shared {
             let now = self.now();
             let profile = Profile { address: PushAddress::Websocket, ..old.profile.clone() };
             let person = plan::revised(&old, profile, old.subject.clone(), now);
-            let change = Change::to(num, &found.bytes, &found.record, Some(person), now);
+            let change = Change::to(self.vault(), &found, Some(person), now);
             if let Outcome::Done(_) = self.apply(change).await? {
                 return Ok(true);
             }
@@ -279,10 +296,8 @@ impl Shared {
         entry: Vec<u8>,
     ) -> Result<u64, Error> {
         for _ in 0..REPLANS_MAX {
-            let nothing = || Found { num, bytes: Vec::new(), record: Record::default() };
-            let found = self.by_num(num).await?.unwrap_or_else(nothing);
-            let (change, dropped) =
-                Change::forget(num, &found.bytes, &found.record, before, entry.clone());
+            let found = self.by_num(num).await?.unwrap_or_else(|| Found::nobody(num));
+            let (change, dropped) = Change::forget(self.vault(), &found, before, entry.clone());
             if let Outcome::Done(_) = self.apply_all(&[change], false).await?.remove(0) {
                 return Ok(dropped);
             }
@@ -348,7 +363,7 @@ impl Shared {
         if old == Some(&person) {
             return Ok(Some(device));
         }
-        let change = Change::to(found.num, &found.bytes, &found.record, Some(person), now);
+        let change = Change::to(self.vault(), found, Some(person), now);
         match self.apply(change).await? {
             Outcome::Done(_) => Ok(Some(device)),
             Outcome::Moved => Ok(None),
@@ -391,6 +406,35 @@ impl Shared {
             }
         }
         Ok(outcomes)
+    }
+
+    /// Writes the next devices anew whose addresses are not sealed with the newest key.
+    pub async fn reseal(&self, after: DeviceNum, limit: usize) -> Result<Resealed, Error> {
+        let get = redis::cmd("GET").arg(self.0.keys.key("num")).to_owned();
+        let end: Option<u64> = self.0.redis.ask(&get).await?;
+        let last = DeviceNum(end.unwrap_or(0).min(after.0.saturating_add(limit as u64)));
+        let mut changed = 0;
+        for found in self.by_nums(after.0 + 1..=last.0).await? {
+            let Some(person) = found.record.person.clone() else { continue };
+            let change = Change::to(self.vault(), &found, Some(person), self.now());
+            if change.changes() {
+                // One that was changed meanwhile was sealed with that.
+                self.apply_all(&[change], false).await?;
+                changed += 1;
+            }
+        }
+        Ok(Resealed { last: (last > after).then_some(last), changed })
+    }
+
+    /// The key that everything was sealed with, once.
+    pub async fn sealed_with(&self) -> Result<Option<u8>, Error> {
+        Ok(self.0.redis.ask(redis::cmd("GET").arg(self.0.keys.key("sealed-with"))).await?)
+    }
+
+    /// Remembers that.
+    pub async fn set_sealed_with(&self, number: u8) -> Result<(), Error> {
+        let key = self.0.keys.key("sealed-with");
+        Ok(self.0.redis.ask(redis::cmd("SET").arg(key).arg(number)).await?)
     }
 
     async fn next_num(&self) -> Result<u64, Error> {

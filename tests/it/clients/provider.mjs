@@ -2,7 +2,7 @@
 // Arguments: the package's folder, our redirect URL. Prints its issuer, then answers lines on
 // standard input, each with one line: `rotate` (its keys are others from then on), `token` with
 // claims and header over plausible ones (signed by its present key), `fetched` (how often its keys
-// were asked for).
+// were asked for), `answer` with claims and header (the next code is answered with such a token).
 import { generateKeyPairSync, sign } from "node:crypto";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
@@ -20,8 +20,15 @@ let serial = 1;
 let present = fresh("key-1");
 let handler = null;
 let fetched = 0;
+let forged = null;
 const server = createServer((request, answer) => {
   if (request.url === "/jwks") fetched += 1;
+  if (request.url === "/token" && forged) {
+    answer.setHeader("content-type", "application/json");
+    answer.end(JSON.stringify({ access_token: "x", token_type: "Bearer", id_token: forged }));
+    forged = null;
+    return;
+  }
   handler(request, answer);
 });
 await new Promise((done) => server.listen(0, "127.0.0.1", done));
@@ -37,7 +44,13 @@ function open() {
     pkce: { required: () => true },
     cookies: { keys: ["one key"] },
     features: { devInteractions: { enabled: true } },
-    findAccount: (_, id) => ({ accountId: id, claims: async () => ({ sub: id }) }),
+    // As most providers do: the address is in the token itself.
+    conformIdTokenClaims: false,
+    claims: { openid: ["sub"], email: ["email", "email_verified"] },
+    findAccount: (_, id) => ({
+      accountId: id,
+      claims: async () => ({ sub: id, email: "Lan@City.Example", email_verified: id !== "unverified" }),
+    }),
   });
   // The tests' browser names the host it means in X-Forwarded-Host.
   provider.proxy = true;
@@ -63,6 +76,9 @@ for await (const line of createInterface({ input: process.stdin })) {
     console.log(present.jwk.kid);
   } else if (word === "token") {
     console.log(token(JSON.parse(claims ?? "{}"), JSON.parse(header ?? "{}")));
+  } else if (word === "answer") {
+    forged = token(JSON.parse(claims), JSON.parse(header));
+    console.log("ready");
   } else if (word === "fetched") {
     console.log(String(fetched));
   }

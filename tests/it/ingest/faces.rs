@@ -10,7 +10,7 @@ use crate::support::node::{AlertXml, CENTRE};
 
 /// Every route of a node with all roles, as docs and clients know them; the description itself,
 /// `/openapi.json`, is not among them.
-const ROUTES: [(&str, &str); 83] = [
+const ROUTES: [(&str, &str); 86] = [
     ("get", "/.well-known/jwks.json"),
     ("get", "/healthz"),
     ("get", "/metrics"),
@@ -31,6 +31,9 @@ const ROUTES: [(&str, &str); 83] = [
     ("get", "/v1/console/drafts/{id}"),
     ("get", "/v1/console/drills"),
     ("get", "/v1/console/events"),
+    ("get", "/v1/console/login"),
+    ("get", "/v1/console/login/callback"),
+    ("get", "/v1/console/login/provider"),
     ("get", "/v1/console/people"),
     ("get", "/v1/console/people/{id}"),
     ("get", "/v1/console/providers"),

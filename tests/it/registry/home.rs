@@ -6,6 +6,7 @@ use loa::store::redis::Redis;
 use loa::store::registry::{Error, Registry, Settings};
 
 use crate::support;
+use crate::support::vault;
 
 /// Where a registry under test lives; opened again, it is the same registry.
 pub struct Home {
@@ -38,6 +39,11 @@ impl Home {
     }
 
     pub async fn open_with(&self, shards: u16) -> Result<Registry, Error> {
+        Ok(self.open_plain(shards).await?.sealed(vault(&[1])))
+    }
+
+    /// As releases before the vault opened it.
+    pub async fn open_plain(&self, shards: u16) -> Result<Registry, Error> {
         match &self.store {
             Store::Embedded(dir) => {
                 let settings = Settings { shards, ..Settings::at(dir.path()) };

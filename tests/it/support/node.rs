@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use super::http::{Answer, ask};
 use super::shape::Shape;
+use super::{logs, metrics};
 
 /// How long a condition is waited for before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,6 +39,8 @@ pub struct TestNode {
 
 /// The settings of a test's node: fresh directory, port 0, no rate limits.
 pub fn settings(dir: &TempDir) -> Config {
+    logs::listen();
+    metrics::install();
     let flags = [
         ("node.data_dir", dir.path().display().to_string()),
         ("node.listen", "127.0.0.1:0".to_owned()),
@@ -137,6 +140,7 @@ impl TestNode {
     /// Stops the node in order and gives back what a next one needs.
     pub async fn stop(self) -> (TempDir, Providers) {
         self.node.stop().await.expect("the node drains");
+        logs::clean();
         (self.dir, self.providers)
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use loa::auth::bearer::{LoginSettings, Settings};
+use loa::config::Config;
 use loa::config::secret::Secret;
 use loa::domain::ids::DeviceId;
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ use crate::support::node::TestNode;
 const NUMBER: &str = "079090000001";
 
 /// A provider in a process of its own.
-struct Vneid {
+pub(super) struct Vneid {
     issuer: String,
     input: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
@@ -59,7 +60,8 @@ impl Vneid {
         }
     }
 
-    async fn say(&mut self, line: String) -> String {
+    /// Says one line, and hears one.
+    pub(super) async fn say(&mut self, line: String) -> String {
         self.input.write_all(format!("{line}\n").as_bytes()).await.expect("open");
         self.line().await
     }
@@ -70,20 +72,31 @@ impl Vneid {
     }
 }
 
-/// A node whose citizens log in at a provider.
-struct City {
-    test: TestNode,
-    vneid: Vneid,
-    to: String,
+/// A node whose citizens, or people, log in at a provider.
+pub(super) struct City {
+    pub(super) test: TestNode,
+    pub(super) vneid: Vneid,
+    pub(super) to: String,
+    /// Where they go in, and where they come back to.
+    ways: (&'static str, &'static str),
 }
 
 impl City {
     async fn open() -> Self {
+        let ways = ("/v1/login", "/v1/login/callback");
+        Self::with(ways, |config, settings| config.auth.citizens = Some(settings)).await
+    }
+
+    /// A node on which `set` says who logs in at the provider.
+    pub(super) async fn with(
+        ways: (&'static str, &'static str),
+        set: impl FnOnce(&mut Config, Settings),
+    ) -> Self {
         // The provider must know where people come back to before the node runs.
         let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let listen = free.local_addr().expect("bound");
         drop(free);
-        let redirect = format!("http://{listen}/v1/login/callback");
+        let redirect = format!("http://{listen}{}", ways.1);
         let vneid = Vneid::start(&redirect).await;
         let settings = Settings {
             issuer: vneid.issuer.clone(),
@@ -95,17 +108,22 @@ impl City {
                 redirect_url: Url::parse(&redirect).expect("a URL"),
                 secret: Some(Secret::new("s e+cret")),
                 secret_file: None,
-                scope: "openid".to_owned(),
+                scope: "openid email".to_owned(),
             }),
         };
         assert_eq!(settings.problems(), Vec::<String>::new());
         let test = TestNode::with(|config| {
             config.node.listen = listen;
-            config.auth.citizens = Some(settings);
+            set(config, settings);
         });
         let test = test.await;
         let to = test.node.address.to_string();
-        Self { test, vneid, to }
+        Self { test, vneid, to, ways }
+    }
+
+    /// The provider's name.
+    pub(super) fn vneid_issuer(&self) -> String {
+        self.vneid.issuer.clone()
     }
 
     async fn with_token(&self, token: &str) -> Answer {
@@ -116,11 +134,20 @@ impl City {
 
 /// A browser: cookies by host, redirects one by one.
 #[derive(Clone, Default)]
-struct Browser {
+pub(super) struct Browser {
     cookies: BTreeMap<(String, String), String>,
+    /// Whose account at the provider; absent: the citizen's.
+    account: Option<&'static str>,
+    /// The nonce of the last login that was begun.
+    pub(super) nonce: String,
 }
 
 impl Browser {
+    /// One whose user has this account at the provider.
+    pub(super) fn of(account: &'static str) -> Self {
+        Self { account: Some(account), ..Self::default() }
+    }
+
     async fn ask(&mut self, method: &str, url: &Url, headers: &[&str], body: &str) -> Answer {
         let to = url.authority().to_owned();
         let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
@@ -144,14 +171,14 @@ impl Browser {
         answer
     }
 
-    async fn get(&mut self, url: &Url) -> Answer {
+    pub(super) async fn get(&mut self, url: &Url) -> Answer {
         self.ask("GET", url, &[], "").await
     }
 
     /// Logs in at the provider, up to the address it sends the browser back to.
-    async fn until_the_callback(&mut self, city: &City) -> Url {
+    pub(super) async fn until_the_callback(&mut self, city: &City) -> Url {
         let base = Url::parse(&format!("http://{}", city.to)).expect("a URL");
-        let mut url = base.join("/v1/login").expect("a URL");
+        let mut url = base.join(city.ways.0).expect("a URL");
         let provider = Url::parse(&city.vneid.issuer).expect("a URL");
         for _ in 0..12 {
             let mut answer = self.get(&url).await;
@@ -161,7 +188,8 @@ impl Browser {
                 let action = form.split("action=\"").nth(1).expect("a form");
                 let action = action.split('"').next().expect("closed").to_owned();
                 let prompt = if form.contains("name=\"login\"") { "login" } else { "consent" };
-                let body = format!("prompt={prompt}&login={NUMBER}&password=x");
+                let body =
+                    format!("prompt={prompt}&login={}&password=x", self.account.unwrap_or(NUMBER));
                 let kind = "content-type: application/x-www-form-urlencoded";
                 url = provider.join(&action).expect("a URL");
                 answer = self.ask("POST", &url, &[kind], &body).await;
@@ -174,7 +202,10 @@ impl Browser {
             );
             let to = answer.header("location").expect("a redirect");
             url = url.join(to).expect("a URL");
-            if url.path() == "/v1/login/callback" {
+            if let Some((_, nonce)) = url.query_pairs().find(|(name, _)| name == "nonce") {
+                self.nonce = nonce.into_owned();
+            }
+            if url.path() == city.ways.1 {
                 return url;
             }
         }

@@ -145,6 +145,7 @@ async fn a_forged_record_reaches_no_one(shape: Shape) {
     let Delivery { key, headers, payload, .. } = on_the_log(&test, Lane::Emergency, known.id).await;
     let genuine = Record { key, headers, payload };
     let forgeries = forgeries(&test, &known, genuine.clone());
+    let before = counted();
     let mut expected: BTreeMap<&str, usize> = BTreeMap::new();
     for (code, lane, record) in forgeries {
         *expected.entry(code).or_default() += 1;
@@ -157,6 +158,11 @@ async fn a_forged_record_reaches_no_one(shape: Shape) {
         *found.entry(letter["code"].as_str().expect("a code")).or_default() += 1;
     }
     assert_eq!(found, expected, "{letters:?}");
+    // Other tests' nodes count into the same series.
+    for (code, count) in &expected {
+        let new = counted()[code] - before[code];
+        assert!(new >= *count as u64, "{code}: {new} of {count} counted");
+    }
     // The whole genuine record once more is the same publication: nobody is told twice.
     write(&test, Lane::Emergency, genuine).await;
     let last = published(&test, "after").await;
@@ -191,16 +197,27 @@ async fn a_forged_withdrawal_stops_no_broadcast(shape: Shape) {
     test.stop().await;
 }
 
+/// The words for what is not believed.
+const CODES: [&str; 6] = [
+    "record_unsigned",
+    "record_key_unknown",
+    "record_altered",
+    "record_wrong_lane",
+    "agency_unknown",
+    "outside_jurisdiction",
+];
+
+/// What the routers of this process have counted, by code.
+fn counted() -> BTreeMap<&'static str, u64> {
+    let value = |code| {
+        let series = format!("loa_records_refused_total{{stage=\"route\",code=\"{code}\"}}");
+        (code, crate::support::metrics::value(&series))
+    };
+    CODES.into_iter().map(value).collect()
+}
+
 /// What the audit holds of refused publications, by code.
 async fn refusals(test: &TestNode) -> BTreeMap<&'static str, usize> {
-    let codes = [
-        "record_unsigned",
-        "record_key_unknown",
-        "record_altered",
-        "record_wrong_lane",
-        "agency_unknown",
-        "outside_jurisdiction",
-    ];
     let links = test.node.parts.trail.audit().links(0).await.expect("the audit");
     let mut found = BTreeMap::new();
     for link in links {
@@ -208,7 +225,7 @@ async fn refusals(test: &TestNode) -> BTreeMap<&'static str, usize> {
         let Verdict::Refused { code } = &entry.verdict else { continue };
         let Actor::Unknown { name } = &entry.actor else { continue };
         assert!(name.starts_with("a writer of loa.publications."), "{name}");
-        let known = codes.iter().find(|known| *known == code).expect("a code of ours");
+        let known = CODES.iter().find(|known| *known == code).expect("a code of ours");
         *found.entry(*known).or_default() += 1;
     }
     found

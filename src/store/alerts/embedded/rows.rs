@@ -4,15 +4,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use uuid::Uuid;
 
-use crate::domain::audience::Audience;
-use crate::domain::ids::PublicationId;
+use crate::domain::ids::{PublicationId, SubjectId};
 use crate::domain::publication::Publication;
+use crate::domain::sealed::{Handle, Sealed};
 use crate::store::Failure;
+use crate::store::alerts::personal::{self, Body, Carried, SubjectKey, subject_of};
 use crate::store::alerts::{Accepting, Identity, Stored};
 use crate::store::sqlite::to_ms;
+use crate::store::vault::Vault;
+
+/// The file, and what citizens' keys are kept under; none keeps what is theirs as it is.
+#[derive(Clone, Copy)]
+pub struct File<'a> {
+    /// The file.
+    pub connection: &'a Connection,
+    /// The keys.
+    pub vault: Option<&'a Vault>,
+}
 
 /// The filter that finds an identity's publication; its values are [`Key::values`].
 pub const BY_KEY: &str =
@@ -70,13 +81,13 @@ pub fn before(id: Option<PublicationId>) -> Value {
 }
 
 /// Stores a publication.
-pub fn insert(connection: &Connection, accepting: &Accepting, key: &Key) -> Result<(), Failure> {
-    let publication = &accepting.publication;
-    let subject = match &publication.audience {
-        Audience::Subject { subject } => Some(subject.as_str()),
-        Audience::Area(_) => None,
+pub fn insert(file: File<'_>, accepting: &Accepting, key: &Key) -> Result<(), Failure> {
+    let (connection, publication) = (file.connection, &accepting.publication);
+    let subject = subject_of(publication);
+    let body = match (subject, file.vault) {
+        (Some(subject), Some(vault)) => key_of(connection, vault, subject)?.seal(publication)?,
+        _ => serde_json::to_string(publication).map_err(Failure::new)?,
     };
-    let body = serde_json::to_string(publication).map_err(Failure::new)?;
     let insert = "INSERT INTO publications (id, chain, identity_kind, identity_owner,
         identity_name, identity_rank, digest, subject, expires_ms, raw, body)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -88,7 +99,7 @@ pub fn insert(connection: &Connection, accepting: &Accepting, key: &Key) -> Resu
         key.name,
         key.rank,
         accepting.digest,
-        subject,
+        subject.map(SubjectId::as_str),
         to_ms(publication.expires),
         accepting.raw.as_deref(),
         body,
@@ -98,33 +109,97 @@ pub fn insert(connection: &Connection, accepting: &Accepting, key: &Key) -> Resu
 
 /// The publications that a filter finds, in its order.
 pub fn select(
-    connection: &Connection,
+    file: File<'_>,
     filter: &str,
     mut values: Vec<Value>,
     limit: usize,
 ) -> Result<Vec<Arc<Stored>>, Failure> {
     let select = format!(
-        "SELECT body, superseded_by, position, raw FROM publications WHERE {filter} LIMIT ?"
+        "SELECT body, superseded_by, position, raw, id FROM publications WHERE {filter} LIMIT ?"
     );
     values.push(Value::Integer(i64::try_from(limit).map_err(Failure::new)?));
-    let mut statement = connection.prepare_cached(&select)?;
+    let mut statement = file.connection.prepare_cached(&select)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(Arc::new(stored(row)?));
+        found.extend(stored(file, row)?.map(Arc::new));
     }
     Ok(found)
 }
 
-fn stored(row: &Row<'_>) -> Result<Stored, Failure> {
-    let body = row.get_ref(0)?.as_str().map_err(Failure::new)?;
-    let publication: Publication = serde_json::from_str(body).map_err(Failure::new)?;
+/// The key of a citizen; made at the first need.
+fn key_of(
+    connection: &Connection,
+    vault: &Vault,
+    subject: &SubjectId,
+) -> Result<SubjectKey, Failure> {
+    let select = "SELECT handle, key FROM subject_keys WHERE subject = ?";
+    let known: Option<(Handle, Vec<u8>)> = connection
+        .prepare_cached(select)?
+        .query_row([subject.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (handle, kept) = match known {
+        Some(known) => known,
+        None => {
+            let (handle, kept) = SubjectKey::fresh(vault);
+            let insert = "INSERT INTO subject_keys (subject, handle, key) VALUES (?, ?, ?)";
+            let values = params![subject.as_str(), handle, kept];
+            connection.prepare_cached(insert)?.execute(values)?;
+            (handle, kept)
+        }
+    };
+    SubjectKey::open(vault, handle, &kept)
+}
+
+/// What a sealed publication says; none if its citizen has left.
+pub fn open(file: File<'_>, sealed: &Sealed) -> Result<Option<Publication>, Failure> {
+    let select = "SELECT key FROM subject_keys WHERE handle = ?";
+    let kept: Option<Vec<u8>> = file
+        .connection
+        .prepare_cached(select)?
+        .query_row([sealed.handle], |row| row.get(0))
+        .optional()?;
+    let Some(kept) = kept else { return Ok(None) };
+    let vault = file.vault.ok_or_else(|| Failure::new("no vault is at hand"))?;
+    SubjectKey::open(vault, sealed.handle, &kept)?.read(sealed)
+}
+
+/// How publications go onto the log, as they are stored.
+pub fn carried(connection: &Connection, ids: &[PublicationId]) -> Result<Vec<Carried>, Failure> {
+    let mut select = connection.prepare_cached("SELECT body FROM publications WHERE id = ?")?;
+    let mut all = Vec::with_capacity(ids.len());
+    for id in ids {
+        let read = |row: &Row<'_>| row.get::<_, String>(0);
+        let text = select.query_row([id.0.as_bytes()], read).optional()?;
+        all.push(Carried::of(*id, text.as_deref())?);
+    }
+    Ok(all)
+}
+
+/// Destroys a citizen's key, and removes what was said to them alone.
+pub fn erase(connection: &Connection, subject: &SubjectId) -> Result<(), Failure> {
+    for table in ["subject_keys", "publications"] {
+        let delete = format!("DELETE FROM {table} WHERE subject = ?");
+        connection.execute(&delete, [subject.as_str()])?;
+    }
+    Ok(())
+}
+
+fn stored(file: File<'_>, row: &Row<'_>) -> Result<Option<Stored>, Failure> {
+    let id = PublicationId(Uuid::from_bytes(row.get(4)?));
+    let publication = match personal::body(id, row.get_ref(0)?.as_str().map_err(Failure::new)?)? {
+        Body::Open(publication) => *publication,
+        Body::Sealed(sealed) => match open(file, &sealed)? {
+            Some(publication) => publication,
+            None => return Ok(None),
+        },
+    };
     let superseded_by: Option<[u8; 16]> = row.get(1)?;
     let raw: Option<Vec<u8>> = row.get(3)?;
-    Ok(Stored {
+    Ok(Some(Stored {
         publication: Arc::new(publication),
         superseded_by: superseded_by.map(|id| PublicationId(Uuid::from_bytes(id))),
         logged: row.get(2)?,
         raw: raw.map(Bytes::from),
-    })
+    }))
 }

@@ -80,7 +80,9 @@ impl Mirror {
         let ids: BTreeSet<PublicationId> = ids.collect::<Result<_, _>>()?;
         let mut new = Vec::new();
         for id in self.live.missing(&ids) {
-            new.extend(super::read(&self.redis, &self.keys, &super::text(id)).await?);
+            // Areas alone can be live, and nothing of theirs is sealed.
+            let place = super::Place { redis: &self.redis, keys: &self.keys, vault: None };
+            new.extend(place.read(&super::text(id)).await?);
         }
         self.live.settle(&ids, new);
         Ok(())

@@ -12,7 +12,7 @@ use crate::store::registry::{Error, NewDevice, SUBJECT_DEVICES_MAX};
 
 /// Inserts every device, and answers how many.
 pub fn load(writing: &mut Writing, devices: impl Iterator<Item = NewDevice>) -> Result<u64, Error> {
-    let connection = writing.connection;
+    let connection = writing.source.connection;
     let sql = "SELECT EXISTS(SELECT 1 FROM memberships) OR EXISTS(SELECT 1 FROM devices)";
     let fresh = !connection.query_row(sql, [], |row| row.get::<_, bool>(0))?;
     if fresh {

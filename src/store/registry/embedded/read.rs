@@ -9,11 +9,28 @@ use crate::domain::cell::Cell;
 use crate::domain::channel::Channel;
 use crate::domain::device::{Device, Place};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId};
-use crate::store::registry::codec::{self, channel_code, channel_of};
+use crate::store::registry::codec::{self, Owner, channel_code, channel_of};
 use crate::store::registry::{
     Error, Member, Membership, PAGE_MAX, Range, SUBJECT_DEVICES_MAX, Stored,
 };
+use crate::store::vault::Vault;
 use crate::store::{Failure, sqlite};
+
+/// Where devices are read, and what their addresses are sealed with.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The file.
+    pub connection: &'a Connection,
+    /// The keys.
+    pub vault: Option<&'a Vault>,
+}
+
+impl<'a> Source<'a> {
+    /// Whose profile it is.
+    pub fn owner(self, id: DeviceId) -> Owner<'a> {
+        Owner { id, vault: self.vault }
+    }
+}
 
 const DEVICE: &str = "SELECT num, id, subject, address_since, profile, secret_hash FROM devices";
 /// A member's first five columns are its device's, as in [`DEVICE`].
@@ -22,36 +39,37 @@ const MEMBER: &str = "SELECT m.device, d.id, d.subject, d.address_since, d.profi
     FROM memberships m LEFT JOIN devices d ON d.num = m.device";
 
 /// A device by its id.
-pub fn by_id(connection: &Connection, id: DeviceId) -> Result<Option<Stored>, Error> {
-    stored(connection, &format!("{DEVICE} WHERE id = ?1"), id.0.as_bytes())
+pub fn by_id(source: Source<'_>, id: DeviceId) -> Result<Option<Stored>, Error> {
+    stored(source, &format!("{DEVICE} WHERE id = ?1"), id.0.as_bytes())
 }
 
 /// A device by its number.
-pub fn by_num(connection: &Connection, num: DeviceNum) -> Result<Option<Stored>, Error> {
-    stored(connection, &format!("{DEVICE} WHERE num = ?1"), &(num.0 as i64))
+pub fn by_num(source: Source<'_>, num: DeviceNum) -> Result<Option<Stored>, Error> {
+    stored(source, &format!("{DEVICE} WHERE num = ?1"), &(num.0 as i64))
 }
 
-fn stored(connection: &Connection, sql: &str, key: &dyn ToSql) -> Result<Option<Stored>, Error> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let found = statement.query_row([key], |row| Ok((device(row), row.get(5)?))).optional()?;
+fn stored(source: Source<'_>, sql: &str, key: &dyn ToSql) -> Result<Option<Stored>, Error> {
+    let mut statement = source.connection.prepare_cached(sql)?;
+    let read = |row: &Row<'_>| Ok((device(source, row), row.get(5)?));
+    let found = statement.query_row([key], read).optional()?;
     let Some((device, secret_hash)) = found else { return Ok(None) };
     Ok(Some(Stored { device: Arc::new(device?), secret_hash }))
 }
 
 /// A citizen's devices.
-pub fn of_subject(conn: &Connection, subject: &SubjectId) -> Result<Vec<Arc<Device>>, Error> {
-    let mut statement =
-        conn.prepare_cached(&format!("{DEVICE} WHERE subject = ?1 ORDER BY num LIMIT ?2"))?;
+pub fn of_subject(source: Source<'_>, subject: &SubjectId) -> Result<Vec<Arc<Device>>, Error> {
+    let sql = format!("{DEVICE} WHERE subject = ?1 ORDER BY num LIMIT ?2");
+    let mut statement = source.connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![subject.as_str(), SUBJECT_DEVICES_MAX as i64])?;
     let mut devices = Vec::new();
     while let Some(row) = rows.next()? {
-        devices.push(Arc::new(device(row)?));
+        devices.push(Arc::new(device(source, row)?));
     }
     Ok(devices)
 }
 
 /// The next members of a range.
-pub fn scan(conn: &Connection, range: &Range, limit: usize) -> Result<Vec<Member>, Error> {
+pub fn scan(source: Source<'_>, range: &Range, limit: usize) -> Result<Vec<Member>, Error> {
     let sql = format!(
         "{MEMBER} WHERE m.unit = ?1 AND m.channel = ?2 AND m.shard = ?3
              AND m.seq > ?4 AND m.seq <= ?5 ORDER BY m.seq LIMIT ?6"
@@ -60,26 +78,27 @@ pub fn scan(conn: &Connection, range: &Range, limit: usize) -> Result<Vec<Member
     let (after, upto) = (bound(range.after), bound(range.upto));
     let unit = range.unit.as_str();
     let params = params![unit, channel, range.shard, after, upto, page(limit)];
-    collect(conn, &sql, params)
+    collect(source, &sql, params)
 }
 
 /// The memberships after one, of every unit and channel.
-pub fn changes(conn: &Connection, after: Seq, limit: usize) -> Result<Vec<Member>, Error> {
+pub fn changes(source: Source<'_>, after: Seq, limit: usize) -> Result<Vec<Member>, Error> {
     let sql = format!("{MEMBER} WHERE m.seq > ?1 ORDER BY m.seq LIMIT ?2");
-    collect(conn, &sql, params![bound(after), page(limit)])
+    collect(source, &sql, params![bound(after), page(limit)])
 }
 
 /// Members by their numbers.
-pub fn members(conn: &Connection, mut seqs: Vec<Seq>) -> Result<Vec<Member>, Error> {
+pub fn members(source: Source<'_>, mut seqs: Vec<Seq>) -> Result<Vec<Member>, Error> {
     seqs.truncate(PAGE_MAX);
     seqs.sort_unstable();
     seqs.dedup();
-    let mut statement = conn.prepare_cached(&format!("{MEMBER} WHERE m.seq = ?1"))?;
+    let sql = format!("{MEMBER} WHERE m.seq = ?1");
+    let mut statement = source.connection.prepare_cached(&sql)?;
     let mut found = Vec::with_capacity(seqs.len());
     for seq in seqs {
         let mut rows = statement.query([bound(seq)])?;
         if let Some(row) = rows.next()? {
-            found.push(member(row)?);
+            found.push(member(source, row)?);
         }
     }
     Ok(found)
@@ -107,12 +126,12 @@ pub fn memberships_of(conn: &Connection, num: DeviceNum) -> Result<Vec<Membershi
     Ok(found)
 }
 
-fn collect(conn: &Connection, sql: &str, params: impl Params) -> Result<Vec<Member>, Error> {
-    let mut statement = conn.prepare_cached(sql)?;
+fn collect(source: Source<'_>, sql: &str, params: impl Params) -> Result<Vec<Member>, Error> {
+    let mut statement = source.connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(member(row)?);
+        found.push(member(source, row)?);
     }
     Ok(found)
 }
@@ -127,7 +146,7 @@ fn bound(seq: Seq) -> i64 {
     i64::try_from(seq.0).unwrap_or(i64::MAX)
 }
 
-fn member(row: &Row) -> Result<Member, Error> {
+fn member(source: Source<'_>, row: &Row) -> Result<Member, Error> {
     let known = row.get_ref(1)?.as_blob_or_null().map_err(Failure::new)?.is_some();
     let left_at: Option<i64> = row.get(10)?;
     Ok(Member {
@@ -137,20 +156,37 @@ fn member(row: &Row) -> Result<Member, Error> {
         channel: channel(row, 8)?,
         joined_at: sqlite::from_ms(row.get(9)?)?,
         left_at: left_at.map(sqlite::from_ms).transpose()?,
-        device: known.then(|| device(row).map(Arc::new)).transpose()?,
+        device: known.then(|| device(source, row).map(Arc::new)).transpose()?,
     })
 }
 
-fn device(row: &Row) -> Result<Device, Error> {
+/// The next profiles as they are stored, in the order of their devices' numbers.
+pub fn profiles(
+    source: Source<'_>,
+    after: DeviceNum,
+    limit: usize,
+) -> Result<Vec<(DeviceNum, DeviceId, Vec<u8>)>, Error> {
+    let sql = "SELECT num, id, profile FROM devices WHERE num > ?1 ORDER BY num LIMIT ?2";
+    let mut statement = source.connection.prepare_cached(sql)?;
+    let read = |row: &Row<'_>| {
+        let num: i64 = row.get(0)?;
+        Ok((DeviceNum(num as u64), DeviceId(Uuid::from_bytes(row.get(1)?)), row.get(2)?))
+    };
+    let rows = statement.query_map(params![after.0 as i64, page(limit)], read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn device(source: Source<'_>, row: &Row) -> Result<Device, Error> {
     let num: i64 = row.get(0)?;
+    let id = DeviceId(Uuid::from_bytes(row.get(1)?));
     let subject = row.get_ref(2)?.as_str_or_null().map_err(Failure::new)?;
     let profile = row.get_ref(4)?.as_blob().map_err(Failure::new)?;
     Ok(Device {
         num: DeviceNum(num as u64),
-        id: DeviceId(Uuid::from_bytes(row.get(1)?)),
+        id,
         subject: subject.map(str::parse).transpose().map_err(Failure::new)?,
         address_since: sqlite::from_ms(row.get(3)?)?,
-        profile: codec::decode(profile)
+        profile: codec::decode(profile, source.owner(id))
             .map_err(|error| Failure::new(format!("device number {num}: {error}")))?,
     })
 }

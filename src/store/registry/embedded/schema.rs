@@ -48,6 +48,7 @@ pub const DROP_INDEXES: &str = "
 
 const SHARDS: &str = "shards";
 const LATE_CURSOR: &str = "late_cursor";
+const SEALED_WITH: &str = "sealed_with";
 
 /// Checks the settings against the file, and counts who is there.
 pub fn prepare(connection: &Connection, settings: &Settings) -> Result<(Counters, Seq), Error> {
@@ -100,6 +101,16 @@ pub fn advance_late_cursor(connection: &Connection, seq: Seq) -> Result<(), Erro
         put(connection, LATE_CURSOR, seq.0 as i64)?;
     }
     Ok(())
+}
+
+/// The key that every address was once sealed with.
+pub fn sealed_with(connection: &Connection) -> Result<Option<u8>, Error> {
+    Ok(get(connection, SEALED_WITH)?.and_then(|number| u8::try_from(number).ok()))
+}
+
+/// Remembers that.
+pub fn set_sealed_with(connection: &Connection, number: u8) -> Result<(), Error> {
+    put(connection, SEALED_WITH, i64::from(number))
 }
 
 fn get(connection: &Connection, key: &str) -> Result<Option<i64>, Error> {

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use crate::domain::channel::{Channel, PushAddress};
 use crate::domain::device::{Device, Place, Profile};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId};
 use crate::store::registry::codec::{self, channel_code};
 use crate::store::registry::counters::Spot;
-use crate::store::registry::embedded::read;
-use crate::store::registry::{Error, NewDevice, SUBJECT_DEVICES_MAX, shard_of};
-use crate::store::sqlite;
+use crate::store::registry::embedded::read::{self, Source};
+use crate::store::registry::{Error, NewDevice, Resealed, SUBJECT_DEVICES_MAX, shard_of};
+use crate::store::{Failure, sqlite};
 
 /// What a change did to memberships, told to the counters once it is durable.
 #[derive(Debug, Default)]
@@ -25,8 +25,8 @@ pub struct Change {
 
 /// One transaction's view: where to write, how devices are cut into shards, and what time it is.
 pub struct Writing<'a> {
-    /// The writer's connection.
-    pub connection: &'a Connection,
+    /// The writer's connection, and what addresses are sealed with.
+    pub source: Source<'a>,
     /// Shards of the registry.
     pub shards: u16,
     /// The present instant.
@@ -38,7 +38,7 @@ pub struct Writing<'a> {
 impl Writing<'_> {
     /// Registers a device, or takes a repeated registration as an update.
     pub fn register(&mut self, new: &NewDevice) -> Result<Arc<Device>, Error> {
-        match read::by_id(self.connection, new.id)? {
+        match read::by_id(self.source, new.id)? {
             Some(old) if old.secret_hash != new.secret_hash => Err(Error::Taken(new.id)),
             Some(old) => {
                 let subject = new.subject.clone().or_else(|| old.device.subject.clone());
@@ -55,14 +55,14 @@ impl Writing<'_> {
     pub fn insert(&mut self, new: &NewDevice) -> Result<Arc<Device>, Error> {
         let sql = "INSERT INTO devices(id, secret_hash, subject, address_since, profile)
                    VALUES (?1, ?2, ?3, ?4, ?5)";
-        self.connection.prepare_cached(sql)?.execute(params![
+        self.source.connection.prepare_cached(sql)?.execute(params![
             new.id.0.as_bytes(),
             new.secret_hash,
             new.subject.as_ref().map(SubjectId::as_str),
             sqlite::to_ms(self.now),
-            codec::encode(&new.profile),
+            codec::encode(&new.profile, self.source.owner(new.id)),
         ])?;
-        let num = DeviceNum(self.connection.last_insert_rowid() as u64);
+        let num = DeviceNum(self.source.connection.last_insert_rowid() as u64);
         let channel = new.profile.address.channel();
         for place in &new.profile.places {
             self.join(num, place, channel)?;
@@ -78,7 +78,7 @@ impl Writing<'_> {
 
     /// Replaces a device's profile.
     pub fn update(&mut self, id: DeviceId, profile: Profile) -> Result<Arc<Device>, Error> {
-        let old = read::by_id(self.connection, id)?.ok_or(Error::NotFound(id))?.device;
+        let old = read::by_id(self.source, id)?.ok_or(Error::NotFound(id))?.device;
         self.revise(&old, profile, old.subject.clone())
     }
 
@@ -88,7 +88,7 @@ impl Writing<'_> {
         id: DeviceId,
         subject: Option<SubjectId>,
     ) -> Result<Arc<Device>, Error> {
-        let old = read::by_id(self.connection, id)?.ok_or(Error::NotFound(id))?.device;
+        let old = read::by_id(self.source, id)?.ok_or(Error::NotFound(id))?.device;
         self.revise(&old, old.profile.clone(), subject)
     }
 
@@ -99,7 +99,7 @@ impl Writing<'_> {
         address: &PushAddress,
         not_after: Option<Timestamp>,
     ) -> Result<bool, Error> {
-        let Some(old) = read::by_num(self.connection, num)? else { return Ok(false) };
+        let Some(old) = read::by_num(self.source, num)? else { return Ok(false) };
         let old = old.device;
         let newer = not_after.is_some_and(|known| old.address_since > known);
         if newer || old.profile.address != *address || *address == PushAddress::Websocket {
@@ -112,11 +112,31 @@ impl Writing<'_> {
 
     /// Removes a device; its memberships stay as tombstones without a person behind them.
     pub fn remove(&mut self, id: DeviceId) -> Result<bool, Error> {
-        let Some(old) = read::by_id(self.connection, id)? else { return Ok(false) };
+        let Some(old) = read::by_id(self.source, id)? else { return Ok(false) };
         self.settle(old.device.num, &[], old.device.profile.address.channel())?;
         let sql = "DELETE FROM devices WHERE num = ?1";
-        self.connection.prepare_cached(sql)?.execute([old.device.num.0 as i64])?;
+        self.source.connection.prepare_cached(sql)?.execute([old.device.num.0 as i64])?;
         Ok(true)
+    }
+
+    /// Writes the next devices anew whose addresses are not sealed with the newest key.
+    pub fn reseal(&mut self, after: DeviceNum, limit: usize) -> Result<Resealed, Error> {
+        let stored = read::profiles(self.source, after, limit)?;
+        let sql = "UPDATE devices SET profile = ?2 WHERE num = ?1";
+        let mut update = self.source.connection.prepare_cached(sql)?;
+        let mut done = Resealed { last: None, changed: 0 };
+        for (num, id, bytes) in stored {
+            done.last = Some(num);
+            let owner = self.source.owner(id);
+            let profile = codec::decode(&bytes, owner)
+                .map_err(|error| Failure::new(format!("device number {}: {error}", num.0)))?;
+            let fresh = codec::encode(&profile, owner);
+            if fresh != bytes {
+                update.execute(params![num.0 as i64, fresh])?;
+                done.changed += 1;
+            }
+        }
+        Ok(done)
     }
 
     fn revise(
@@ -136,11 +156,11 @@ impl Writing<'_> {
         }
         let sql =
             "UPDATE devices SET subject = ?2, address_since = ?3, profile = ?4 WHERE num = ?1";
-        self.connection.prepare_cached(sql)?.execute(params![
+        self.source.connection.prepare_cached(sql)?.execute(params![
             new.num.0 as i64,
             new.subject.as_ref().map(SubjectId::as_str),
             sqlite::to_ms(address_since),
-            codec::encode(&new.profile),
+            codec::encode(&new.profile, self.source.owner(new.id)),
         ])?;
         self.settle(new.num, &new.profile.places, new.profile.address.channel())?;
         Ok(Arc::new(new))
@@ -149,7 +169,7 @@ impl Writing<'_> {
     fn check_subject(&self, subject: Option<&SubjectId>) -> Result<(), Error> {
         let Some(subject) = subject else { return Ok(()) };
         let sql = "SELECT count(*) FROM devices WHERE subject = ?1";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.source.connection.prepare_cached(sql)?;
         let count: i64 = statement.query_row([subject.as_str()], |row| row.get(0))?;
         if count >= SUBJECT_DEVICES_MAX as i64 {
             return Err(Error::SubjectFull(subject.clone()));
@@ -160,13 +180,13 @@ impl Writing<'_> {
     /// Makes a device's live memberships those of these places on this channel: what is the same
     /// keeps its Seq.
     fn settle(&mut self, num: DeviceNum, wanted: &[Place], channel: Channel) -> Result<(), Error> {
-        let live = read::memberships_of(self.connection, num)?;
+        let live = read::memberships_of(self.source.connection, num)?;
         let live: Vec<_> = live.into_iter().filter(|old| old.left_at.is_none()).collect();
         for old in &live {
             if old.channel != channel || !wanted.contains(&old.place) {
                 let sql = "UPDATE memberships SET left_at = ?2 WHERE seq = ?1";
                 let params = params![old.seq.0 as i64, sqlite::to_ms(self.now)];
-                self.connection.prepare_cached(sql)?.execute(params)?;
+                self.source.connection.prepare_cached(sql)?.execute(params)?;
                 let (place, channel, shard) = (old.place.clone(), old.channel, old.shard);
                 self.change.counts.push((Spot { place, channel, shard }, -1));
             }
@@ -183,7 +203,7 @@ impl Writing<'_> {
         let shard = shard_of(num, self.shards);
         let sql = "INSERT INTO memberships(device, unit, cell, channel, shard, joined_at)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        self.connection.prepare_cached(sql)?.execute(params![
+        self.source.connection.prepare_cached(sql)?.execute(params![
             num.0 as i64,
             place.unit.as_str(),
             place.cell.map(|cell| cell.bits()),
@@ -191,7 +211,7 @@ impl Writing<'_> {
             shard,
             sqlite::to_ms(self.now),
         ])?;
-        self.change.newest = Some(Seq(self.connection.last_insert_rowid() as u64));
+        self.change.newest = Some(Seq(self.source.connection.last_insert_rowid() as u64));
         self.change.counts.push((Spot { place: place.clone(), channel, shard }, 1));
         Ok(())
     }

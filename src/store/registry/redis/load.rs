@@ -7,8 +7,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use crate::domain::ids::{DeviceNum, SubjectId};
 use crate::store::Failure;
 use crate::store::registry::redis::plan::Change;
-use crate::store::registry::redis::record::Record;
-use crate::store::registry::redis::{NUMS, Outcome, Shared, person};
+use crate::store::registry::redis::{Found, NUMS, Outcome, Shared, person};
 use crate::store::registry::{Error, NewDevice, SUBJECT_DEVICES_MAX, check};
 
 /// Devices in one call of the script, and calls on their way at once.
@@ -51,13 +50,14 @@ impl Shared {
     }
 
     async fn write_part(&self, part: &[NewDevice]) -> Result<(), Error> {
-        let (now, nothing) = (self.now(), Record::default());
+        let now = self.now();
         let take = redis::cmd("INCRBY").arg(self.0.keys.key("num")).arg(NUMS).to_owned();
         let end: u64 = self.0.redis.ask(&take).await?;
         let changes: Vec<_> = (end + 1 - NUMS..)
             .zip(part)
             .map(|(num, new)| {
-                Change::to(DeviceNum(num), &[], &nothing, Some(person(new, now)), now)
+                let nobody = Found::nobody(DeviceNum(num));
+                Change::to(self.vault(), &nobody, Some(person(new, now)), now)
             })
             .collect();
         let outcomes = self.apply_all(&changes, false).await?;

@@ -8,9 +8,10 @@ use crate::domain::device::{Place, Profile};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId, UnitCode};
 use crate::store::redis::Call;
 use crate::store::registry::codec::channel_code;
-use crate::store::registry::redis::NUMS;
 use crate::store::registry::redis::record::{Person, Record, Row};
+use crate::store::registry::redis::{Found, NUMS};
 use crate::store::registry::shard_of;
+use crate::store::vault::Vault;
 
 /// Parts of the index by id: at ten million devices some 40 ids each, which Redis packs tightly.
 const ID_BUCKETS: u64 = 1 << 18;
@@ -36,13 +37,13 @@ pub struct Change {
 impl Change {
     /// From a record to a record of a person; `now` dates what leaves and joins.
     pub fn to(
-        num: DeviceNum,
-        bytes: &[u8],
-        old: &Record,
+        vault: Option<&Vault>,
+        found: &Found,
         person: Option<Person>,
         now: Timestamp,
     ) -> Self {
-        let mut change = Self::nothing(num, bytes);
+        let old = &found.record;
+        let mut change = Self::nothing(found.num, &found.bytes);
         let none: &[Place] = &[];
         let (wanted, channel) = person.as_ref().map_or((none, Channel::Websocket), |person| {
             (&person.profile.places, person.profile.address.channel())
@@ -65,20 +66,19 @@ impl Change {
         }
         let (before, after) = (old.person.as_ref(), person.as_ref());
         change.index(before, after);
-        change.after = Record { person, rows }.encode();
+        change.after = Record { person, rows }.encode(vault);
         change
     }
 
     /// Drops the tombstones of those who left before an instant; answers how many.
     pub fn forget(
-        num: DeviceNum,
-        bytes: &[u8],
-        old: &Record,
+        vault: Option<&Vault>,
+        found: &Found,
         before: Timestamp,
         entry: Vec<u8>,
     ) -> (Self, u64) {
-        let mut change = Self::nothing(num, bytes);
-        let mut kept = old.clone();
+        let mut change = Self::nothing(found.num, &found.bytes);
+        let mut kept = found.record.clone();
         kept.rows.retain(|row| {
             let gone = row.left_at.is_some_and(|left_at| left_at < before);
             if let Some(seq) = row.seq.filter(|_| gone) {
@@ -87,7 +87,7 @@ impl Change {
             !gone
         });
         let dropped = change.dropped.len() as u64;
-        change.after = kept.encode();
+        change.after = kept.encode(vault);
         change.gone.push(entry);
         (change, dropped)
     }
@@ -105,6 +105,11 @@ impl Change {
             dropped: Vec::new(),
             gone: Vec::new(),
         }
+    }
+
+    /// Whether anything would be written.
+    pub fn changes(&self) -> bool {
+        self.before != self.after
     }
 
     fn index(&mut self, before: Option<&Person>, after: Option<&Person>) {

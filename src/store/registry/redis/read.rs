@@ -38,6 +38,18 @@ impl Shared {
         Ok(found.map(|(_, found)| found))
     }
 
+    /// The devices of some numbers that are there.
+    pub(super) async fn by_nums(
+        &self,
+        nums: std::ops::RangeInclusive<u64>,
+    ) -> Result<Vec<Found>, Error> {
+        if nums.is_empty() {
+            return Ok(Vec::new());
+        }
+        let call = nums.fold(self.look("num"), |call, num| call.arg(num));
+        Ok(self.ask(call).await?.into_iter().map(|(_, found)| found).collect())
+    }
+
     /// Which of these ids are here.
     pub(super) async fn known(&self, ids: &[DeviceId]) -> Result<usize, Error> {
         let mut call = self.look("id");
@@ -96,7 +108,7 @@ impl Shared {
         }
         let records: Vec<Option<Vec<u8>>> = self.0.redis.ask_all(&all).await?;
         let members = entries.iter().zip(records).map(|((seq, num), bytes)| {
-            Ok(member(*seq, *num, record::read(*num, &bytes.unwrap_or_default())?))
+            Ok(member(*seq, *num, self.record(*num, &bytes.unwrap_or_default())?))
         });
         members.collect()
     }
@@ -114,7 +126,7 @@ impl Shared {
         let members = pairs.iter().map(|[entry, bytes]| {
             let (seq, num) = plan::entry_of(entry)
                 .ok_or_else(|| Failure::new("an entry of a range is damaged"))?;
-            let record = record::read(num, bytes)?;
+            let record = self.record(num, bytes)?;
             member(seq, num, record)
                 .ok_or_else(|| Failure::new(format!("membership {} is damaged", seq.0)).into())
         });
@@ -151,7 +163,7 @@ impl Shared {
             let mut members = Vec::with_capacity(triples.len());
             for [seq, num, bytes] in triples {
                 let num = DeviceNum(number(num)?);
-                members.extend(member(Seq(number(seq)?), num, record::read(num, bytes)?));
+                members.extend(member(Seq(number(seq)?), num, self.record(num, bytes)?));
             }
             let looked = number(looked)?;
             // Nothing but forgotten ones so far, and there is more.
@@ -160,6 +172,10 @@ impl Shared {
             }
             after = looked;
         }
+    }
+
+    fn record(&self, num: DeviceNum, bytes: &[u8]) -> Result<Record, Failure> {
+        record::read(num, bytes, self.vault())
     }
 
     fn look(&self, by: &str) -> Call<'_> {
@@ -175,7 +191,7 @@ impl Shared {
             (pieces.next(), pieces.next(), pieces.next())
         {
             let num = DeviceNum(number(&num)?);
-            let record = record::read(num, &bytes)?;
+            let record = self.record(num, &bytes)?;
             all.push((key, Found { num, bytes, record }));
         }
         Ok(all)

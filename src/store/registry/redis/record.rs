@@ -11,8 +11,9 @@ use crate::domain::device::{Device, Place, Profile};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId};
 use crate::store::Failure;
 use crate::store::registry::codec::{
-    self, Damaged, Reader, channel_code, channel_of, put_number, put_text,
+    self, Damaged, Owner, Reader, channel_code, channel_of, put_number, put_text,
 };
+use crate::store::vault::Vault;
 
 const VERSION: u8 = 1;
 const PERSON: u8 = 1;
@@ -68,7 +69,7 @@ impl Person {
 
 impl Record {
     /// Its bytes, but for the Seqs of new rows. Nobody and nothing is no bytes at all.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self, vault: Option<&Vault>) -> Vec<u8> {
         if self.person.is_none() && self.rows.is_empty() {
             return Vec::new();
         }
@@ -82,7 +83,7 @@ impl Record {
             if let Some(subject) = subject {
                 put_text(&mut out, subject.as_str());
             }
-            let profile = codec::encode(&person.profile);
+            let profile = codec::encode(&person.profile, Owner { id: person.id, vault });
             put_number(&mut out, profile.len() as u64);
             out.extend(profile);
         }
@@ -115,7 +116,7 @@ impl Record {
     }
 
     /// What `encode` and the script wrote.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
+    pub fn decode(bytes: &[u8], vault: Option<&Vault>) -> Result<Self, Damaged> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
@@ -126,7 +127,7 @@ impl Record {
         let flags = reader.byte()?;
         let person = match flags & PERSON {
             0 => None,
-            _ => Some(person(&mut reader, flags & SUBJECT != 0)?),
+            _ => Some(person(&mut reader, flags & SUBJECT != 0, vault)?),
         };
         let count = reader.length()?;
         let profile = person.as_ref().map(|person| &person.profile);
@@ -142,13 +143,18 @@ impl Record {
 }
 
 /// A stored record that must be readable.
-pub fn read(num: DeviceNum, bytes: &[u8]) -> Result<Record, Failure> {
+pub fn read(num: DeviceNum, bytes: &[u8], vault: Option<&Vault>) -> Result<Record, Failure> {
     let named = |error| Failure::new(format!("device number {}: {error}", num.0));
-    Record::decode(bytes).map_err(named)
+    Record::decode(bytes, vault).map_err(named)
 }
 
-fn person(reader: &mut Reader, with_subject: bool) -> Result<Person, Damaged> {
+fn person(
+    reader: &mut Reader,
+    with_subject: bool,
+    vault: Option<&Vault>,
+) -> Result<Person, Damaged> {
     let id = reader.take(16)?.try_into().map_err(|_| Damaged)?;
+    let id = DeviceId(Uuid::from_bytes(id));
     let secret_hash = reader.take(32)?.try_into().map_err(|_| Damaged)?;
     let address_since = instant(reader)?;
     let subject = match with_subject {
@@ -156,8 +162,7 @@ fn person(reader: &mut Reader, with_subject: bool) -> Result<Person, Damaged> {
         false => None,
     };
     let length = reader.length()?;
-    let profile = codec::decode(reader.take(length)?)?;
-    let id = DeviceId(Uuid::from_bytes(id));
+    let profile = codec::decode(reader.take(length)?, Owner { id, vault })?;
     Ok(Person { id, secret_hash, address_since, subject, profile })
 }
 
@@ -239,11 +244,11 @@ mod tests {
     #[test]
     fn a_record_comes_back_as_it_was() {
         let whole = record();
-        assert_eq!(Record::decode(&whole.encode()), Ok(whole.clone()));
+        assert_eq!(Record::decode(&whole.encode(None), None), Ok(whole.clone()));
         let mut gone = Record { person: None, ..whole };
         gone.rows.truncate(1);
-        assert_eq!(Record::decode(&gone.encode()), Ok(gone));
-        assert!(Record::default().encode().is_empty());
+        assert_eq!(Record::decode(&gone.encode(None), None), Ok(gone));
+        assert!(Record::default().encode(None).is_empty());
     }
 
     #[test]
@@ -251,21 +256,21 @@ mod tests {
         let whole = record();
         let mut fresh = whole.clone();
         fresh.rows[2].seq = None;
-        let mut bytes = fresh.encode();
+        let mut bytes = fresh.encode(None);
         bytes.extend([0x80, 0, 0, 0, 0]);
-        assert_eq!(Record::decode(&bytes), Ok(whole));
+        assert_eq!(Record::decode(&bytes, None), Ok(whole));
     }
 
     #[test]
     fn damage_is_noticed_and_never_panics() {
-        let bytes = record().encode();
+        let bytes = record().encode(None);
         for length in 1..bytes.len() {
-            assert_eq!(Record::decode(&bytes[..length]), Err(Damaged));
+            assert_eq!(Record::decode(&bytes[..length], None), Err(Damaged));
         }
         for (index, bit) in (0..bytes.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
             let mut damaged = bytes.clone();
             damaged[index] ^= 1 << bit;
-            let _ = Record::decode(&damaged);
+            let _ = Record::decode(&damaged, None);
         }
     }
 }
