@@ -45,7 +45,10 @@ impl Sums {
             accepted_ms_by_channel: by_channel,
             received_ms: received,
         };
-        for ((unit, channel), counts) in cells {
+        for ((unit, channel), mut counts) in cells {
+            // Whoever was sent to was targeted, also where the number was an estimate, or where a
+            // batch was on its way, its outcome unknown, when those it reached were counted.
+            counts.targeted = counts.targeted.max(counts.sent);
             funnel.total.add(&counts);
             funnel.channels.entry(channel).or_default().add(&counts);
             if let Some(unit) = &unit {
