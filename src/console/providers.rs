@@ -36,8 +36,8 @@ pub struct ProviderAnswer {
     pub simulated: bool,
     /// The apps it serves.
     pub apps: Vec<String>,
-    /// What is known of its credentials without showing them.
-    pub credentials: String,
+    /// What is known of its credentials without showing them; absent without any.
+    pub credentials: Option<Credentials>,
     /// How it fares.
     #[serde(flatten)]
     pub state: ProviderState,
@@ -55,8 +55,55 @@ pub struct ProvidersAnswer {
 pub struct Configured {
     /// The apps it serves.
     pub apps: Vec<String>,
-    /// Which credentials, in words.
-    pub credentials: String,
+    /// Which credentials.
+    pub credentials: Option<Credentials>,
+}
+
+/// Which credentials a channel has, never the secret.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Credentials {
+    /// What they are.
+    pub kind: CredentialsKind,
+    /// The key's id, of an APNs key.
+    pub key_id: Option<String>,
+    /// The team's id, of an APNs key.
+    pub team_id: Option<String>,
+    /// Where they come from.
+    pub source: CredentialsSource,
+    /// The file's name, without its folder, where they come from one.
+    pub file: Option<String>,
+}
+
+/// What credentials are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialsKind {
+    /// A key that signs provider tokens (APNs).
+    TokenKey,
+    /// A client certificate (APNs).
+    Certificate,
+    /// Each app has its own (APNs).
+    EachApp,
+    /// A service account (FCM).
+    ServiceAccount,
+    /// The platform's own identity (FCM).
+    WorkloadIdentity,
+    /// A VAPID key (Web Push).
+    VapidKey,
+}
+
+/// Where credentials come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialsSource {
+    /// A file that the settings name.
+    File,
+    /// The settings themselves.
+    Settings,
+    /// The platform the node runs on.
+    Platform,
+    /// Made by the node, and kept in its data directory.
+    Node,
 }
 
 /// How every channel fares.

@@ -126,7 +126,12 @@ export interface Survey {
 export interface Provider {
   channel: Channel; configured?: boolean; simulated?: boolean; apps?: string[];
   consecutive_failures: number; misconfigured?: string | boolean | null; removal_paused: boolean;
-  in_flight?: number; per_second?: number; credentials?: string;
+  in_flight?: number; per_second?: number; credentials?: Credentials | null;
+}
+export interface Credentials {
+  kind: "token_key" | "certificate" | "each_app" | "service_account" | "workload_identity" | "vapid_key";
+  key_id?: string | null; team_id?: string | null;
+  source: "file" | "settings" | "platform" | "node"; file?: string | null;
 }
 export interface AuditEntry {
   seq: number; at: string; actor: string; act: string; object: string; verdict: string;

@@ -5,7 +5,27 @@ import { channelName } from "../compose/Audience";
 import { providers } from "../state";
 import { healthOf } from "../watch/Providers";
 import { useList } from "./useList";
-import type { Provider } from "../types";
+import type { Credentials, Provider } from "../types";
+
+/** Which credentials, in words; names of keys and files, never the secret. */
+function credentialsOf(of: Credentials | null | undefined): string {
+  if (!of) return "–";
+  const what = {
+    token_key: t(`khóa ${of.key_id} của nhóm ${of.team_id}`, `key ${of.key_id} of team ${of.team_id}`),
+    certificate: t("chứng thư", "certificate"),
+    each_app: t("mỗi ứng dụng một bộ riêng", "each app has its own"),
+    service_account: t("tài khoản dịch vụ", "service account"),
+    workload_identity: t("danh tính của máy chủ", "workload identity"),
+    vapid_key: t("khóa VAPID", "VAPID key"),
+  }[of.kind];
+  const whence = {
+    file: t(`từ tệp ${of.file}`, `from ${of.file}`),
+    settings: t("từ cài đặt", "from the settings"),
+    platform: "",
+    node: t("do máy chủ tự tạo", "made by the node"),
+  }[of.source];
+  return [what, of.kind === "each_app" ? "" : whence].filter(Boolean).join(", ");
+}
 
 export function ProvidersState() {
   const [answer] = useList<{ providers: Provider[] }>("/providers");
@@ -24,7 +44,7 @@ export function ProvidersState() {
                 <tr key={provider.channel}>
                   <th scope="row">{channelName(provider.channel)} {provider.simulated && <span class="flag warn">{t("giả lập", "simulated")}</span>}</th>
                   <td><span class={`lamp ${health.kind}`} aria-hidden="true" /> {health.words}</td>
-                  <td class="wide">{(provider.apps ?? []).join(", ") || "–"}</td><td class="mono wide">{provider.credentials ?? "–"}</td>
+                  <td class="wide">{(provider.apps ?? []).join(", ") || "–"}</td><td class="wide">{credentialsOf(provider.credentials)}</td>
                 </tr>
               );
             })}
