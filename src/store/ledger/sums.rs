@@ -46,9 +46,12 @@ impl Sums {
             received_ms: received,
         };
         for ((unit, channel), mut counts) in cells {
-            // Whoever was sent to was targeted, also where the number was an estimate, or where a
-            // batch was on its way, its outcome unknown, when those it reached were counted.
-            counts.targeted = counts.targeted.max(counts.sent);
+            // Whoever was pushed to was targeted, also where the number was an estimate, or where
+            // a batch was on its way, its outcome unknown, when those it reached were counted. Not
+            // so for websockets: gateways send before the router has counted anybody.
+            if channel != Channel::Websocket {
+                counts.targeted = counts.targeted.max(counts.sent);
+            }
             funnel.total.add(&counts);
             funnel.channels.entry(channel).or_default().add(&counts);
             if let Some(unit) = &unit {
