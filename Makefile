@@ -16,7 +16,7 @@ ARGS ?=
 # earlier one nodes cannot be mixed (docs/OPERATIONS.md).
 PREVIOUS ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo d46d0bf)
 # The parts first; `city` measures the whole paths and prints the table at the end.
-BENCHES := geofence registry bus push sockets city
+BENCHES := geofence registry bus vault push sockets city
 # The browser suite drives the unoptimised program, which takes the pages from their folder.
 BROWSER := LOA_BIN=$(abspath $(TARGET))/debug/loa node --test --test-concurrency=1
 PAGES_TESTS := $(wildcard console/e2e/*.test.mjs)
