@@ -142,12 +142,20 @@ impl Bus {
         }
     }
 
-    /// Publishes records to a topic and answers where each lies. They are durable and visible when
-    /// it returns. Waits while the writer's queue is full or brokers are away. If the call is
-    /// dropped before it returns, the records may be published or not.
-    pub async fn publish(&self, topic: TopicId, records: Vec<Record>) -> Result<Vec<Position>> {
+    /// Publishes records to a topic and answers where each lies; none where a broker had it already
+    /// from a try whose answer was lost, and cannot say. They are durable and visible when it
+    /// returns. Waits while the writer's queue is full or brokers are away. If the call is dropped
+    /// before it returns, the records may be published or not.
+    pub async fn publish(
+        &self,
+        topic: TopicId,
+        records: Vec<Record>,
+    ) -> Result<Vec<Option<Position>>> {
         match self {
-            Bus::Embedded(log) => log.publish(topic, records).await,
+            Bus::Embedded(log) => {
+                let placed = log.publish(topic, records).await?;
+                Ok(placed.into_iter().map(Some).collect())
+            }
             Bus::Kafka(log) => log.publish(topic, records).await,
         }
     }

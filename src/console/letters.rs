@@ -87,8 +87,9 @@ pub async fn list(
 pub struct RedriveAnswer {
     /// The topic it went back to.
     pub topic: String,
-    /// Its new offset there.
-    pub offset: u64,
+    /// Its new offset there, unless the log cannot say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 /// Sends a dead letter's original to its topic again.
@@ -119,7 +120,7 @@ pub async fn redrive(
     tracing::info!(letter.partition = partition, letter.offset = offset, "dead letter sent again");
     let object = format!("{}/{partition}/{offset}", TopicId::DeadLetters);
     console.trail.note(Deed::done(caller.actor(), Act::RedriveDeadLetters, object)).await;
-    let offset = positions.first().map_or(0, |position| position.offset);
+    let offset = positions.first().copied().flatten().map(|position| position.offset);
     Ok(axum::Json(RedriveAnswer { topic: letter.topic, offset }))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::dispatch::{Dispatch, DispatchId};
@@ -59,11 +59,25 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> Result<Ended, Error> {
     let outgoing = shared.contents.get(dispatch.publication).await?;
-    let progress = shared.ledger.open(dispatch).await?;
-    if progress.state != State::Open {
+    let mine = shared.ledger.open_if_free(dispatch).await?;
+    if mine.as_ref().is_some_and(|progress| progress.state != State::Open) {
         return Ok(Ended::Finished);
     }
     let reached = settled(shared, &dispatch.reached_by).await?;
+    let (progress, permit) = match mine {
+        Some(progress) => (progress, None),
+        // Another worker began it. While this one waits its turn that one goes on, if it lives.
+        None => {
+            let permit = tokio::select! {
+                permit = active.acquire() => permit.ok(),
+                () = stop.cancelled() => return Ok(Ended::Stopped),
+            };
+            (shared.ledger.open(dispatch).await?, permit)
+        }
+    };
+    if progress.state != State::Open {
+        return Ok(Ended::Finished);
+    }
     let intent_before = progress.intent;
     let book = Phrasebook::new(&outgoing.publication, &shared.contents.kinds);
     let mut run = Run {
@@ -76,7 +90,7 @@ pub async fn run(
         intent_before,
         scanned: false,
     };
-    run.go(active, stop).await
+    run.go((active, permit), stop).await
 }
 
 /// Waits for another worker that took a dispatch over: until it is over or this one is to stop,
@@ -124,9 +138,12 @@ async fn settled(shared: &Shared, ids: &[DispatchId]) -> Result<Vec<Progress>, E
 }
 
 impl Run<'_> {
-    async fn go(&mut self, active: &Semaphore, stop: &CancellationToken) -> Result<Ended, Error> {
-        let mut permit = None;
-        let mut hot = None;
+    async fn go<'p>(
+        &mut self,
+        (active, mut permit): (&'p Semaphore, Option<SemaphorePermit<'p>>),
+        stop: &CancellationToken,
+    ) -> Result<Ended, Error> {
+        let mut hot = permit.as_ref().and_then(|_| self.shared.gate.enter(self.road.lane));
         loop {
             if stop.is_cancelled() {
                 return Ok(ended(self.save().await?, Ended::Stopped));

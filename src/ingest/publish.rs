@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::auth::ring::Purpose;
 use crate::auth::{gate, jws};
-use crate::bus::{self, Record, TopicId};
+use crate::bus::{self, Position, Record, TopicId};
 use crate::domain::agency::{Agency, Kind, Trespass};
 use crate::domain::alert::{Category, Severity};
 use crate::domain::audience::Audience;
@@ -18,6 +18,9 @@ use crate::http::{Code, FieldError, Problem};
 use crate::ingest::Ingest;
 use crate::metrics;
 use crate::store::alerts::{self, Accepted, Accepting, Carried, Identity};
+
+/// The mark of what is on the log where the log could not say.
+const UNPLACED: &str = "somewhere";
 
 /// Everything about a publication but what acceptance gives it.
 #[derive(Clone, Debug)]
@@ -127,7 +130,7 @@ impl Ingest {
                     lane = %lane,
                     "accepted"
                 );
-                (publication.id, format!("{}/{}", position.partition, position.offset))
+                (publication.id, position.map_or_else(|| UNPLACED.to_owned(), mark))
             });
             let marked = self.alerts.mark_all_logged(marks.collect()).await;
             // The publication is on the log, so the 202 is true whatever became of the mark: an
@@ -260,6 +263,11 @@ pub fn within_jurisdiction(
         FieldError::new(path, rule, trespass)
     });
     Err(Problem::fields(Code::OutsideJurisdiction, errors.collect()))
+}
+
+/// Where a publication lies, as its mark.
+fn mark(position: Position) -> String {
+    format!("{}/{}", position.partition, position.offset)
 }
 
 /// A failing alerts store, as an answer.

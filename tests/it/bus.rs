@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use loa::bus::{Bus, Consumer, Delivery, Reader, Record, Settings};
+use loa::bus::{Bus, Consumer, Delivery, Position, Reader, Record, Settings, TopicId};
 use loa::clock::Clock;
 use tempfile::TempDir;
 
@@ -67,6 +67,12 @@ fn records(key: &str, payloads: std::ops::Range<u32>) -> Vec<Record> {
 
 fn number(delivery: &Delivery) -> u32 {
     std::str::from_utf8(&delivery.payload).expect("text").parse().expect("a number")
+}
+
+/// Publishes, and answers where each record lies.
+async fn placed(bus: &Bus, topic: TopicId, records: Vec<Record>) -> Vec<Position> {
+    let placed = bus.publish(topic, records).await.expect("published");
+    placed.into_iter().map(|at| at.expect("a place")).collect()
 }
 
 /// Reads until `count` records came.

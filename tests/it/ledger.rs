@@ -22,6 +22,7 @@ mod terms;
 use terms::{
     a_dispatch_taken_over_is_its_new_workers_alone, a_dispatch_that_is_over_is_taken_from_nobody,
     a_replaced_worker_is_stopped_and_forgets_nobody, of_workers_that_open_at_once_one_goes_on,
+    what_is_free_is_opened_once_and_taken_from_nobody,
 };
 
 contract!(
@@ -35,6 +36,7 @@ contract!(
     a_dispatch_taken_over_is_its_new_workers_alone,
     of_workers_that_open_at_once_one_goes_on,
     a_dispatch_that_is_over_is_taken_from_nobody,
+    what_is_free_is_opened_once_and_taken_from_nobody,
     a_dispatch_must_be_opened_first,
     targets_are_counted_once_however_often_they_are_said,
     a_device_is_counted_once_whatever_is_repeated,

@@ -89,7 +89,11 @@ impl Log {
     }
 
     /// Publishes records, each to its key's partition.
-    pub async fn publish(&self, topic: TopicId, records: Vec<Record>) -> Result<Vec<Position>> {
+    pub async fn publish(
+        &self,
+        topic: TopicId,
+        records: Vec<Record>,
+    ) -> Result<Vec<Option<Position>>> {
         let partitions = self.partitions(topic);
         if partitions == 0 {
             return Err(Error::UnknownPartition { topic, partition: 0 });

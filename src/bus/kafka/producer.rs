@@ -96,8 +96,12 @@ impl Producer {
 
     /// Publishes records, each to its key's partition. Waits while the queue is full or brokers
     /// are away.
-    pub async fn publish(&self, target: &Target<'_>, records: &[Record]) -> Result<Vec<Position>> {
-        let mut placed: Vec<Option<Position>> = vec![None; records.len()];
+    pub async fn publish(
+        &self,
+        target: &Target<'_>,
+        records: &[Record],
+    ) -> Result<Vec<Option<Position>>> {
+        let mut placed = vec![None; records.len()];
         let partitions: Vec<u32> = records
             .iter()
             .map(|record| partition::of_key(&record.key, target.partitions))
@@ -122,8 +126,11 @@ impl Producer {
                 let partition = partitions[index];
                 match future.await.map_err(|_| KafkaError::Canceled) {
                     Ok(Ok(at)) => {
-                        let offset = u64::try_from(at.offset).expect("acknowledged at an offset");
-                        placed[index] = Some(Position { topic: target.topic, partition, offset });
+                        // A broker whose first answer was lost knows a repeated record for one it
+                        // has, and acknowledges it without an offset (librdkafka: -1).
+                        let offset = u64::try_from(at.offset).ok();
+                        let position = |offset| Position { topic: target.topic, partition, offset };
+                        placed[index] = offset.map(position);
                     }
                     Ok(Err((error, _))) | Err(error) => {
                         let first = failed.entry(partition).or_insert((index, error));
@@ -139,8 +146,7 @@ impl Producer {
         }
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.published.fetch_add(records.len() as u64, Ordering::Relaxed);
-        let placed = placed.into_iter().map(|at| at.expect("nothing is due any more"));
-        Ok(placed.collect())
+        Ok(placed)
     }
 
     /// What must be done before records are sent again.

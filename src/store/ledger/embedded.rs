@@ -62,6 +62,14 @@ impl Embedded {
         self.write(move |connection| dispatches::open(connection, fresh)).await
     }
 
+    pub async fn open_if_free(&self, dispatch: Dispatch) -> Result<Option<Progress>, Error> {
+        if self.get(dispatch.id).await?.is_some_and(|known| known.is_taken()) {
+            return Ok(None);
+        }
+        let fresh = Fresh::new(dispatch)?;
+        self.write(move |connection| dispatches::open_if_free(connection, fresh)).await
+    }
+
     pub async fn open_all(&self, all: &[Dispatch]) -> Result<(), Error> {
         for some in all.chunks(OPEN_MAX) {
             let fresh = some.iter().cloned().map(Fresh::new).collect::<Result<Vec<_>, _>>()?;

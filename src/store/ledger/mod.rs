@@ -118,7 +118,8 @@ pub struct Progress {
     pub cursor: Seq,
     /// Whether it was frozen; set by [`Ledger::freeze`] alone, a save does not change it.
     pub frozen: bool,
-    /// Which taking-over it is worked on under; raised by [`Ledger::open`] alone.
+    /// Which taking-over it is worked on under, 0 while nobody does; raised by [`Ledger::open`] and
+    /// [`Ledger::open_if_free`] alone.
     pub term: u64,
     /// The worker's counts: what this dispatch adds to the funnel.
     pub counts: Counts,
@@ -145,6 +146,11 @@ impl Progress {
             unreached: RoaringTreemap::new(),
             retries: Vec::new(),
         }
+    }
+
+    /// Whether it is open, and in a worker's hands.
+    fn is_taken(&self) -> bool {
+        self.state == State::Open && self.term > 0
     }
 
     /// Whether a member of its scope was reached, or may have been.
@@ -224,6 +230,15 @@ impl Ledger {
         match self {
             Self::Embedded(store) => store.open(dispatch.clone()).await,
             Self::Redis(store) => store.begin(dispatch).await,
+        }
+    }
+
+    /// As [`Ledger::open`] if nobody works on the dispatch yet; otherwise `None`, and whoever does
+    /// goes on. So a worker that cannot begin at once takes nothing from one that can.
+    pub async fn open_if_free(&self, dispatch: &Dispatch) -> Result<Option<Progress>, Error> {
+        match self {
+            Self::Embedded(store) => store.open_if_free(dispatch.clone()).await,
+            Self::Redis(store) => store.begin_if_free(dispatch).await,
         }
     }
 

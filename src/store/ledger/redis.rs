@@ -39,7 +39,7 @@ mod receipts;
 mod rows;
 
 use changes::Changes;
-use rows::Encoded;
+use rows::{Claim, Encoded, Taken};
 
 /// Requests of one call in flight at once: they share the connections' pipelines.
 const AT_ONCE: usize = 256;
@@ -78,14 +78,30 @@ impl Store {
     }
 
     pub async fn begin(&self, dispatch: &Dispatch) -> Result<Progress, Error> {
+        match self.take(dispatch, Claim::Whoever).await? {
+            Taken::Mine(progress) => Ok(progress),
+            Taken::Anothers | Taken::Unknown => Err(Error::NotOpened(dispatch.id)),
+        }
+    }
+
+    pub async fn begin_if_free(&self, dispatch: &Dispatch) -> Result<Option<Progress>, Error> {
+        match self.take(dispatch, Claim::IfFree).await? {
+            Taken::Mine(progress) => Ok(Some(progress)),
+            Taken::Anothers => Ok(None),
+            Taken::Unknown => Err(Error::NotOpened(dispatch.id)),
+        }
+    }
+
+    async fn take(&self, dispatch: &Dispatch, claim: Claim) -> Result<Taken, Error> {
         let (redis, rows) = (&self.0.redis, &self.0.rows);
         // The router has begun nearly all that workers open.
-        if let Some(progress) = rows.take(redis, dispatch.id).await? {
-            return Ok(progress);
+        match rows.take(redis, dispatch.id, claim).await? {
+            Taken::Unknown => {
+                self.open_all(std::slice::from_ref(dispatch)).await?;
+                rows.take(redis, dispatch.id, claim).await
+            }
+            taken => Ok(taken),
         }
-        self.open_all(std::slice::from_ref(dispatch)).await?;
-        let progress = rows.take(redis, dispatch.id).await?;
-        progress.ok_or(Error::NotOpened(dispatch.id))
     }
 
     pub async fn open_all(&self, all: &[Dispatch]) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use loa::bus::{Bus, Position, Settings, TopicId};
 use loa::clock::Clock;
 use loa::domain::lane::Lane;
 
-use super::{record, tail};
+use super::{placed, record, tail};
 
 const TOPIC: TopicId = TopicId::Publications(Lane::Emergency);
 const DIR: &str = "LOA_TEST_BUS_VICTIM_DIR";
@@ -111,7 +111,7 @@ async fn the_victim() {
                 let texts = (0..1 + number % 3).map(|n| format!("{key}-{}", number + n));
                 let texts: Vec<String> = texts.collect();
                 let records = texts.iter().map(|text| record(&key, text.clone())).collect();
-                let positions = bus.publish(TOPIC, records).await.expect("published");
+                let positions = placed(&bus, TOPIC, records).await;
                 number += texts.len() as u64;
                 let mut out = std::io::stdout().lock();
                 for (at, text) in positions.iter().zip(texts) {

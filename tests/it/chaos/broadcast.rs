@@ -211,7 +211,7 @@ impl Stage {
             payload: Bytes::from_static(b"{\"not\": \"a publication\""),
         };
         let published = self.parts.bus.publish(topic, vec![record]).await;
-        self.poisoned.extend(published.expect("published"));
+        self.poisoned.extend(published.expect("published").into_iter().flatten());
     }
 
     /// The funnel as the agency sees it; none while nobody answers.

@@ -83,3 +83,26 @@ pub async fn a_dispatch_that_is_over_is_taken_from_nobody(home: Home) {
     progress.counts.expired = 7;
     assert_eq!(ledger.save(&progress).await.expect("an answer"), Saved::Saved);
 }
+
+pub async fn what_is_free_is_opened_once_and_taken_from_nobody(home: Home) {
+    let ledger = open(&home).await;
+    let dispatch = dispatch(publication(0), "1", 0);
+    // Begun by a router it is still free.
+    ledger.open_all(std::slice::from_ref(&dispatch)).await.expect("begun");
+    let opening = (0..8).map(|_| ledger.open_if_free(&dispatch));
+    let opened = futures_util::future::try_join_all(opening).await.expect("answers");
+    let mut mine: Vec<_> = opened.into_iter().flatten().collect();
+    let mut first = mine.pop().expect("somebody opened it");
+    assert_eq!(mine, [], "nobody else");
+    sent(&mut first, 100);
+    assert_eq!(ledger.save(&first).await.expect("an answer"), Saved::Saved);
+    assert_eq!(ledger.open_if_free(&dispatch).await.expect("an answer"), None);
+    first.cursor = Seq(100);
+    assert_eq!(ledger.save(&first).await.expect("an answer"), Saved::Saved, "it goes on");
+    // Taken over it is somebody's too, and over it is looked at.
+    let mut second = ledger.open(&dispatch).await.expect("taken over");
+    assert_eq!(ledger.open_if_free(&dispatch).await.expect("an answer"), None);
+    second.state = State::Done;
+    assert_eq!(ledger.save(&second).await.expect("an answer"), Saved::Saved);
+    assert_eq!(ledger.open_if_free(&dispatch).await.expect("an answer"), Some(second));
+}

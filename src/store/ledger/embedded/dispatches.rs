@@ -80,6 +80,14 @@ pub fn open(connection: &Connection, fresh: Fresh) -> Result<Progress, Error> {
     Ok(progress)
 }
 
+/// As [`open`], unless a worker has it.
+pub fn open_if_free(connection: &Connection, fresh: Fresh) -> Result<Option<Progress>, Error> {
+    if get(connection, fresh.dispatch.id)?.is_some_and(|known| known.is_taken()) {
+        return Ok(None);
+    }
+    open(connection, fresh).map(Some)
+}
+
 /// Begins those dispatches that are new.
 pub fn open_all(connection: &Connection, all: &[Fresh]) -> Result<(), Error> {
     let mut known = connection.prepare_cached("SELECT 1 FROM dispatches WHERE id = ?1")?;

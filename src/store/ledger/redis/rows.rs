@@ -131,6 +131,26 @@ impl Default for Scripts {
     }
 }
 
+/// From whom a dispatch is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// From nobody.
+    IfFree,
+    /// From whoever has it.
+    Whoever,
+}
+
+/// What became of a claim.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is over, or the claimant's.
+    Mine(Progress),
+    /// Another worker has it and keeps it.
+    Anothers,
+    /// Nobody has begun it.
+    Unknown,
+}
+
 /// What the script of a save answers.
 enum Answer {
     Unknown,
@@ -149,10 +169,15 @@ impl Scripts {
     }
 
     /// Takes a dispatch over, if it was begun. Only its saves need to last.
-    pub async fn take(&self, redis: &Redis, id: DispatchId) -> Result<Option<Progress>, Error> {
-        let row = key(redis, id);
-        let call = self.take.call().key(&row).arg(state_code(State::Open));
-        progress(redis.run(&call.arg(&FIELDS[..])).await?)
+    pub async fn take(&self, redis: &Redis, id: DispatchId, claim: Claim) -> Result<Taken, Error> {
+        let call = self.take.call().key(key(redis, id)).arg(state_code(State::Open));
+        let call = call.arg(u8::from(claim == Claim::IfFree)).arg(&FIELDS[..]);
+        let (anothers, row): (bool, Row) = redis.run(&call).await?;
+        Ok(match progress(row)? {
+            None => Taken::Unknown,
+            Some(_) if anothers => Taken::Anothers,
+            Some(progress) => Taken::Mine(progress),
+        })
     }
 
     /// Saves what a worker says, unless the dispatch is fenced against it.

@@ -13,7 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::{TOPIC, open};
-use crate::bus::{PATIENCE, number, record, records, tail, take};
+use crate::bus::{PATIENCE, number, placed, record, records, tail, take};
 use crate::support::kafka::Kafka;
 use crate::support::process::eventually;
 
@@ -74,15 +74,14 @@ async fn a_rebalance_every_two_seconds_loses_nothing_and_repeats_only_what_was_n
     let publisher = {
         let (bus, publishing) = (steady.clone(), publishing.clone());
         tokio::spawn(async move {
-            let mut placed = BTreeSet::new();
+            let mut all = BTreeSet::new();
             let mut pace = tokio::time::interval(Duration::from_millis(1));
             while !publishing.is_cancelled() {
-                let key = placed.len().to_string();
-                let at = bus.publish(TOPIC, vec![record(&key, "x")]).await.expect("published");
-                placed.extend(at);
+                let key = all.len().to_string();
+                all.extend(placed(&bus, TOPIC, vec![record(&key, "x")]).await);
                 pace.tick().await;
             }
-            placed
+            all
         })
     };
     let mut every_two = tokio::time::interval(Duration::from_secs(2));
@@ -169,7 +168,7 @@ async fn delete_before(cluster: &Cluster, topic: TopicId, (partition, offset): (
 async fn whoever_retention_overtook_is_told_or_goes_on_with_the_oldest() {
     let cluster = Kafka::shared().await.topics().await;
     let bus = open(&cluster).await;
-    let at = bus.publish(TOPIC, records("a", 0..10)).await.expect("published")[0];
+    let at = placed(&bus, TOPIC, records("a", 0..10)).await[0];
     let mut consumer = bus.consumer("route", &[TOPIC]).await.expect("joined");
     let first = take(&mut consumer, 10).await;
     consumer.commit(first[1].position.next()).await.expect("committed");
@@ -196,7 +195,7 @@ async fn whoever_retention_overtook_is_told_or_goes_on_with_the_oldest() {
 async fn a_partition_with_much_in_it_that_nobody_takes_stops_no_other() {
     let cluster = Kafka::shared().await.topics().await;
     let bus = open(&cluster).await;
-    let slow = bus.publish(TOPIC, records("a", 0..1)).await.expect("published")[0].partition;
+    let slow = placed(&bus, TOPIC, records("a", 0..1)).await[0].partition;
     let mut consumer = bus.consumer("fanout", &[TOPIC]).await.expect("joined");
     let committer = consumer.committer();
     take(&mut consumer, 1).await;
@@ -208,7 +207,7 @@ async fn a_partition_with_much_in_it_that_nobody_takes_stops_no_other() {
     }
     let mut others = 0;
     for key in (0..400).map(|n| n.to_string()) {
-        let at = bus.publish(TOPIC, vec![record(&key, "7")]).await.expect("published")[0];
+        let at = placed(&bus, TOPIC, vec![record(&key, "7")]).await[0];
         others += usize::from(at.partition != slow);
     }
     let taken = tokio::time::timeout(PATIENCE, take(&mut consumer, others)).await;

@@ -29,8 +29,23 @@ async fn too_few_replicas_make_a_publisher_wait_and_nothing_is_lost_or_repeated(
     mock.request_errors(PRODUCE, &[short; 8]);
     let publish = bus.publish(TOPIC, vec![record("a", "1"), record("a", "2")]);
     let at = tokio::time::timeout(PATIENCE, publish).await.expect("in time").expect("published");
+    let at: Vec<_> = at.into_iter().map(|at| at.expect("a place")).collect();
     assert_eq!((at[0].offset, at[1].offset), (0, 1));
     assert_eq!(bus.bounds(TOPIC, at[0].partition).await.expect("known"), 0..2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_broker_has_from_a_try_whose_answer_was_lost_is_published() {
+    let mock = MockCluster::new(1).expect("a mock");
+    let bus = open(&cluster(&mock)).await;
+    let known = RDKafkaRespErr::RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER;
+    mock.request_errors(PRODUCE, &[known; 1]);
+    let publish = bus.publish(TOPIC, vec![record("a", "1")]);
+    let at = tokio::time::timeout(PATIENCE, publish).await.expect("in time").expect("published");
+    assert_eq!(at, [None], "the broker does not say where");
+    let publish = bus.publish(TOPIC, vec![record("a", "2")]);
+    let next = tokio::time::timeout(PATIENCE, publish).await.expect("in time").expect("published");
+    assert!(next[0].is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
