@@ -12,9 +12,9 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 export LOA_CLIENTS := $(abspath $(TARGET))/clients
 # As in `make demo ARGS="--citizens 5000 --once"`.
 ARGS ?=
-# The release before, for `make upgrade`; until there are tags, the first state that seals: with an
-# earlier one nodes cannot be mixed (docs/OPERATIONS.md).
-PREVIOUS ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo d46d0bf)
+# The release before, for `make upgrade`; until there are tags, the state that was landed last, which
+# knows no vault.
+PREVIOUS ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo 492be67)
 # The parts first; `city` measures the whole paths and prints the table at the end.
 BENCHES := geofence registry bus vault push sockets city
 # The browser suite drives the unoptimised program, which takes the pages from their folder.

@@ -24,6 +24,7 @@ const PUSH_LIMIT: &str = "loa_push_limit";
 const PUSH_IN_FLIGHT: &str = "loa_push_in_flight";
 const PUSH_WAITING: &str = "loa_push_waiting";
 const PUSH_WAITS: &str = "loa_push_waits_total";
+const UNSEALED: &str = "loa_vault_unsealed";
 
 /// Tells the recorder what each metric means; call once after a recorder is installed.
 pub fn describe() {
@@ -50,6 +51,7 @@ pub fn describe() {
     describe_gauge!(PUSH_IN_FLIGHT, "Pushes in flight, by channel.");
     describe_gauge!(PUSH_WAITING, "Pushes that wait for the throttle, by channel.");
     describe_counter!(PUSH_WAITS, "Pushes that had to wait for the throttle, by channel.");
+    describe_gauge!(UNSEALED, "1 while vault.unsealed_until lies ahead: addresses are not sealed.");
     describe_histogram!(ROUTE_SECONDS, "Seconds from acceptance to the dispatches on the log.");
 }
 
@@ -101,6 +103,11 @@ pub fn topic_post(outcome: &'static str) {
 /// Receipts said something new.
 pub fn receipts(count: u64) {
     counter!(RECEIPTS).increment(count);
+}
+
+/// Whether this node writes people's addresses unsealed.
+pub fn unsealed(is: bool) {
+    gauge!(UNSEALED).set(if is { 1.0 } else { 0.0 });
 }
 
 /// Open connections of the gateway.

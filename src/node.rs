@@ -46,6 +46,7 @@ use crate::store::rates::Rates;
 use crate::store::redis::Redis;
 use crate::store::registry::Registry;
 use crate::store::replies::Replies;
+use crate::store::vault::Vault;
 use crate::trail::{self, Trail};
 use crate::{channel, fanout, gateway, http, receipt, route, store};
 
@@ -111,8 +112,8 @@ pub struct Parts {
     pub drills: Drills,
     /// What records and alerts are signed with.
     pub keys: Keyring,
-    /// The number of the key that people's addresses are sealed with.
-    pub sealed_with: u8,
+    /// What is kept of people is sealed with.
+    pub vault: Vault,
 }
 
 /// What a node does not make itself.
@@ -233,7 +234,7 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
         city: Arc::new(city),
         kinds: Arc::new(kinds),
         redis: stores.redis,
-        sealed_with: stores.sealed_with,
+        vault: stores.vault,
         clock,
     })
 }

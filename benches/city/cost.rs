@@ -11,7 +11,7 @@ use loa::simulator::citizens::{Mix, Population};
 use loa::simulator::providers::{Options, Providers};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use url::Url;
 
 use crate::report::{Row, Table, cpu_seconds, median};
@@ -23,7 +23,7 @@ const ALERTS: usize = 3;
 const JOB: &str = "LOA_BENCH_PROVIDERS";
 
 /// What a node must know of the providers.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Known {
     apns: Url,
     fcm: Url,
@@ -77,18 +77,43 @@ pub async fn run(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+/// The providers in a process of their own.
+pub struct Outside {
+    process: Child,
+    known: Known,
+}
+
+impl Outside {
+    /// Starts it.
+    pub async fn start() -> Result<Self> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .env(JOB, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut lines = BufReader::new(process.stdout.take().context("piped")?).lines();
+        let line = lines.next_line().await?.context("the providers ended")?;
+        Ok(Self { process, known: serde_json::from_str(&line)? })
+    }
+
+    /// How a node reaches them.
+    pub fn settings(&self) -> Result<channel::Settings> {
+        settings(self.known.clone())
+    }
+
+    /// Ends it.
+    pub async fn end(mut self) -> Result<()> {
+        drop(self.process.stdin.take());
+        self.process.wait().await?;
+        Ok(())
+    }
+}
+
 async fn broadcasts(mix: Mix, browsers: u32) -> Result<Vec<f64>> {
-    let mut providers = Command::new(std::env::current_exe()?)
-        .env(JOB, "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let output = providers.stdout.take().context("piped")?;
-    let line = BufReader::new(output).lines().next_line().await?.context("the providers ended")?;
-    let known: Known = serde_json::from_str(&line)?;
-    let service = known.webpush.clone();
-    let mut stage = Stage::over(settings(known)?).await?;
+    let outside = Outside::start().await?;
+    let service = outside.known.webpush.clone();
+    let mut stage = Stage::over(outside.settings()?, None).await?;
     let units = stage.units();
     let people = Population::new(&stage.node.parts.city, DEVICES, (5, mix));
     let people = people.with_webpush(browsers, &service);
@@ -104,8 +129,7 @@ async fn broadcasts(mix: Mix, browsers: u32) -> Result<Vec<f64>> {
         cpu_us.push((cpu_seconds()? - before) * 1e6 / f64::from(DEVICES));
     }
     stage.strike().await?;
-    drop(providers.stdin.take());
-    providers.wait().await?;
+    outside.end().await?;
     Ok(cpu_us)
 }
 

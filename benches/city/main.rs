@@ -1,9 +1,11 @@
 //! The whole path in one process: a node, simulated providers over real TLS sockets, and the
 //! hardware's own limits beside it, in one table and in `bench/summary.json` of the target
 //! directory: `cargo bench --bench city`, with names after `--` to run only those (`hot`,
-//! `growth`, `path`, `log`, `sockets`). `LOA_BENCH_FULL=1` adds a million devices on the path and
-//! ten million in the registry, which takes many minutes and some 4 GB of disk.
+//! `growth`, `path`, `log`, `sockets`, `cost`, `cluster`). `LOA_BENCH_FULL=1` adds a million
+//! devices on the path, ten million in the registry and five million on Redis, which takes many
+//! minutes, some 4 GB of disk and as much memory.
 
+mod cluster;
 mod cost;
 mod disk;
 mod growth;
@@ -46,6 +48,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("cost") {
         run(cost::run(&mut table))?;
+    }
+    if is_wanted("cluster") {
+        run(cluster::run(&mut table, full))?;
     }
     if is_wanted("path") {
         run(path::run(&mut table, full))?;

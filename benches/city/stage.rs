@@ -21,6 +21,8 @@ use loa::domain::alert::CapTime;
 use loa::domain::ids::{PublicationId, UnitCode};
 use loa::node::{Node, Outside};
 use loa::simulator::providers::{Options, Providers};
+use loa::store;
+use loa::store::redis::Settings;
 use loa::store::registry::NewDevice;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -104,7 +106,7 @@ impl Stage {
     /// Starts it, the providers in this process.
     pub async fn set() -> Result<Self> {
         let providers = Providers::start(Options::default()).await?;
-        let mut stage = Self::over(providers.channel_settings()).await?;
+        let mut stage = Self::over(providers.channel_settings(), None).await?;
         let (mut pushes, kept) = (providers.deliveries(WATCHED), stage.arrivals.clone());
         tokio::spawn(async move {
             while let Some(push) = pushes.recv().await {
@@ -115,8 +117,9 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Starts a node over providers elsewhere; nobody watches what they accept.
-    pub async fn over(channel: channel::Settings) -> Result<Self> {
+    /// Starts a node over providers elsewhere, and with its stores on a Redis if one is named;
+    /// nobody watches what the providers accept.
+    pub async fn over(channel: channel::Settings, redis: Option<Settings>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let flags = [
             ("node.data_dir", dir.path().display().to_string()),
@@ -133,6 +136,9 @@ impl Stage {
         ];
         let mut config = config::load(None, &flags)?;
         config.channel = channel;
+        if let Some(redis) = redis {
+            config.store = store::Settings::Redis(Box::new(redis));
+        }
         let outside = Outside { clock: Clock::System, listener: None, simulated: true };
         let node = Node::start(&config, outside).await?;
         let key = agency(&node).await?;

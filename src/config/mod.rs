@@ -351,6 +351,9 @@ impl Config {
         if self.trust.unsigned_until.is_some() {
             warnings.push("trust.unsigned_until: unsigned records reach people until then");
         }
+        if self.vault.unsealed_until.is_some() {
+            warnings.push("vault.unsealed_until: push addresses are written unsealed until then");
+        }
         let embedded = matches!(self.bus.shape, bus::Shape::Embedded);
         if embedded && self.node.roles.len() < Role::ALL.len() {
             warnings.push("the embedded log serves one process: roles left out here run nowhere");

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,6 +16,7 @@ use crate::channel::Sender;
 use crate::domain::audience::Boundaries;
 use crate::http::Router;
 use crate::lifecycle::Lifecycle;
+use crate::store::vault::Vault;
 
 /// What a process says of itself.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub struct Probes {
     pub metrics: PrometheusHandle,
     /// The push channels talk to the simulator, not to Apple and Google.
     pub simulated: bool,
+    /// What is kept of people is sealed with.
+    pub vault: Vault,
 }
 
 /// The routes that every process has: orchestrators and Prometheus ask each of them.
@@ -59,6 +63,10 @@ pub struct ReadyAnswer {
     pub boundaries: &'static str,
     /// Pushes go to the simulator, not to Apple and Google.
     pub simulated_providers: bool,
+    /// Until then people's addresses are written unsealed, for nodes of an earlier release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub unsealed_until: Option<Timestamp>,
     /// The push channels.
     pub channels: Vec<ChannelAnswer>,
 }
@@ -100,6 +108,7 @@ pub async fn readyz(State(probes): State<Probes>) -> Response {
         waiting_for,
         boundaries: probes.boundaries.as_str(),
         simulated_providers: probes.simulated,
+        unsealed_until: probes.vault.unsealed(),
         channels: channels.collect(),
     };
     let status = if answer.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

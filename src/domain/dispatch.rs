@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::channel::Channel;
-use crate::domain::ids::{PublicationId, Seq, UnitCode};
+use crate::domain::ids::{PublicationId, Seq, SubjectId, UnitCode};
 use crate::domain::lane::Lane;
 
 /// A dispatch's deterministic id (UUID version 5 over what it covers).
@@ -54,9 +54,13 @@ pub enum Scope {
         /// Sorted.
         members: Vec<Seq>,
     },
-    /// All devices of the citizen whom the publication names: a dispatch is not sealed, so it says
-    /// no more. Earlier releases named them here; that is passed over.
-    Subject {},
+    /// All devices of the citizen whom the publication names.
+    Subject {
+        /// The citizen again, if the publication is on the log unsealed: so earlier releases wrote
+        /// it, and read it. Of a sealed one a dispatch says no more than that it is for somebody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<SubjectId>,
+    },
 }
 
 impl Scope {
@@ -64,7 +68,7 @@ impl Scope {
     pub fn unit(&self) -> Option<&UnitCode> {
         match self {
             Scope::Range { unit, .. } | Scope::Late { unit, .. } => Some(unit),
-            Scope::Subject {} => None,
+            Scope::Subject { .. } => None,
         }
     }
 
@@ -73,7 +77,7 @@ impl Scope {
         match self {
             Scope::Range { upto, .. } => *upto,
             Scope::Late { members, .. } => members.last().copied().unwrap_or_default(),
-            Scope::Subject {} => Seq(u64::MAX),
+            Scope::Subject { .. } => Seq(u64::MAX),
         }
     }
 
@@ -86,7 +90,8 @@ impl Scope {
                 let first = members.first().copied().unwrap_or_default().0;
                 format!("late/{unit}/{first}")
             }
-            Scope::Subject {} => "subject".to_owned(),
+            Scope::Subject { subject: Some(subject) } => format!("subject/{subject}"),
+            Scope::Subject { subject: None } => "subject".to_owned(),
         }
     }
 }

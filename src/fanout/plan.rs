@@ -107,7 +107,7 @@ impl Run<'_> {
     /// looks while a batch is sent sees what the scan after it would; a citizen's devices may grow.
     pub(super) async fn is_last(&self, member: Option<Seq>) -> bool {
         let Some(member) = member else { return false };
-        let fixed = !matches!(self.progress.dispatch.scope, Scope::Subject {});
+        let fixed = !matches!(self.progress.dispatch.scope, Scope::Subject { .. });
         // A failure shows at the next scan.
         fixed && self.fetch(member, 1).await.is_ok_and(|rest| rest.is_empty())
     }
@@ -184,7 +184,7 @@ impl Run<'_> {
                     members.iter().copied().filter(|seq| *seq > after).take(limit).collect();
                 self.fetch_these(&rest).await
             }
-            Scope::Subject {} => {
+            Scope::Subject { .. } => {
                 let devices = match &self.outgoing.publication.audience {
                     Audience::Subject { subject } => registry.of_subject(subject).await?,
                     Audience::Area(_) => Vec::new(),
@@ -202,7 +202,7 @@ impl Run<'_> {
     }
 
     async fn fetch_these(&self, seqs: &[Seq]) -> Result<Vec<Candidate>, Error> {
-        if let Scope::Subject {} = self.progress.dispatch.scope {
+        if let Scope::Subject { .. } = self.progress.dispatch.scope {
             let all = Box::pin(self.fetch(Seq(0), usize::MAX)).await?;
             return Ok(all.into_iter().filter(|one| seqs.contains(&one.seq)).collect());
         }

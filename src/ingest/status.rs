@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::agency::{Agency, Kind};
 use crate::domain::audience::Audience;
 use crate::domain::lane::Lane;
+use crate::domain::lint::Finding;
 use crate::domain::publication::Content;
-use crate::domain::status_change::StatusChange;
+use crate::domain::status_change::{Owner, StatusChange};
 use crate::http::{Code, FieldError, Problem};
 use crate::ingest::Ingest;
 use crate::ingest::publish::{Checked, within_jurisdiction};
@@ -34,7 +35,8 @@ impl Ingest {
             .iter()
             .enumerate()
             .flat_map(|(index, change)| {
-                self.kinds.check(change, now).into_iter().map(move |found| {
+                let found = self.kinds.check(change, now).into_iter();
+                found.chain(self.too_new(change)).map(move |found| {
                     let path = format!("changes[{index}].{}", found.path);
                     FieldError::new(path, found.rule, found.message)
                 })
@@ -44,6 +46,15 @@ impl Ingest {
             return Err(Problem::fields(Code::Invalid, errors));
         }
         changes.into_iter().map(|change| checked(agency, change, now)).collect()
+    }
+
+    /// What nodes of the release before cannot read, while there may be any.
+    fn too_new(&self, change: &StatusChange) -> Option<Finding> {
+        let anonymous = matches!(change.owner, Owner::Code(_));
+        (anonymous && self.alerts.is_unsealed()).then(|| {
+            let message = "cannot be taken yet: nodes of an earlier release still run";
+            Finding::error("code_hash", "not_while_unsealed", message)
+        })
     }
 }
 

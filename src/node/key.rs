@@ -10,6 +10,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use hmac::{Hmac, KeyInit, Mac};
@@ -17,6 +18,7 @@ use sha2::Sha256;
 
 use crate::channel::webpush;
 use crate::channel::webpush::vapid::Key;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::redis::{Redis, Script};
 use crate::store::vault::Vault;
@@ -25,6 +27,8 @@ use crate::trail::seal::{SEED_BYTES, Seal};
 const BYTES: usize = 32;
 /// The vault's keys: their file, and their name in Redis.
 const VAULT: &str = "vault.key";
+/// Days that an upgrade may leave things unsealed: a night gone wrong and the week to mend it.
+const UNSEALED_DAYS_MAX: u8 = 7;
 
 /// What the node's parts make their keys from.
 pub struct Secrets {
@@ -123,7 +127,7 @@ pub async fn seal(config: &Config, redis: Option<&Redis>) -> anyhow::Result<Seal
 
 /// What seals what is kept of people: of the settings, of the cluster, or else of the data
 /// directory.
-pub async fn vault(config: &Config, redis: Option<&Redis>) -> anyhow::Result<Vault> {
+pub async fn vault(config: &Config, redis: Option<&Redis>, clock: &Clock) -> anyhow::Result<Vault> {
     let make = || Ok(Vault::fresh().into_bytes());
     let text = match (config.vault.text().context("vault")?, redis) {
         (Some(text), _) => text.expose().to_owned(),
@@ -136,7 +140,14 @@ pub async fn vault(config: &Config, redis: Option<&Redis>) -> anyhow::Result<Vau
             String::from_utf8(kept(&config.node.data_dir, VAULT, make)?).context(VAULT)?
         }
     };
-    Vault::parse(&text).context(VAULT)
+    let vault = Vault::parse(&text).context(VAULT)?;
+    let Some(until) = config.vault.unsealed_until else { return Ok(vault) };
+    let days = u64::from(UNSEALED_DAYS_MAX);
+    anyhow::ensure!(
+        until <= clock.now() + Duration::from_secs(days * 24 * 60 * 60),
+        "vault.unsealed_until: {until} is more than {days} days ahead"
+    );
+    Ok(vault.unsealed_until(until, clock.clone()))
 }
 
 /// What a file of the data directory holds; made when it is not there, for its owner only.

@@ -23,5 +23,6 @@ pub fn router(parts: &Parts, wired: &Wired<'_>, tasks: &Lifecycle) -> http::Rout
         boundaries: parts.city.boundaries(),
         metrics: handle,
         simulated: wired.simulated,
+        vault: parts.vault.clone(),
     })
 }

@@ -20,6 +20,7 @@ use crate::store::people::{self, People};
 use crate::store::redis::{Redis, Settings};
 use crate::store::registry::{self, Registry};
 use crate::store::replies::{self, Replies, Times};
+use crate::store::vault::Vault;
 
 /// How long a node of a cluster has to append what it reserved, before another one does: longer
 /// than a request may take.
@@ -49,8 +50,8 @@ pub struct Stores {
     pub audit: Audit,
     /// What the others stand on, in a cluster.
     pub redis: Option<Redis>,
-    /// The number of the key that people's addresses are sealed with.
-    pub sealed_with: u8,
+    /// What is kept of people is sealed with.
+    pub vault: Vault,
 }
 
 /// Opens every store.
@@ -60,14 +61,13 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
     let settings = match &config.store {
         store::Settings::Redis(settings) => settings,
         store::Settings::Embedded => {
-            let vault = key::vault(config, None).await?;
-            let sealed_with = vault.newest();
+            let vault = key::vault(config, None, clock).await?;
             let registry = registry::Settings { dir: dir.clone(), shards };
             let registry = Registry::open(&registry, clock.clone()).await?.sealed(vault.clone());
-            let alerts = Alerts::open(&alerts::Settings { dir: dir.clone() }).await?.sealed(vault);
+            let alerts = Alerts::open(&alerts::Settings { dir: dir.clone() }).await?;
             let ledger = ledger::Settings { dir: dir.clone() };
             return Ok(Stores {
-                alerts,
+                alerts: alerts.sealed(vault.clone()),
                 agencies: Agencies::open(&agencies::Settings { dir: dir.clone() }).await?,
                 registry,
                 ledger: Ledger::start(&ledger, clock.clone()).await?,
@@ -78,26 +78,26 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Stores> {
                 audit: Audit::open(&audit::Settings { dir: dir.clone() }).await?,
                 replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
                 redis: None,
-                sealed_with,
+                vault,
             });
         }
     };
     let redis = connect(settings).await?;
-    let vault = key::vault(config, Some(&redis)).await?;
+    let vault = key::vault(config, Some(&redis), clock).await?;
     let registry = Registry::shared(redis.clone(), shards, clock.clone()).await?;
     Ok(Stores {
-        sealed_with: vault.newest(),
         alerts: Alerts::shared(&redis, RESERVED).await?.sealed(vault.clone()),
         agencies: Agencies::shared(&redis),
         ledger: Ledger::shared(&redis, clock.clone()).await?,
         replies: Replies::shared(&redis, Times::default(), clock.clone()),
-        registry: registry.sealed(vault),
+        registry: registry.sealed(vault.clone()),
         people: People::shared(&redis),
         drafts: Drafts::shared(&redis).await?,
         drills: Drills::shared(&redis).await?,
         answers: Answers::shared(&redis),
         audit: Audit::shared(&redis),
         redis: Some(redis),
+        vault,
     })
 }
 
@@ -144,12 +144,12 @@ pub async fn registry(config: &Config, clock: &Clock) -> Result<Registry> {
     match &config.store {
         store::Settings::Embedded => {
             let settings = registry::Settings { dir: config.node.data_dir.clone(), shards };
-            let vault = key::vault(config, None).await?;
+            let vault = key::vault(config, None, clock).await?;
             Ok(Registry::open(&settings, clock.clone()).await?.sealed(vault))
         }
         store::Settings::Redis(settings) => {
             let redis = connect(settings).await?;
-            let vault = key::vault(config, Some(&redis)).await?;
+            let vault = key::vault(config, Some(&redis), clock).await?;
             Ok(Registry::shared(redis, shards, clock.clone()).await?.sealed(vault))
         }
     }

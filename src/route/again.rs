@@ -83,8 +83,8 @@ async fn again(parts: &Parts, restart: &Restart) -> Result<u64, Error> {
             while reader.offset() < bounds.end {
                 for delivery in reader.next_batch(PAGE).await? {
                     // What cannot be read or believed is among the dead letters already.
-                    let publication = match router::read(parts, lane, &delivery).await {
-                        Ok(Read::Ours(publication)) => publication,
+                    let (publication, form) = match router::read(parts, lane, &delivery).await {
+                        Ok(Read::Ours(publication, form)) => (publication, form),
                         Ok(_) | Err(Error::Record(_)) => continue,
                         Err(error) => return Err(error),
                     };
@@ -98,7 +98,7 @@ async fn again(parts: &Parts, restart: &Restart) -> Result<u64, Error> {
                             "a publication was on the log alone and is stored again"
                         );
                     }
-                    router::route(parts, &publication).await?;
+                    router::route(parts, &publication, form).await?;
                     publications += 1;
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::channel::Channel;
 use crate::domain::dispatch::{Dispatch, DispatchId, Scope};
-use crate::domain::ids::{Seq, UnitCode};
+use crate::domain::ids::{Seq, SubjectId, UnitCode};
 use crate::domain::publication::Publication;
 
 /// A dispatch of a publication over a channel to a scope.
@@ -37,9 +37,13 @@ pub fn ranges(
     parts.iter().map(|part| dispatch(publication, channel, scope(part), Vec::new())).collect()
 }
 
-/// One dispatch to a citizen's devices on a channel.
-pub fn subject(publication: &Publication, channel: Channel) -> Dispatch {
-    dispatch(publication, channel, Scope::Subject {}, Vec::new())
+/// One dispatch to a citizen's devices on a channel; it names a citizen whom the log names too.
+pub fn subject(
+    publication: &Publication,
+    channel: Channel,
+    subject: Option<SubjectId>,
+) -> Dispatch {
+    dispatch(publication, channel, Scope::Subject { subject }, Vec::new())
 }
 
 /// The dispatches that follow the frozen ones of superseded publications, to those they reached.

@@ -62,8 +62,8 @@ async fn serve(
     loop {
         for delivery in consumer.next_batch(64).await? {
             match persistently(parts, lane, &delivery).await {
-                Ok(Read::Ours(publication)) => {
-                    persist(parts, &publication, delivery.position).await;
+                Ok(Read::Ours(publication, form)) => {
+                    persist(parts, (&publication, form), delivery.position).await;
                     routed.announce();
                 }
                 Ok(Read::Left(id)) => {
@@ -84,26 +84,37 @@ async fn serve(
 /// What a record is.
 pub enum Read {
     /// A publication that ingest signed, for this lane, and that its agency may say.
-    Ours(Box<Publication>),
+    Ours(Box<Publication>, Form),
     /// One for a citizen who has left: nobody can read it any more.
     Left(PublicationId),
     /// Not to be believed.
     Refused(PublicationId, Refused),
 }
 
+/// How a publication lies on the log. Its dispatches follow from that, and not from what is sealed
+/// when they are made: routing it again makes the same ones, on a node of whichever release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For all to read.
+    Open,
+    /// Sealed for one citizen.
+    Sealed,
+}
+
 /// Opens a record, and looks whether it is believed.
 pub async fn read(parts: &Parts, lane: Lane, delivery: &Delivery) -> Result<Read, Error> {
     let record =
         gate::Parts { key: &delivery.key, headers: &delivery.headers, payload: &delivery.payload };
-    let publication = match event::publication::read(&delivery.headers, &delivery.payload)? {
-        Carried::Open(publication) => publication,
+    let read = event::publication::read(&delivery.headers, &delivery.payload)?;
+    let (publication, form) = match read {
+        Carried::Open(publication) => (publication, Form::Open),
         Carried::Sealed(sealed) => {
             let id = sealed.id;
             if let Err(refused) = parts.gate.signed(record) {
                 return Ok(Read::Refused(id, refused));
             }
             match parts.alerts.open_sealed(sealed).await? {
-                Some(publication) => Box::new(publication),
+                Some(publication) => (Box::new(publication), Form::Sealed),
                 None => return Ok(Read::Left(id)),
             }
         }
@@ -113,7 +124,7 @@ pub async fn read(parts: &Parts, lane: Lane, delivery: &Delivery) -> Result<Read
         refused => refused,
     };
     Ok(match believed {
-        Ok(()) => Read::Ours(publication),
+        Ok(()) => Read::Ours(publication, form),
         Err(refused) => Read::Refused(publication.id, refused),
     })
 }
@@ -158,9 +169,9 @@ async fn refuse(
 
 /// Routes until it is done: stores that are away come back, and nothing of the lane may be left
 /// out meanwhile.
-async fn persist(parts: &Parts, publication: &Publication, position: Position) {
+async fn persist(parts: &Parts, (publication, form): (&Publication, Form), position: Position) {
     let routed = async || {
-        route(parts, publication).await?;
+        route(parts, publication, form).await?;
         again::routed(parts, position).await
     };
     while let Err(error) = routed().await {
@@ -171,7 +182,7 @@ async fn persist(parts: &Parts, publication: &Publication, position: Position) {
 }
 
 /// Routes one publication. Safe to repeat.
-pub async fn route(parts: &Parts, publication: &Publication) -> Result<(), Error> {
+pub async fn route(parts: &Parts, publication: &Publication, form: Form) -> Result<(), Error> {
     let frozen = freeze(parts, publication).await?;
     let stored = parts.alerts.get(publication.id).await?;
     let superseded = stored.is_some_and(|stored| stored.superseded_by.is_some());
@@ -190,7 +201,9 @@ pub async fn route(parts: &Parts, publication: &Publication) -> Result<(), Error
             }
             let targeted = counts.iter().map(|(channel, count)| (None, *channel, *count)).collect();
             let push = counts.keys().filter(|channel| Channel::PUSH.contains(channel));
-            (push.map(|channel| plan::subject(publication, *channel)).collect(), targeted)
+            let named = Some(subject.clone()).filter(|_| form == Form::Open);
+            let one = |channel: &Channel| plan::subject(publication, *channel, named.clone());
+            (push.map(one).collect(), targeted)
         }
     };
     tracing::info!(

@@ -28,7 +28,7 @@ pub fn standing(progress: &Progress, seq: Seq) -> Standing {
     let covered = match &progress.dispatch.scope {
         Scope::Range { upto, .. } => seq <= *upto,
         Scope::Late { members, .. } => members.binary_search(&seq).is_ok(),
-        Scope::Subject {} => true,
+        Scope::Subject { .. } => true,
     };
     let runs = progress.state == State::Open && !progress.frozen;
     if !covered {

@@ -7,6 +7,9 @@
 //! is seen to be none, and nothing is kept beside the text but a tag of 16 bytes and a number.
 //! To see that one device said the same address twice is all that this gives away. The purpose and
 //! the name are bound in: a sealed text moved to another row does not open.
+//!
+//! In a rolling upgrade from a release without a vault, nodes seal nothing before a moment that
+//! the settings name, and open what is sealed and what is not alike.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,8 +17,10 @@ use std::sync::Arc;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::clock::Clock;
 use crate::config::secret::{self, Secret};
 
 /// Bytes of a key.
@@ -31,6 +36,8 @@ pub struct Settings {
     pub key: Option<Secret>,
     /// A file with them.
     pub key_file: Option<std::path::PathBuf>,
+    /// Until then what is written is written as a release without a vault reads it.
+    pub unsealed_until: Option<Timestamp>,
 }
 
 impl Settings {
@@ -138,7 +145,11 @@ impl fmt::Debug for Key {
 
 /// The keys; clones share them.
 #[derive(Clone, Debug)]
-pub struct Vault(Arc<Vec<(u8, Key)>>);
+pub struct Vault {
+    keys: Arc<Vec<(u8, Key)>>,
+    /// Nothing is sealed before this moment.
+    unsealed: Option<(Timestamp, Clock)>,
+}
 
 impl Vault {
     /// The keys of a text.
@@ -155,7 +166,24 @@ impl Vault {
         if keys.is_empty() || keys.len() > KEYS_MAX {
             return Err(Error::Count(keys.len()));
         }
-        Ok(Self(Arc::new(keys)))
+        Ok(Self { keys: Arc::new(keys), unsealed: None })
+    }
+
+    /// The same keys, which seal nothing before a moment: nodes of a release without a vault work
+    /// beside this one until then, and read what it writes.
+    pub fn unsealed_until(self, until: Timestamp, clock: Clock) -> Self {
+        Self { unsealed: Some((until, clock)), ..self }
+    }
+
+    /// Until when nothing is sealed, if that lies ahead.
+    pub fn unsealed(&self) -> Option<Timestamp> {
+        let (until, clock) = self.unsealed.as_ref()?;
+        Some(*until).filter(|until| clock.now() < *until)
+    }
+
+    /// Whether what is written now is to be sealed.
+    pub fn seals(&self) -> bool {
+        self.unsealed().is_none()
     }
 
     /// The text of one new key.
@@ -165,12 +193,12 @@ impl Vault {
 
     /// The number of the key that seals.
     pub fn newest(&self) -> u8 {
-        self.0[0].0
+        self.keys[0].0
     }
 
     /// Seals a text; the key's number stands before it.
     pub fn seal(&self, what: (Purpose, &Name), text: &[u8]) -> Vec<u8> {
-        let (number, key) = &self.0[0];
+        let (number, key) = &self.keys[0];
         let mut sealed = vec![*number];
         sealed.extend(key.seal(what, text));
         sealed
@@ -179,7 +207,7 @@ impl Vault {
     /// Opens what any of the keys sealed.
     pub fn open(&self, what: (Purpose, &Name), sealed: &[u8]) -> Result<Vec<u8>, Unopened> {
         let (number, sealed) = sealed.split_first().ok_or(Unopened)?;
-        let key = self.0.iter().find(|(known, _)| known == number).ok_or(Unopened)?;
+        let key = self.keys.iter().find(|(known, _)| known == number).ok_or(Unopened)?;
         key.1.open(what, sealed)
     }
 }
@@ -215,6 +243,19 @@ mod tests {
             assert_eq!(vault.open((Purpose::Address, &name), &damaged), Err(Unopened));
         }
         assert_eq!(vault.open((Purpose::Address, &name), &[]), Err(Unopened));
+    }
+
+    #[test]
+    fn nothing_is_sealed_before_its_moment() {
+        let at = Timestamp::from_second;
+        let clock = Clock::manual(at(100).expect("a moment"));
+        let vault = Vault::parse(&text(1, 7)).expect("a key");
+        assert!(vault.seals() && vault.unsealed().is_none());
+        let until = at(200).expect("a moment");
+        let vault = vault.unsealed_until(until, clock.clone());
+        assert_eq!((vault.seals(), vault.unsealed()), (false, Some(until)));
+        clock.set(until);
+        assert!(vault.seals() && vault.unsealed().is_none());
     }
 
     #[test]

@@ -20,7 +20,10 @@ use crate::support::vault;
 pub mod nodes;
 mod sealed;
 
-use sealed::what_is_one_citizens_is_sealed_and_gone_with_their_key;
+use sealed::{
+    what_is_one_citizens_is_read_by_an_older_release_until_it_is_sealed,
+    what_is_one_citizens_is_sealed_and_gone_with_their_key,
+};
 
 contract!(
     what_was_accepted_is_found_unchanged_after_a_restart,
@@ -34,6 +37,7 @@ contract!(
     listings_page_without_gap_or_repeat_and_show_nobody_elses,
     what_is_long_over_can_be_forgotten_but_not_what_is_not_logged,
     what_is_one_citizens_is_sealed_and_gone_with_their_key,
+    what_is_one_citizens_is_read_by_an_older_release_until_it_is_sealed,
 );
 
 fn at(minutes: i64) -> Timestamp {

@@ -390,7 +390,7 @@ async fn the_funnel_adds_up_by_unit_and_channel(home: Home) {
     }
     let other = ledger.open(&dispatch(publication(1), "1", 0)).await.expect("opened");
     assert_eq!(ledger.save(&other).await.expect("an answer"), Saved::Saved);
-    let scope = Scope::Subject {};
+    let scope = Scope::Subject { subject: None };
     let personal = Dispatch {
         id: DispatchId::of(id, Channel::Fcm, &scope, false),
         channel: Channel::Fcm,

@@ -20,7 +20,10 @@ mod sealed;
 mod shared;
 
 use home::Home;
-use sealed::addresses_of_an_older_release_are_read_and_sealed_and_keys_rotate;
+use sealed::{
+    addresses_of_an_older_release_are_read_and_sealed_and_keys_rotate,
+    nothing_is_sealed_before_its_moment_and_an_older_release_reads_it,
+};
 
 macro_rules! contract {
     ($($promise:ident),+ $(,)?) => {
@@ -60,6 +63,7 @@ contract!(
     the_late_cursor_never_goes_back,
     the_lease_on_late_joiners_is_given_back_and_renewed,
     addresses_of_an_older_release_are_read_and_sealed_and_keys_rotate,
+    nothing_is_sealed_before_its_moment_and_an_older_release_reads_it,
 );
 
 pub fn unit(code: &str) -> UnitCode {

@@ -154,3 +154,22 @@ async fn a_change_says_of_exactly_one_whose_it_is() {
     assert_eq!(answer.json()["errors"][0]["rule"], "not_reserved", "{}", answer.text());
     test.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_release_cannot_read_is_refused_while_there_may_be_one() {
+    let until = Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let test = TestNode::with(|config| config.vault.unsealed_until = Some(until)).await;
+    let anonymous = change(REFERENCE, CODE, 1, "received");
+    let answer = tell(&test, std::slice::from_ref(&anonymous)).await;
+    let error = &answer.json()["errors"][0];
+    assert_eq!(error["rule"], "not_while_unsealed", "{}", answer.text());
+    assert_eq!(error["path"], "changes[0].code_hash");
+    let mut named = anonymous;
+    named.as_object_mut().expect("an object").remove("code_hash");
+    named["subject"] = json!("citizen-1");
+    assert_eq!(tell(&test, &[named]).await.status, 202);
+    let ready = ask(test.node.address, (Method::GET, "/readyz"), None, None).await;
+    let ready = ready.expect("an answer").json();
+    assert_eq!(ready["unsealed_until"], until.to_string(), "{ready}");
+    test.stop().await;
+}

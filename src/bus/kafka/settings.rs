@@ -120,7 +120,7 @@ impl Mechanism {
 
 impl Settings {
     /// The agencies' own topics.
-    pub(super) fn agency_topics(&self) -> impl Iterator<Item = TopicId> {
+    pub fn agency_topics(&self) -> impl Iterator<Item = TopicId> {
         self.agency_topics.iter().filter_map(AgencyTopic::of).map(TopicId::SubmissionsOf)
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::bus::AgencyTopic;
 use crate::bus::TopicId;
 use crate::event::envelope::{Contract, JSON};
 use crate::event::submission::CAP_XML;
@@ -20,15 +21,24 @@ const SCHEMAS: [(&str, &str); 9] = [
     ("status-change.v1", include_str!("../../../topics/schemas/status-change.v1.json")),
 ];
 
-/// The whole document.
-pub(super) fn document() -> Value {
+/// An agency that stands for each of them, and the channel of its own topic.
+const ANY: (&str, &str) = ("agency", "loa.submissions.agency");
+
+/// The whole document, with the agencies' own topics if they are known.
+pub(super) fn document(own: Option<&[TopicId]>) -> Value {
     let (mut channels, mut operations) = (Map::new(), Map::new());
-    for topic in TopicId::all() {
-        let name = topic.name();
+    let mut put = |name: &str, topic: TopicId, channel: Value| {
         let reference = json!({"$ref": format!("#/channels/{name}")});
         operations.insert(format!("send.{name}"), operation("send", &reference, topic));
         operations.insert(format!("receive.{name}"), operation("receive", &reference, topic));
-        channels.insert(name, channel(topic));
+        channels.insert(name.to_owned(), channel);
+    };
+    for topic in TopicId::all().chain(own.into_iter().flatten().copied()) {
+        put(&topic.name(), topic, channel(topic));
+    }
+    if own.is_none() {
+        let (name, topic, channel) = any_agencys();
+        put(name, topic, channel);
     }
     let schemas: Map<String, Value> = SCHEMAS
         .iter()
@@ -51,6 +61,22 @@ pub(super) fn document() -> Value {
     })
 }
 
+/// The topics of agencies that are not known here: one channel with a parameter.
+fn any_agencys() -> (&'static str, TopicId, Value) {
+    let (agency, name) = ANY;
+    let agency = agency.parse().expect("an id");
+    let topic = TopicId::SubmissionsOf(AgencyTopic::of(&agency).expect("short enough"));
+    let mut channel = channel(topic);
+    channel["address"] = json!(format!("loa.submissions.{{{agency}}}"));
+    channel["parameters"] = json!({"agency": {
+        "description": "an agency's id; bus.kafka.agency_topics names those that have a topic",
+    }});
+    // The name differs from topic to topic.
+    let kafka = channel["bindings"]["kafka"].as_object_mut().expect("an object");
+    kafka.remove("topic");
+    (name, topic, channel)
+}
+
 fn operation(action: &str, channel: &Value, topic: TopicId) -> Value {
     let of = topic.definition();
     let by = if action == "send" { of.writers } else { of.readers };
@@ -66,9 +92,15 @@ fn channel(topic: TopicId) -> Value {
             (name.to_owned(), json!({"$ref": format!("#/components/messages/{name}")}))
         })
         .collect();
+    let proof = match topic {
+        TopicId::SubmissionsOf(_) => {
+            " The brokers let this agency's principal alone write it, so no signature is asked for."
+        }
+        _ => "",
+    };
     json!({
         "address": topic.name(),
-        "description": format!("{}. Order: {}.", of.carries, of.order),
+        "description": format!("{}. Order: {}.{proof}", of.carries, of.order),
         "messages": messages,
         "bindings": {"kafka": {
             "topic": topic.name(),
@@ -128,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere() {
-        let document = document();
+        let document = document(None);
         let mut waiting = vec![&document];
         let mut references = 0;
         while let Some(value) = waiting.pop() {
@@ -144,6 +176,25 @@ mod tests {
             }
         }
         assert!(references > 50, "{references}");
-        assert_eq!(document["channels"].as_object().map(Map::len), Some(TopicId::all().count()));
+        let count = TopicId::all().count() + 1;
+        assert_eq!(document["channels"].as_object().map(Map::len), Some(count));
+    }
+
+    #[test]
+    fn an_agencys_own_topic_is_a_channel_with_its_writer() {
+        let any = &document(None)["channels"][ANY.1];
+        assert_eq!(any["address"], "loa.submissions.{agency}");
+        assert!(any["parameters"]["agency"].is_object() && any["bindings"]["kafka"].is_object());
+        let pc07 = AgencyTopic::of(&"pc07".parse().expect("an id")).expect("short");
+        let document = document(Some(&[TopicId::SubmissionsOf(pc07)]));
+        let channels = document["channels"].as_object().expect("an object");
+        assert_eq!(channels.len(), TopicId::all().count() + 1);
+        let own = &channels["loa.submissions.pc07"];
+        assert_eq!(own["address"], "loa.submissions.pc07");
+        assert_eq!(own["bindings"]["kafka"]["partitions"], 1);
+        assert!(own["messages"]["vn.loa.submission.alert.v1"].is_object(), "{own}");
+        let send = &document["operations"]["send.loa.submissions.pc07"]["summary"];
+        assert_eq!(send, "by the agency, and nobody else");
+        assert_eq!(document["channels"].get(ANY.1), None);
     }
 }

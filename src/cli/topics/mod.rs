@@ -3,7 +3,7 @@
 mod asyncapi;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -18,8 +18,9 @@ use crate::config;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print every topic with its definition
-    #[command(after_help = "Example:\n  loa topics list")]
-    List(Output),
+    #[command(after_help = "Example:\n  loa topics list\n\nWith --config also the topics of \
+        bus.kafka.agency_topics, each one agency's own.")]
+    List(CheckArgs),
     /// Print how the cluster differs from the definitions; 1 if it does
     #[command(after_help = "Example:\n  loa topics check --config loa.toml")]
     Check(CheckArgs),
@@ -27,8 +28,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  loa topics apply --config loa.toml")]
     Apply(ApplyArgs),
     /// Print the topics and their events as an AsyncAPI 3.0 document (JSON)
-    #[command(after_help = "Example:\n  loa topics asyncapi > asyncapi.json")]
-    Asyncapi,
+    #[command(after_help = "Example:\n  loa topics asyncapi > asyncapi.json\n\nWith --config \
+        each topic of bus.kafka.agency_topics is a channel of its own; without, one channel with \
+        the agency as its parameter stands for them.")]
+    Asyncapi(AsyncapiArgs),
 }
 
 /// How to print.
@@ -49,6 +52,14 @@ pub struct CheckArgs {
     output: Output,
 }
 
+/// Whose topics.
+#[derive(Debug, Args)]
+pub struct AsyncapiArgs {
+    /// The settings file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
 /// Which cluster, and how far to go.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
@@ -62,9 +73,10 @@ pub struct ApplyArgs {
 /// Runs the command.
 pub async fn run(command: Command, out: &mut impl Write) -> Result<bool> {
     match command {
-        Command::List(output) => list(&output, out),
-        Command::Asyncapi => {
-            writeln!(out, "{:#}", asyncapi::document())?;
+        Command::List(args) => list(&args.output, &own(args.config.as_deref())?, out),
+        Command::Asyncapi(args) => {
+            let own = args.config.as_deref().map(|file| own(Some(file))).transpose()?;
+            writeln!(out, "{:#}", asyncapi::document(own.as_deref()))?;
             Ok(true)
         }
         Command::Check(args) => {
@@ -129,15 +141,27 @@ fn print(
     Ok(())
 }
 
-fn list(output: &Output, out: &mut impl Write) -> Result<bool> {
+/// The agencies' own topics that a settings file names; without one there are none.
+fn own(file: Option<&Path>) -> Result<Vec<TopicId>> {
+    if file.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(match &config::load(file, &[])?.bus.shape {
+        Shape::Kafka(kafka) => kafka.agency_topics().collect(),
+        Shape::Embedded => Vec::new(),
+    })
+}
+
+fn list(output: &Output, own: &[TopicId], out: &mut impl Write) -> Result<bool> {
+    let all = || TopicId::all().chain(own.iter().copied());
     if output.json {
-        let topics: Vec<Value> = TopicId::all()
+        let topics: Vec<Value> = all()
             .map(|topic| json!({"topic": topic.name(), "definition": topic.definition()}))
             .collect();
         writeln!(out, "{}", json!({ "topics": topics }))?;
         return Ok(true);
     }
-    for topic in TopicId::all() {
+    for topic in all() {
         let of = topic.definition();
         writeln!(
             out,

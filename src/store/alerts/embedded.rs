@@ -81,6 +81,11 @@ impl Store {
         self.database.look(move |connection| rows::carried(connection, &ids)).await
     }
 
+    /// Whether nothing is sealed yet.
+    pub fn is_unsealed(&self) -> bool {
+        self.vault.as_ref().is_some_and(|vault| !vault.seals())
+    }
+
     /// What a sealed publication says.
     pub async fn open_sealed(&self, sealed: Sealed) -> Result<Option<Publication>> {
         let vault = self.vault.clone();

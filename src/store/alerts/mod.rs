@@ -151,6 +151,14 @@ impl Alerts {
         }
     }
 
+    /// Whether nothing is sealed yet, for nodes of a release that reads nothing sealed.
+    pub fn is_unsealed(&self) -> bool {
+        match self {
+            Alerts::Embedded(store) => store.is_unsealed(),
+            Alerts::Redis(store) => store.is_unsealed(),
+        }
+    }
+
     /// How stored publications go onto the log, in order.
     pub async fn carried(&self, ids: Vec<PublicationId>) -> Result<Vec<Carried>> {
         match self {

@@ -105,6 +105,11 @@ impl Store {
         Ok(all.collect::<Result<_, _>>()?)
     }
 
+    /// Whether nothing is sealed yet.
+    pub fn is_unsealed(&self) -> bool {
+        self.1.as_ref().is_some_and(|vault| !vault.seals())
+    }
+
     /// What a sealed publication says.
     pub async fn open_sealed(&self, sealed: Sealed) -> Result<Option<Publication>> {
         Ok(self.place().open(&sealed).await?)
@@ -124,7 +129,8 @@ impl Store {
 
     /// The text that is stored of a publication.
     async fn body(&self, publication: &Publication) -> Result<String, Failure> {
-        let (Some(subject), Some(vault)) = (personal::subject_of(publication), &self.1) else {
+        let vault = self.1.as_ref().filter(|vault| vault.seals());
+        let (Some(subject), Some(vault)) = (personal::subject_of(publication), vault) else {
             return serde_json::to_string(publication).map_err(Failure::new);
         };
         let Inner { redis, keys, scripts, .. } = &*self.0;

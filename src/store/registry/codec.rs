@@ -52,8 +52,9 @@ pub struct Owner<'a> {
 
 /// A profile that keeps the rules, as bytes.
 pub fn encode(profile: &Profile, owner: Owner<'_>) -> Vec<u8> {
-    let mut out = vec![if owner.vault.is_some() { SEALING } else { PLAIN }];
-    match (owner.vault, &profile.address) {
+    let vault = owner.vault.filter(|vault| vault.seals());
+    let mut out = vec![if vault.is_some() { SEALING } else { PLAIN }];
+    match (vault, &profile.address) {
         (None, address) | (_, address @ PushAddress::Websocket) => put_address(&mut out, address),
         (Some(vault), address) => {
             let mut plain = Vec::new();

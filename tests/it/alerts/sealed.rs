@@ -1,12 +1,14 @@
 //! What is said to one citizen alone: sealed under their key, and unreadable once it is destroyed.
 
+use loa::clock::Clock;
 use loa::domain::ids::SubjectId;
 use loa::domain::publication::{Content, Publication};
 use loa::domain::sealed::Sealed;
 use loa::store::alerts::{Alerts, Carried};
 
-use super::{accept, alert, id, open, open_plain, status_change};
+use super::{accept, alert, at, id, open, open_plain, status_change};
 use crate::support::home::Home;
+use crate::support::vault;
 
 /// A text that stands nowhere else.
 const REMARK: &str = "Kh\u{f4}ng ai kh\u{e1}c \u{111}\u{1b0}\u{1ee3}c \u{111}\u{1ecd}c 58213";
@@ -69,4 +71,27 @@ pub async fn what_is_one_citizens_is_sealed_and_gone_with_their_key(home: Home) 
     accept(&alerts, told(6, "ana", 2)).await;
     assert_ne!(sealed(&alerts, 6).await.handle, third.handle);
     assert_eq!(alerts.open_sealed(third).await.expect("read"), None);
+}
+
+pub async fn what_is_one_citizens_is_read_by_an_older_release_until_it_is_sealed(home: Home) {
+    let (clock, until) = (Clock::manual(at(0)), at(10));
+    let vault = vault(&[1]).unsealed_until(until, clock.clone());
+    let alerts = open_plain(&home).await.sealed(vault);
+    assert!(alerts.is_unsealed());
+    accept(&alerts, told(1, "ana", 1)).await;
+    let carried = alerts.carried(vec![id(1)]).await.expect("read");
+    assert_eq!(carried, [Carried::Open], "an older router reads it");
+    let old = open_plain(&home).await;
+    let stored = old.get(id(1)).await.expect("read").expect("stored");
+    assert_eq!(*stored.publication, told(1, "ana", 1));
+    drop(old);
+    clock.set(until);
+    assert!(!alerts.is_unsealed());
+    accept(&alerts, told(2, "ana", 2)).await;
+    let second = sealed(&alerts, 2).await;
+    assert_eq!(alerts.open_sealed(second).await.expect("read"), Some(told(2, "ana", 2)));
+    let carried = alerts.carried(vec![id(1)]).await.expect("read");
+    assert_eq!(carried, [Carried::Open], "as it was accepted, whenever it is logged");
+    let inbox = alerts.for_subject(&subject("ana"), None, 10).await.expect("read");
+    assert_eq!(inbox.len(), 2);
 }

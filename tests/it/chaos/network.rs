@@ -69,6 +69,58 @@ fn brokers_that_do_not_reach_each_other_hold_records_up_and_lose_none() {
 }
 
 #[test]
+fn controllers_that_do_not_reach_each_other_elect_again_and_nothing_is_lost() {
+    scenario(async |stage| {
+        // First one of three: if it leads, the others elect; then all: nobody leads until the end.
+        let what = "the wires of the controllers' votes are cut, one and then all, 3 s each";
+        under_fire(stage, (what, 10, 2 * WORKERS.len()), async |stage| {
+            for some in [&stage.votes[..1], &stage.votes[..]] {
+                some.iter().for_each(Wire::cut);
+                lasts(CUT).await;
+                some.iter().for_each(Wire::mend);
+            }
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_replica_that_does_not_reach_its_primary_catches_up() {
+    scenario(async |stage| {
+        let what = "the wire between Redis and its replica is cut for 3 s, then 100 ms slow";
+        under_fire(stage, (what, 10, WORKERS.len()), async |stage| {
+            let stores = &stage.stores;
+            stores.copies.cut();
+            lasts(CUT).await;
+            assert!(stores.is_alone(), "the wire was cut");
+            stores.copies.mend();
+            stores.copied().await;
+            stores.copies.slow(SLOW);
+            lasts(CUT).await;
+            stores.copied().await;
+            stores.copies.slow(Duration::ZERO);
+        })
+        .await;
+    });
+}
+
+#[test]
+fn citizens_who_reach_no_gateway_for_a_while_get_what_they_missed() {
+    scenario(async |stage| {
+        let what = "the wires from the citizens to both gateways are cut for 3 s, then 100 ms slow";
+        under_fire(stage, (what, 10, 0), async |stage| {
+            stage.citizens.iter().for_each(Wire::cut);
+            lasts(CUT).await;
+            stage.citizens.iter().for_each(Wire::mend);
+            stage.citizens.iter().for_each(|wire| wire.slow(SLOW));
+            lasts(CUT).await;
+            stage.citizens.iter().for_each(|wire| wire.slow(Duration::ZERO));
+        })
+        .await;
+    });
+}
+
+#[test]
 fn providers_that_nobody_reaches_for_a_while_are_asked_again() {
     scenario(async |stage| {
         // What was in flight may have arrived.
@@ -88,8 +140,10 @@ fn slow_wires_slow_everything_down_and_change_nothing() {
         let what = "100 ms on every wire, each way, for 6 s";
         // An answer of Redis that comes too late is an answer that was lost.
         under_fire(stage, (what, 20, WORKERS.len()), async |stage| {
-            let servers = || stage.wires.iter().chain(&stage.between).chain(&stage.outside);
-            let wires = || servers().chain([&stage.stores.wire]);
+            let brokers = || stage.wires.iter().chain(&stage.between).chain(&stage.votes);
+            let others = || stage.outside.iter().chain(&stage.citizens);
+            let stores = [&stage.stores.wire, &stage.stores.copies];
+            let wires = || brokers().chain(others()).chain(stores);
             wires().for_each(|wire| wire.slow(SLOW));
             lasts(2 * CUT).await;
             wires().for_each(|wire| wire.slow(Duration::ZERO));

@@ -28,20 +28,25 @@ pub const GATEWAYS: [&str; 2] = ["gateway-1", "gateway-2"];
 pub struct Nodes {
     dir: PathBuf,
     program: PathBuf,
+    told: Told,
     all: BTreeMap<String, Process>,
 }
 
 struct Process {
     address: SocketAddr,
     program: PathBuf,
+    told: Told,
     kept: Option<Kept>,
 }
+
+/// Settings of the environment, over those of the file.
+pub type Told = Vec<(&'static str, String)>;
 
 impl Nodes {
     /// None runs yet; so many workers, and two of each other role, of one program.
     pub fn new(dir: &Path, workers: usize, program: &Path) -> Self {
         let (dir, program) = (dir.to_owned(), program.to_owned());
-        let mut nodes = Self { dir, program, all: BTreeMap::new() };
+        let mut nodes = Self { dir, program, told: Told::new(), all: BTreeMap::new() };
         let workers = &WORKERS[..workers];
         let names = APIS.iter().chain(&ROUTERS).chain(workers).chain(&GATEWAYS);
         names.chain(&["console"]).for_each(|name| nodes.add(name));
@@ -50,8 +55,8 @@ impl Nodes {
 
     /// A further one; its role is its name up to the dash.
     pub fn add(&mut self, name: &str) {
-        let process =
-            Process { address: free_address(), program: self.program.clone(), kept: None };
+        let (address, program) = (free_address(), self.program.clone());
+        let process = Process { address, program, told: self.told.clone(), kept: None };
         self.all.insert(name.to_owned(), process);
     }
 
@@ -60,11 +65,12 @@ impl Nodes {
         self.all.keys().cloned().collect()
     }
 
-    /// Stops one, waits for its end, and starts another program in its place.
-    pub async fn replace(&mut self, name: &str, program: &Path) {
+    /// Stops one, waits for its end, and starts another program in its place, with settings.
+    pub async fn replace(&mut self, name: &str, (program, told): (&Path, &Told)) {
         self.terminate(name);
         self.ended(name).await;
-        self.all.get_mut(name).expect("a process of that name").program = program.to_owned();
+        let process = self.all.get_mut(name).expect("a process of that name");
+        (process.program, process.told) = (program.to_owned(), told.clone());
         self.start(name).await;
     }
 
@@ -105,6 +111,7 @@ impl Nodes {
             // Many processes on two cores.
             ("TOKIO_WORKER_THREADS", "2".to_owned()),
         ];
+        let settings: Told = settings.into_iter().chain(process.told.clone()).collect();
         let arguments = ["serve", "--config"].map(OsStr::new).into_iter();
         let arguments = arguments.chain([config.as_os_str()]);
         let arguments = arguments.chain(["--roles", role].map(OsStr::new));

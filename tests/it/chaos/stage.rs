@@ -2,10 +2,12 @@
 //! takes it down with it, and the next sets up its own.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use loa::bus::{self, Position};
 use loa::clock::Clock;
 use loa::config::{self, Config};
@@ -22,12 +24,12 @@ use tokio::sync::Mutex;
 
 use super::broadcast::Counted;
 use super::crowd::Crowd;
-use super::nodes::{GATEWAYS, Nodes, WORKERS};
+use super::nodes::{GATEWAYS, Nodes, Told, WORKERS};
 use super::stores::Stores;
 use crate::support::kafka::{Ends, Kafka, free_port};
 use crate::support::kept::sweep;
 use crate::support::people::tokens;
-use crate::support::process::{path, run};
+use crate::support::process::path;
 use crate::support::site::{free_address, write_settings};
 use crate::support::wire::Wire;
 
@@ -114,6 +116,8 @@ pub fn is_full() -> bool {
 
 /// Everything that runs.
 pub struct Stage {
+    /// Where its files are.
+    pub dir: PathBuf,
     /// How large it is.
     pub size: Size,
     /// The brokers.
@@ -122,6 +126,10 @@ pub struct Stage {
     pub wires: Vec<Wire>,
     /// The wire to each broker from the others.
     pub between: Vec<Wire>,
+    /// The wire to each broker's controller, for votes and heartbeats.
+    pub votes: Vec<Wire>,
+    /// The wire from the citizens to each gateway.
+    pub citizens: Vec<Wire>,
     /// The wires to Apple and to Google.
     pub outside: Vec<Wire>,
     /// Redis.
@@ -169,19 +177,16 @@ pub fn scenario(run: impl AsyncFnOnce(&mut Stage)) {
 impl Stage {
     /// Sets up a cluster; its processes end with it.
     pub async fn set(size: Size) -> Self {
-        Self::of(size, Path::new(NEW)).await
+        Self::of(size, Path::new(NEW), None).await
     }
 
-    /// Sets up a cluster whose processes are of a program.
-    pub async fn of(size: Size, program: &Path) -> Self {
+    /// Sets up a cluster whose processes are of a program; we look in as a node that seals nothing
+    /// before a moment.
+    pub async fn of(size: Size, program: &Path, unsealed_until: Option<Timestamp>) -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory").keep();
         sweep(&dir);
-        let (mut wires, mut between) = (Vec::new(), Vec::new());
-        for _ in 0..3 {
-            wires.push(Wire::to(free_port()).await);
-            between.push(Wire::to(free_port()).await);
-        }
-        let kafka = Kafka::behind(dir.clone(), ends(&wires, &between)).await;
+        let (wires, between, votes) = (three().await, three().await, three().await);
+        let kafka = Kafka::behind(dir.clone(), ends(&wires, &between, &votes)).await;
         let stores = Stores::start(&dir).await;
         let providers = Providers::start(Options::default()).await.expect("the simulator starts");
         let mut outside = Vec::new();
@@ -189,23 +194,30 @@ impl Stage {
             outside.push(Wire::to(url.port().expect("a port")).await);
         }
         settings(&dir, &providers, (&kafka, &stores, &size));
-        let config = rewired(&dir, &outside);
+        let mut config = rewired(&dir, &outside);
+        config.vault.unsealed_until = unsealed_until;
         kafka.apply(kafka_settings(&config)).await;
         let parts = node::open(&config, Clock::System).await.expect("log and stores open");
         let population = population(&size);
-        load(&dir, &population);
+        load(&dir, &population, program);
         let key = key(&parts).await;
         let counted = Counted::of(&providers);
         let mut nodes = Nodes::new(&dir, size.workers, program);
-        let gateways = GATEWAYS.map(|name| nodes.address(name));
-        let crowd = Crowd::new(&population, gateways);
+        let mut citizens = Vec::new();
+        for name in GATEWAYS {
+            citizens.push(Wire::to(nodes.address(name).port()).await);
+        }
+        let crowd = Crowd::new(&population, [0, 1].map(|place| citizens[place].end()));
         let tokens = tokens(&population);
         nodes.start_all().await;
         let stage = Self {
+            dir,
             size,
             kafka,
             wires,
             between,
+            votes,
+            citizens,
             outside,
             stores,
             providers,
@@ -290,10 +302,23 @@ fn rewired(dir: &Path, outside: &[Wire]) -> Config {
     config::load(Some(&file), &[]).expect("the test's settings are valid")
 }
 
-fn ends(wires: &[Wire], between: &[Wire]) -> Vec<Ends> {
+async fn three() -> Vec<Wire> {
+    let mut wires = Vec::new();
+    for _ in 0..3 {
+        wires.push(Wire::to(free_port()).await);
+    }
+    wires
+}
+
+fn ends(wires: &[Wire], between: &[Wire], votes: &[Wire]) -> Vec<Ends> {
     let of = |wire: &Wire| (wire.port, wire.leads_to());
-    let both = wires.iter().zip(between);
-    both.map(|(clients, brokers)| Ends { clients: of(clients), brokers: of(brokers) }).collect()
+    let all = wires.iter().zip(between).zip(votes);
+    all.map(|((clients, brokers), votes)| Ends {
+        clients: of(clients),
+        brokers: of(brokers),
+        votes: of(votes),
+    })
+    .collect()
 }
 
 fn kafka_settings(config: &Config) -> &bus::kafka::Settings {
@@ -302,7 +327,7 @@ fn kafka_settings(config: &Config) -> &bus::kafka::Settings {
 }
 
 /// Registers everyone over the command line; the first sockets' citizens are known by name.
-fn load(dir: &Path, population: &Population) {
+fn load(dir: &Path, population: &Population, program: &Path) {
     let mut names = (0..SUBJECTS).map(subject);
     let mut lines = String::new();
     for citizen in population.citizens() {
@@ -318,13 +343,22 @@ fn load(dir: &Path, population: &Population) {
         lines.push_str(&line.to_string());
         lines.push('\n');
     }
+    let loaded = registered(dir, &lines, (program, &Told::new()));
+    assert_eq!(loaded, u64::from(population.size()));
+}
+
+/// Registers devices over a program's command line, and says how many.
+pub fn registered(dir: &Path, lines: &str, (program, told): (&Path, &Told)) -> u64 {
     let file = dir.join("devices.ndjson");
     std::fs::write(&file, lines).expect("written");
     let config = dir.join("loa.toml");
-    let loaded = run(&["devices", "load", path(&file), "--config", path(&config), "--json"]);
-    assert_eq!(loaded.code, 0, "{loaded:?}");
-    assert_eq!(loaded.json()["loaded"], population.size());
+    let mut load = Command::new(program);
+    load.args(["devices", "load", path(&file), "--config", path(&config), "--json"]);
+    let done = load.envs(told.iter().map(|(name, value)| (name, value))).output().expect("it runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     std::fs::remove_file(&file).expect("removed");
+    let answer: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    answer["loaded"].as_u64().expect("a number")
 }
 
 async fn key(parts: &Parts) -> String {

@@ -14,6 +14,8 @@ use crate::support::wire::{Wire, lasts};
 pub struct Stores {
     /// What everybody connects to.
     pub wire: Wire,
+    /// What the replica copies the primary over.
+    pub copies: Wire,
     servers: [Option<Kept>; 2],
     ports: [u16; 2],
     primary: usize,
@@ -24,9 +26,9 @@ impl Stores {
     /// Starts both; the second copies the first.
     pub async fn start(dir: &Path) -> Self {
         let ports = [free_port(), free_port()];
-        let wire = Wire::to(ports[0]).await;
-        let mut stores =
-            Self { wire, servers: [None, None], ports, primary: 0, dir: dir.to_owned() };
+        let (wire, copies) = (Wire::to(ports[0]).await, Wire::to(ports[0]).await);
+        let (servers, dir) = ([None, None], dir.to_owned());
+        let mut stores = Self { wire, copies, servers, ports, primary: 0, dir };
         stores.spawn(0);
         stores.spawn(1);
         stores.answers(0).await;
@@ -65,11 +67,26 @@ impl Stores {
     /// Makes the other one the primary's replica and waits until it has everything.
     async fn follow(&self) {
         let [primary, replica] = [self.ports[self.primary], self.ports[1 - self.primary]];
-        cli(replica, &["REPLICAOF", "127.0.0.1", &primary.to_string()]);
+        if self.copies.leads_to() != primary {
+            self.copies.lead_to(primary);
+        }
+        cli(replica, &["REPLICAOF", "127.0.0.1", &self.copies.port.to_string()]);
+        self.copied().await;
+    }
+
+    /// Waits until the replica has everything.
+    pub async fn copied(&self) {
+        let [primary, replica] = [self.ports[self.primary], self.ports[1 - self.primary]];
         let linked = |_: &Self| cli(replica, &["INFO", "replication"]).contains("link_status:up");
         self.until(linked).await;
         let seen = |_: &Self| cli(primary, &["WAIT", "1", "1000"]) == "1";
         self.until(seen).await;
+    }
+
+    /// Whether the replica knows that it does not reach the primary.
+    pub fn is_alone(&self) -> bool {
+        let replica = self.ports[1 - self.primary];
+        cli(replica, &["INFO", "replication"]).contains("master_link_status:down")
     }
 
     /// kill -9 of the primary.

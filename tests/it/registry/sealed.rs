@@ -66,3 +66,31 @@ pub async fn addresses_of_an_older_release_are_read_and_sealed_and_keys_rotate(h
     let refused = without.get(&wanted(2).id).await;
     assert!(matches!(refused, Err(Error::Storage(_))), "{refused:?}");
 }
+
+pub async fn nothing_is_sealed_before_its_moment_and_an_older_release_reads_it(home: Home) {
+    let until = home.clock.now() + jiff::SignedDuration::from_secs(60);
+    let vault = vault(&[1]).unsealed_until(until, home.clock.clone());
+    let sealing = home.open_plain(4).await.expect("it opens").sealed(crate::support::vault(&[1]));
+    for number in 1..=3 {
+        sealing.register(wanted(number)).await.expect("registered");
+    }
+    drop(sealing);
+    let new = home.open_plain(4).await.expect("it opens").sealed(vault);
+    for number in 4..=5 {
+        new.register(wanted(number)).await.expect("registered");
+    }
+    // What is sealed already is read too, and unsealed for the others when it is written anew.
+    all_are_read(&new).await;
+    assert_eq!(resealed(&new).await, 3);
+    let old = home.open_plain(4).await.expect("it opens");
+    all_are_read(&old).await;
+    drop(old);
+    home.clock.set(until);
+    all_are_read(&new).await;
+    assert_eq!(resealed(&new).await, 5, "sealed as soon as it may be");
+    all_are_read(&new).await;
+    drop(new);
+    let old = home.open_plain(4).await.expect("it opens");
+    let refused = old.get(&wanted(2).id).await;
+    assert!(matches!(refused, Err(Error::Storage(_))), "{refused:?}");
+}

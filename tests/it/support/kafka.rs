@@ -38,6 +38,8 @@ pub struct Ends {
     pub clients: (u16, u16),
     /// The other brokers' wire.
     pub brokers: (u16, u16),
+    /// The wire to its controller, for votes and heartbeats.
+    pub votes: (u16, u16),
 }
 
 /// One broker.
@@ -87,14 +89,16 @@ impl Kafka {
     }
 
     /// A cluster in a directory that somebody else removes. Clients reach each broker over a wire
-    /// of the test's, and the other brokers over another; only their votes go without.
+    /// of the test's, the other brokers over another, and their votes over a third.
     pub async fn behind(dir: PathBuf, wires: Vec<Ends>) -> Kafka {
         let work = move || {
             let listeners = "PLAIN://127.0.0.1:{port},WIRE://127.0.0.1:{end},\
                              CONTROLLER://127.0.0.1:{controller}";
+            let advertised = "PLAIN://127.0.0.1:{between},WIRE://127.0.0.1:{wire},\
+                              CONTROLLER://127.0.0.1:{votes}";
             let settings = [
                 ("listeners", listeners),
-                ("advertised.listeners", "PLAIN://127.0.0.1:{between},WIRE://127.0.0.1:{wire}"),
+                ("advertised.listeners", advertised),
                 (
                     "listener.security.protocol.map",
                     "PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,WIRE:PLAINTEXT",
@@ -117,13 +121,12 @@ impl Kafka {
         shared: bool,
         wires: &[Ends],
     ) -> Kafka {
-        let port = |index| wires.get(index).map_or_else(free_port, |ends: &Ends| ends.brokers.1);
-        let ports: Vec<(u16, u16)> =
-            (0..usize::from(count)).map(|index| (port(index), free_port())).collect();
-        let quorum: Vec<String> = (1..=count)
-            .zip(&ports)
-            .map(|(id, (_, controller))| format!("{id}@127.0.0.1:{controller}"))
-            .collect();
+        let own = |ends: &Ends| (ends.brokers.1, ends.votes.1);
+        let own = |index| wires.get(index).map_or_else(|| (free_port(), free_port()), own);
+        let ports: Vec<(u16, u16)> = (0..usize::from(count)).map(own).collect();
+        let votes = |index: usize| wires.get(index).map_or(ports[index].1, |ends| ends.votes.0);
+        let voter = |id: u16| format!("{id}@127.0.0.1:{}", votes(usize::from(id) - 1));
+        let quorum: Vec<String> = (1..=count).map(voter).collect();
         let mut nodes = Vec::new();
         for (id, &(port, controller)) in (1..=count).zip(&ports) {
             let place = (id, port, controller, count);
@@ -138,6 +141,7 @@ impl Kafka {
             let text = text.replace("{wire}", &ends.clients.0.to_string());
             let text = text.replace("{end}", &ends.clients.1.to_string());
             let text = text.replace("{between}", &ends.brokers.0.to_string());
+            let text = text.replace("{votes}", &ends.votes.0.to_string());
             let properties = dir.join(format!("{id}.properties"));
             std::fs::write(&properties, text).expect("written");
             format(&properties);

@@ -1,7 +1,7 @@
 //! A wire between clients and a server on loopback that a test can cut, slow down, and lead to
 //! another server.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,6 +40,11 @@ impl Wire {
         let how = How { to: port, open: true, delay: Duration::ZERO, cuts: 0 };
         let (how, seen) = watch::channel(how);
         Self { port: own, how, carrier: tokio::spawn(carry(listener, seen)) }
+    }
+
+    /// Where clients connect.
+    pub fn end(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// The server's port.

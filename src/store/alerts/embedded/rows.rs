@@ -84,7 +84,7 @@ pub fn before(id: Option<PublicationId>) -> Value {
 pub fn insert(file: File<'_>, accepting: &Accepting, key: &Key) -> Result<(), Failure> {
     let (connection, publication) = (file.connection, &accepting.publication);
     let subject = subject_of(publication);
-    let body = match (subject, file.vault) {
+    let body = match (subject, file.vault.filter(|vault| vault.seals())) {
         (Some(subject), Some(vault)) => key_of(connection, vault, subject)?.seal(publication)?,
         _ => serde_json::to_string(publication).map_err(Failure::new)?,
     };
