@@ -20,8 +20,9 @@ use super::identity::Identity;
 use super::oauth::{FAILURE_WAIT, FORCE_EVERY, Failure, SCOPE, Token, bearer, unavailable};
 use crate::clock::Clock;
 
-/// The crate sets most of its requests no limit: without a token after this long it starts anew.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The crate sets most of its requests no limit: without a token after this long it starts anew. A
+/// little less than the shortest time a push may take, so that whoever waited all of it ends it.
+const PATIENCE: Duration = Duration::from_secs(9);
 
 /// An identity of the machine's or the platform's.
 pub struct Workload {

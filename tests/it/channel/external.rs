@@ -200,6 +200,15 @@ async fn a_metadata_server_that_says_nothing_holds_no_push_beyond_its_time() {
     let sender = stage.open(&stage.on_googles_machine(url));
     let outcome = stage.push_within(&sender, Duration::from_millis(300)).await;
     assert_eq!(reason(&outcome), "oauth_timed_out");
+    let _held = silent.accept().await.expect("asked");
+    // Whoever has waited long enough gives it up, and the next one asks anew.
+    let outcome = stage.push_within(&sender, Duration::from_secs(10)).await;
+    assert_eq!(reason(&outcome), "oauth_timed_out");
+    stage.pass(6);
+    let (outcome, asked) =
+        tokio::join!(stage.push_within(&sender, Duration::from_millis(300)), silent.accept());
+    assert_eq!(reason(&outcome), "oauth_timed_out");
+    asked.expect("asked again");
     // Where nobody listens it is told apart.
     drop(silent);
     let url = format!("http://127.0.0.1:{port}").parse().expect("a URL");
