@@ -27,6 +27,8 @@ pub const IMPERSONATION_PATH: &str = concat!(
     "/v1/projects/-/serviceAccounts/simulator@loa-simulated.iam.gserviceaccount.com",
     ":generateAccessToken"
 );
+/// How the name of an account begins that nobody may act as.
+pub const DENIED: &str = "denied@";
 /// Where the platform gives out its tokens, next to the metadata server.
 pub const SUBJECT_PATH: &str = "/identity/token";
 /// The header the platform wants to see.
@@ -36,7 +38,7 @@ const SUBJECT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
 const ISSUER: &str = "https://platform.loa.example";
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-const CLOUD_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+const IAM_SCOPE: &str = "https://www.googleapis.com/auth/iam";
 /// How long a platform's token is good.
 const SUBJECT_LIFE: SignedDuration = SignedDuration::from_mins(10);
 /// How long an exchanged token is good.
@@ -50,10 +52,9 @@ struct Inner {
     clock: Clock,
     signs: EncodingKey,
     checks: DecodingKey,
-    /// Where Google is.
-    google: Url,
-    /// Where the platform is.
-    platform: Url,
+    /// Where the platform is, and Google's token service and IAM: one socket without TLS, since
+    /// Google's crate trusts only whom the machine trusts.
+    here: Url,
     /// Tokens for FCM.
     issued: Arc<Issued>,
     /// Exchanged tokens, as the `authorization` header has them, and until when.
@@ -69,16 +70,15 @@ struct Claims {
 }
 
 impl Federation {
-    /// A platform at a URL, trusted by the Google at another.
-    pub fn new(issued: Arc<Issued>, google: &Url, platform: &Url) -> Result<Self, String> {
+    /// A platform, and a Google that trusts it, at a URL.
+    pub fn new(issued: Arc<Issued>, here: &Url) -> Result<Self, String> {
         let fail = |error: jsonwebtoken::errors::Error| error.to_string();
         let key = KeyPair::generate().map_err(|error| error.to_string())?;
         Ok(Self(Arc::new(Inner {
             clock: issued.clock.clone(),
             signs: EncodingKey::from_ec_pem(key.serialize_pem().as_bytes()).map_err(fail)?,
             checks: DecodingKey::from_ec_pem(key.public_key_pem().as_bytes()).map_err(fail)?,
-            google: google.clone(),
-            platform: platform.clone(),
+            here: here.clone(),
             issued,
             exchanged: Mutex::default(),
         })))
@@ -104,11 +104,11 @@ impl Federation {
     /// The file that describes this identity, with its token in a file or at the platform's URL,
     /// acting as the service account or as itself.
     pub fn external_account(&self, file: Option<&str>, impersonates: bool) -> Value {
-        let at = |base: &Url, path| base.join(path).expect("a path").to_string();
+        let at = |path| self.0.here.join(path).expect("a path").to_string();
         let source = match file {
             Some(path) => json!({ "file": path }),
             None => json!({
-                "url": at(&self.0.platform, SUBJECT_PATH),
+                "url": at(SUBJECT_PATH),
                 "headers": { SUBJECT_HEADER.0: SUBJECT_HEADER.1 },
                 "format": { "type": "json", "subject_token_field_name": "access_token" },
             }),
@@ -117,11 +117,11 @@ impl Federation {
             "type": "external_account",
             "audience": AUDIENCE,
             "subject_token_type": SUBJECT_TYPE,
-            "token_url": at(&self.0.google, STS_PATH),
+            "token_url": at(STS_PATH),
             "credential_source": source,
         });
         if impersonates {
-            let url = at(&self.0.google, IMPERSONATION_PATH);
+            let url = at(IMPERSONATION_PATH);
             config["service_account_impersonation_url"] = json!(url);
             config["service_account_impersonation"] = json!({ "token_lifetime_seconds": 3600 });
         }
@@ -153,9 +153,12 @@ impl Federation {
             return refuse(400, json!({ "error": "invalid_grant" }));
         }
         if is("scope", SCOPE) {
-            return reply(200, self.0.issued.issue());
+            let issued = self.0.issued.issue();
+            let mut granted: Value = serde_json::from_str(&issued).expect("our own JSON");
+            granted["issued_token_type"] = json!(ACCESS_TOKEN);
+            return reply(200, granted.to_string());
         }
-        if !is("scope", CLOUD_SCOPE) {
+        if !is("scope", IAM_SCOPE) {
             return refuse(400, json!({ "error": "invalid_scope" }));
         }
         let token = format!("sts.{}", Uuid::new_v4().simple());
@@ -171,6 +174,9 @@ impl Federation {
         let google = |status: u16, code| {
             refuse(status, json!({ "error": { "code": status, "status": code } }))
         };
+        if asked.path == IMPERSONATION_PATH.replace("simulator@", DENIED) {
+            return google(403, "PERMISSION_DENIED");
+        }
         if asked.path != IMPERSONATION_PATH || asked.method != Method::POST {
             return google(404, "NOT_FOUND");
         }

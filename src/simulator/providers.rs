@@ -163,7 +163,7 @@ impl Providers {
         let (webpush_key, webpush) = simulated_webpush(&options, &webpush_url)?;
         let token_uri = fcm_url.join(TOKEN_PATH).expect("a path").to_string();
         let apns = simulated_apns(&options, &credentials)?;
-        let fcm = simulated_fcm(&options, &credentials, (&fcm_url, &metadata_url, &token_uri))?;
+        let fcm = simulated_fcm(&options, &credentials, (&metadata_url, &token_uri))?;
         let faults = Faults::new(Limits {
             max_concurrent_streams: options.max_concurrent_streams,
             goaway_every: None,
@@ -334,7 +334,7 @@ fn simulated_apns(options: &Options, credentials: &Credentials) -> Result<Apns, 
 fn simulated_fcm(
     options: &Options,
     credentials: &Credentials,
-    (google, platform, token_uri): (&Url, &Url, &str),
+    (here, token_uri): (&Url, &str),
 ) -> Result<Fcm, Error> {
     let issued = Arc::new(Issued {
         clock: options.clock.clone(),
@@ -349,7 +349,7 @@ fn simulated_fcm(
         client_email: CLIENT_EMAIL.to_owned(),
         token_uri: token_uri.to_owned(),
         project: options.project.clone(),
-        federation: Federation::new(Arc::clone(&issued), google, platform).map_err(Error::Keys)?,
+        federation: Federation::new(Arc::clone(&issued), here).map_err(Error::Keys)?,
         issued,
     })
 }

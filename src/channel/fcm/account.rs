@@ -19,7 +19,7 @@ const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const ASSERTION_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 
 /// A URL's path and query.
-pub fn path_of(url: &Url) -> PathAndQuery {
+fn path_of(url: &Url) -> PathAndQuery {
     PathAndQuery::try_from(&url[url::Position::BeforePath..url::Position::AfterQuery])
         .expect("a URL's path and query")
 }

@@ -10,10 +10,10 @@ use http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::oauth::{Failure, Token, Tokens};
+use super::oauth::{Failure, Token};
 use super::outcome::{Reply, outcome};
 use super::payload::{Kind, Payload, Style};
-use super::source::source;
+use super::source::{Source, source};
 use super::{Settings, Topics};
 use crate::channel::http2::{self, Answer, Body, WarmUp};
 use crate::channel::open::{Checked, Opening};
@@ -50,7 +50,7 @@ pub struct Client(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     http: http2::Client,
-    tokens: Tokens,
+    tokens: Source,
     path: PathAndQuery,
     style: Style,
     unit_topics: bool,
@@ -66,7 +66,7 @@ impl Client {
             let rule = format!("must be at least {REQUEST_TIMEOUT_MIN_MS}");
             return Err(opening.setting("http2.request_timeout_ms", rule));
         }
-        let (source, own) = source(settings, &opening, &clock)?;
+        let (tokens, own) = source(settings, &opening, &clock)?;
         let project = settings.project.clone().or(own).unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
         if project.is_empty() || !project.chars().all(plain) {
@@ -78,7 +78,7 @@ impl Client {
         let channels = settings.notification_channels.clone();
         Ok(Self(Arc::new(Inner {
             http: opening.connect(endpoint, &opening.tls(None)?, WarmUp::None)?,
-            tokens: Tokens::new(source, clock.clone()),
+            tokens,
             path,
             style: Style { channels, data_only: settings.data_only },
             unit_topics: settings.unit_topics,

@@ -1,8 +1,7 @@
-//! Access tokens, from a service account's key (`account`), from the machine's own identity
-//! (`metadata`) or from another platform's (`external`). One token serves everybody; one caller
-//! renews it before it ends, while the others go on with the old one.
+//! Access tokens from a service account's key (`account`). One token serves everybody; one caller
+//! renews it before it ends, while the others go on with the old one. What a token is, and how not
+//! having one is told, holds for a workload's identity (`workload`) too.
 
-use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +12,6 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::account::Account;
-use super::external::External;
-use super::metadata::Metadata;
 use crate::channel::retry_after;
 use crate::clock::Clock;
 
@@ -25,18 +22,25 @@ const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(5);
 /// While the present token is still good, the one who renews it waits no longer than this.
 const RENEWAL_PATIENCE: Duration = Duration::from_secs(2);
 /// After a failed renewal nobody asks again for this long, unless the server says otherwise.
-const FAILURE_WAIT: Duration = Duration::from_secs(5);
+pub const FAILURE_WAIT: Duration = Duration::from_secs(5);
 /// A token that FCM refuses is replaced at once, but not more often than this.
-const FORCE_EVERY: SignedDuration = SignedDuration::from_secs(30);
+pub const FORCE_EVERY: SignedDuration = SignedDuration::from_secs(30);
 
 /// An access token, as the `authorization` header carries it.
 #[derive(Clone)]
 pub struct Token {
     /// `Bearer <token>`.
     pub bearer: HeaderValue,
+    /// Which one it is, of all that were made.
+    pub generation: u64,
+}
+
+/// A token and its times.
+#[derive(Clone)]
+struct Kept {
+    token: Token,
     renew_at: Timestamp,
     expires_at: Timestamp,
-    generation: u64,
 }
 
 /// Why there is no token.
@@ -53,19 +57,9 @@ pub enum Failure {
     },
 }
 
-/// Where tokens come from.
-pub enum Source {
-    /// A service account's key signs for them.
-    Account(Box<Account>),
-    /// The machine's own identity: no key anywhere.
-    Metadata(Metadata),
-    /// An identity of another platform: no key anywhere either.
-    External(Box<External>),
-}
-
 /// Fetches, keeps and renews the token.
 pub struct Tokens {
-    source: Source,
+    account: Account,
     clock: Clock,
     state: Mutex<State>,
     /// Held by the one who renews.
@@ -74,7 +68,7 @@ pub struct Tokens {
 
 #[derive(Default)]
 struct State {
-    token: Option<Token>,
+    token: Option<Kept>,
     failure: Option<(Timestamp, Failure)>,
     forced: Option<Timestamp>,
     generation: u64,
@@ -93,27 +87,23 @@ struct Refused {
 }
 
 impl Tokens {
-    /// A keeper of tokens from a source.
-    pub fn new(source: Source, clock: Clock) -> Self {
-        Self { source, clock, state: Mutex::default(), renewing: AsyncMutex::default() }
+    /// A keeper of an account's tokens.
+    pub fn new(account: Account, clock: Clock) -> Self {
+        Self { account, clock, state: Mutex::default(), renewing: AsyncMutex::default() }
     }
 
-    /// Waits until nobody asks the source any more.
+    /// Waits until nobody asks for a token any more.
     pub async fn drain(&self) {
-        match &self.source {
-            Source::Account(account) => account.drain().await,
-            Source::External(external) => external.drain().await,
-            Source::Metadata(_) => {}
-        }
+        self.account.drain().await;
     }
 
     /// The present token, or a new one; waits to the deadline.
     pub async fn token(&self, deadline: Instant) -> Result<Token, Failure> {
         let now = self.clock.now();
-        let present = self.state().token.clone().filter(|token| now < token.expires_at);
+        let present = self.state().token.clone().filter(|kept| now < kept.expires_at);
         match present {
-            Some(token) if now < token.renew_at => Ok(token),
-            Some(token) => {
+            Some(kept) if now < kept.renew_at => Ok(kept.token),
+            Some(Kept { token, .. }) => {
                 let Ok(_guard) = self.renewing.try_lock() else { return Ok(token) };
                 let soon = deadline.min(Instant::now() + RENEWAL_PATIENCE);
                 Ok(self.renew(soon).await.unwrap_or(token))
@@ -136,7 +126,7 @@ impl Tokens {
         {
             let mut state = self.state();
             let recently = |at: Timestamp| now.duration_since(at) < FORCE_EVERY;
-            let present = state.token.as_ref().map(|token| token.generation);
+            let present = state.token.as_ref().map(|kept| kept.token.generation);
             if present == Some(refused.generation) && !state.forced.is_some_and(recently) {
                 state.forced = Some(now);
                 state.token = None;
@@ -150,27 +140,22 @@ impl Tokens {
         let now = self.clock.now();
         {
             let state = self.state();
-            if let Some(token) = state.token.as_ref().filter(|token| now < token.renew_at) {
-                return Ok(token.clone());
+            if let Some(kept) = state.token.as_ref().filter(|kept| now < kept.renew_at) {
+                return Ok(kept.token.clone());
             }
             if let Some((until, failure)) = state.failure.filter(|(until, _)| now < *until) {
-                return Err(match failure {
-                    Failure::Unavailable { reason, .. } => {
-                        let left = Duration::try_from(until.duration_since(now));
-                        Failure::Unavailable { reason, after: left.unwrap_or_default() }
-                    }
-                    refused => refused,
-                });
+                return Err(failure.with_left(until.duration_since(now)));
             }
         }
         // Rare and large: kept apart, so that every push need not be as large.
-        let fetched = Box::pin(self.fetch(now, deadline)).await;
+        let fetched = Box::pin(self.account.fetch(now, deadline)).await;
         let mut state = self.state();
         match fetched {
             Ok(granted) => {
                 state.generation += 1;
-                let token = keep(&granted, now, state.generation)?;
-                state.token = Some(token.clone());
+                let kept = keep(&granted, now, state.generation)?;
+                let token = kept.token.clone();
+                state.token = Some(kept);
                 state.failure = None;
                 Ok(token)
             }
@@ -186,40 +171,37 @@ impl Tokens {
         }
     }
 
-    async fn fetch(&self, now: Timestamp, deadline: Instant) -> Result<Granted, Failure> {
-        match &self.source {
-            Source::Account(account) => account.fetch(now, deadline).await,
-            Source::Metadata(metadata) => metadata.fetch(now, deadline).await,
-            Source::External(external) => external.fetch(now, deadline).await,
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Granted {
-    /// A token that is good for so many seconds.
-    pub fn new(access_token: String, expires_in: u32) -> Self {
-        Self { access_token, expires_in }
-    }
-
-    /// As the `authorization` header carries it.
-    pub fn bearer(&self) -> Result<HeaderValue, Failure> {
-        let mut bearer = HeaderValue::try_from(format!("Bearer {}", self.access_token))
-            .map_err(|_| Failure::Refused("oauth_malformed_token"))?;
-        // Kept out of logs.
-        bearer.set_sensitive(true);
-        Ok(bearer)
+impl Failure {
+    /// The same, with so much of the wait left.
+    pub fn with_left(self, left: SignedDuration) -> Self {
+        match self {
+            Self::Unavailable { reason, .. } => {
+                Self::Unavailable { reason, after: Duration::try_from(left).unwrap_or_default() }
+            }
+            refused => refused,
+        }
     }
 }
 
-fn keep(granted: &Granted, now: Timestamp, generation: u64) -> Result<Token, Failure> {
-    let bearer = granted.bearer()?;
+/// A token as the `authorization` header carries it.
+pub fn bearer(token: &str) -> Result<HeaderValue, Failure> {
+    let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| Failure::Refused("oauth_malformed_token"))?;
+    // Kept out of logs.
+    bearer.set_sensitive(true);
+    Ok(bearer)
+}
+
+fn keep(granted: &Granted, now: Timestamp, generation: u64) -> Result<Kept, Failure> {
+    let token = Token { bearer: bearer(&granted.access_token)?, generation };
     let life = SignedDuration::from_secs(i64::from(granted.expires_in));
     let renew_at = now + (life - RENEW_BEFORE).max(life / 5 * 4);
-    Ok(Token { bearer, renew_at, expires_at: now + life, generation })
+    Ok(Kept { token, renew_at, expires_at: now + life })
 }
 
 /// What the token endpoint's answer means (RFC 6749 section 5).
@@ -248,7 +230,7 @@ pub fn judge(
 }
 
 /// A server that asks for patience.
-pub fn later(headers: &HeaderMap, now: Timestamp) -> Failure {
+fn later(headers: &HeaderMap, now: Timestamp) -> Failure {
     let after = retry_after::parse(headers, now).unwrap_or_default().max(FAILURE_WAIT);
     Failure::Unavailable { reason: "oauth_unavailable", after }
 }
@@ -256,10 +238,4 @@ pub fn later(headers: &HeaderMap, now: Timestamp) -> Failure {
 /// Nobody answered.
 pub fn unavailable(reason: &'static str) -> Failure {
     Failure::Unavailable { reason, after: FAILURE_WAIT }
-}
-
-impl fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tokens(redacted)")
-    }
 }

@@ -37,7 +37,8 @@ pub struct Settings {
     /// The Firebase project; absent means the service account's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// Where access tokens are fetched; absent means the key file's `token_uri`.
+    /// Where access tokens are fetched; absent means the key file's `token_uri`, or the
+    /// `token_url` of an external account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_uri: Option<Url>,
     /// The notification channels the app made.

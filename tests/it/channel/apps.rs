@@ -200,31 +200,6 @@ async fn on_googles_machines_the_metadata_server_gives_the_tokens() {
 }
 
 #[tokio::test]
-async fn what_is_no_metadata_server_gets_no_trust() {
-    let providers = providers().await;
-    let impostor = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
-    let port = impostor.local_addr().expect("an address").port();
-    let answering = tokio::spawn(async move {
-        use tokio::io::AsyncWriteExt;
-        let (mut peer, _) = impostor.accept().await.expect("a peer");
-        let body = r#"{"access_token":"stolen","expires_in":3600}"#;
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-        peer.write_all((head + body).as_bytes()).await.expect("written");
-        peer
-    });
-    let settings = fcm::Settings {
-        service_account: None,
-        metadata_server: Some(format!("http://127.0.0.1:{port}").parse().expect("a URL")),
-        project: Some(Options::default().project),
-        ..providers.fcm_settings()
-    };
-    let sender = open_fcm(&settings).expect("opens");
-    let outcome = push(&sender, &address(Channel::Fcm, 1)).await;
-    assert_eq!(outcome, Outcome::Misconfigured { reason: "oauth_not_a_metadata_server" });
-    answering.await.expect("it answered");
-}
-
-#[tokio::test]
 async fn an_app_that_draws_for_itself_takes_data_messages() {
     let providers = providers().await;
     let settings = fcm::Settings { data_only: true, ..providers.fcm_settings() };

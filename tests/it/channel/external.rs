@@ -1,13 +1,15 @@
-//! Workload identity outside Google: the platform's token from a file or a URL, the exchange, and
-//! acting as a service account, over the simulator's sockets.
+//! Workload identity: the platform's token from a file or a URL, the exchange, and acting as a
+//! service account, over the simulator's sockets; how tokens are kept, asked for and waited for.
 
 use loa::channel::fcm;
 use loa::config::secret::Secret;
 use loa::domain::outcome::RetryScope;
 use loa::simulator::faults::{Refusal, Rule, Service, Then, When};
+use loa::simulator::federation;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::support::process::eventually;
 
 struct Stage {
     providers: Providers,
@@ -16,8 +18,12 @@ struct Stage {
 
 impl Stage {
     async fn start() -> Self {
+        Self::with_tokens_for(Options::default().token_lifetime).await
+    }
+
+    async fn with_tokens_for(token_lifetime: Duration) -> Self {
         let clock = Clock::manual(Timestamp::now());
-        let options = Options { clock: clock.clone(), ..Options::default() };
+        let options = Options { clock: clock.clone(), token_lifetime, ..Options::default() };
         let providers = Providers::start(options).await.expect("the simulator starts");
         Self { providers, clock }
     }
@@ -36,13 +42,29 @@ impl Stage {
     }
 
     fn sender(&self, file: &Value) -> Sender {
-        let stop = CancellationToken::new();
-        Sender::fcm(&self.settings(file), self.clock.clone(), stop).expect("opens")
+        self.open(&self.settings(file))
+    }
+
+    fn open(&self, settings: &fcm::Settings) -> Sender {
+        Sender::fcm(settings, self.clock.clone(), CancellationToken::new()).expect("opens")
+    }
+
+    fn on_googles_machine(&self, metadata_server: url::Url) -> fcm::Settings {
+        fcm::Settings {
+            service_account: None,
+            metadata_server: Some(metadata_server),
+            project: Some(Options::default().project),
+            ..self.providers.fcm_settings()
+        }
     }
 
     async fn push(&self, sender: &Sender) -> Outcome {
+        self.push_within(sender, Duration::from_secs(3600)).await
+    }
+
+    async fn push_within(&self, sender: &Sender, life: Duration) -> Outcome {
         let now = self.clock.now();
-        let content = PushContent { expires: now + Duration::from_secs(3600), ..content() };
+        let content = PushContent { expires: now + life, ..content() };
         let prepared = sender.prepare(&content).expect("it fits");
         let (expires, lane) = (content.expires, content.lane);
         let delivery = Delivery { id: Uuid::new_v4(), expires, now, lane };
@@ -52,6 +74,12 @@ impl Stage {
     fn refuse(&self, status: u16, code: &str) {
         let rule = Rule::new(When::Always, Then::Refuse(Refusal::new(status, code)));
         self.providers.faults.set(Service::OAuth, vec![rule]);
+    }
+
+    /// Counts what is asked for tokens from now on.
+    fn count(&self) {
+        let slow = Rule::new(When::Always, Then::Slow(Duration::ZERO));
+        self.providers.faults.set(Service::OAuth, vec![slow]);
     }
 
     fn well(&self) {
@@ -120,7 +148,6 @@ async fn each_step_that_fails_is_named_and_tried_again_when_it_may_pass() {
             "oauth_malformed_subject_token",
         ),
         ("audience", json!("//iam.googleapis.com/another"), "oauth_refused"),
-        ("service_account_impersonation/token_lifetime_seconds", json!(600), IMPERSONATION),
     ];
     for (field, value, expected) in cases {
         let mut config = config.clone();
@@ -128,14 +155,66 @@ async fn each_step_that_fails_is_named_and_tried_again_when_it_may_pass() {
         let outcome = stage.push(&stage.sender(&config)).await;
         assert_eq!(outcome, Outcome::Misconfigured { reason: expected }, "{field}");
     }
-    let mut stranger = config.clone();
     let url = config["service_account_impersonation_url"].as_str().expect("a URL");
-    stranger["service_account_impersonation_url"] = json!(url.replace("simulator@", "nobody@"));
-    let outcome = stage.push(&stage.sender(&stranger)).await;
-    assert_eq!(outcome, Outcome::Misconfigured { reason: "oauth_unknown_service_account" });
+    let accounts = [
+        ("nobody@", "oauth_unknown_service_account"),
+        (federation::DENIED, "oauth_impersonation_denied"),
+    ];
+    for (account, expected) in accounts {
+        let mut stranger = config.clone();
+        stranger["service_account_impersonation_url"] = json!(url.replace("simulator@", account));
+        let outcome = stage.push(&stage.sender(&stranger)).await;
+        assert_eq!(outcome, Outcome::Misconfigured { reason: expected }, "{account}");
+    }
 }
 
-const IMPERSONATION: &str = "oauth_impersonation_refused";
+#[tokio::test(flavor = "multi_thread")]
+async fn one_token_serves_everybody_who_waits_for_it() {
+    let stage = Stage::start().await;
+    stage.count();
+    let sender = stage.open(&stage.on_googles_machine(stage.providers.metadata_url.clone()));
+    let pushes = (0..50).map(|_| stage.push(&sender));
+    for outcome in futures_util::future::join_all(pushes).await {
+        assert_eq!(outcome, Outcome::Accepted);
+    }
+    assert_eq!(stage.providers.faults.met(), 1, "asked once");
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_ends_and_the_old_one_serves_until_then() {
+    // Four minutes before its end is one second from now.
+    let stage = Stage::with_tokens_for(Duration::from_secs(241)).await;
+    stage.count();
+    let sender = stage.open(&stage.on_googles_machine(stage.providers.metadata_url.clone()));
+    assert_eq!(stage.push(&sender).await, Outcome::Accepted);
+    eventually(async || (stage.providers.faults.met() > 1).then_some(())).await;
+    assert_eq!(stage.push(&sender).await, Outcome::Accepted);
+}
+
+#[tokio::test]
+async fn a_metadata_server_that_says_nothing_holds_no_push_beyond_its_time() {
+    let stage = Stage::start().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let port = silent.local_addr().expect("an address").port();
+    let url = format!("http://127.0.0.1:{port}").parse().expect("a URL");
+    let sender = stage.open(&stage.on_googles_machine(url));
+    let outcome = stage.push_within(&sender, Duration::from_millis(300)).await;
+    assert_eq!(reason(&outcome), "oauth_timed_out");
+    let _held = silent.accept().await.expect("asked");
+    // Whoever has waited long enough gives it up, and the next one asks anew.
+    let outcome = stage.push_within(&sender, Duration::from_secs(10)).await;
+    assert_eq!(reason(&outcome), "oauth_timed_out");
+    stage.pass(6);
+    let (outcome, asked) =
+        tokio::join!(stage.push_within(&sender, Duration::from_millis(300)), silent.accept());
+    assert_eq!(reason(&outcome), "oauth_timed_out");
+    asked.expect("asked again");
+    // Where nobody listens it is told apart.
+    drop(silent);
+    let url = format!("http://127.0.0.1:{port}").parse().expect("a URL");
+    let sender = stage.open(&stage.on_googles_machine(url));
+    assert_eq!(reason(&stage.push(&sender).await), "oauth_no_metadata_server");
+}
 
 #[tokio::test]
 async fn wrong_settings_are_refused_by_field() {

@@ -170,6 +170,7 @@ const HOMES: &[Home] = &[
             || path == "src/cli/client.rs"
             || path == "src/auth/oidc/wire.rs"
     }),
+    ("google_cloud_auth::", |path| path == "src/channel/fcm/workload.rs"),
     ("geo::", |path| path.starts_with("src/geofence/")),
     ("rstar::", |path| path.starts_with("src/geofence/")),
     ("quick_xml::", |path| path.starts_with("src/event/cap/") || path == "src/gateway/public.rs"),
