@@ -21,7 +21,7 @@ BENCHES := geofence registry bus vault push sockets city
 BROWSER := LOA_BIN=$(abspath $(TARGET))/debug/loa node --test --test-concurrency=1
 PAGES_TESTS := $(wildcard console/e2e/*.test.mjs)
 
-.PHONY: help demo console e2e crowd test chaos upgrade bench check manifests clean
+.PHONY: help demo console e2e crowd test chaos schemathesis upgrade bench check manifests clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -63,6 +63,11 @@ test: console ## every test, with all it needs
 chaos: ## the fault matrix with 100,000 devices a scenario, a cluster under fire with 200,000 (ARGS="phones::rows" for a piece)
 	@deploy/setup.sh test
 	LOA_FULL=1 cargo test --locked --profile demo --test it -- $(if $(ARGS),$(ARGS),phones:: chaos::) --nocapture --test-threads 1
+
+schemathesis: ## what /openapi.json says, tried by schemathesis on a node of its own (ARGS="--max-examples 10")
+	@deploy/setup.sh build
+	cargo build --locked --bin loa
+	deploy/schemathesis.sh $(ARGS)
 
 upgrade: ## nodes of the release before and of this one together (PREVIOUS=a commit or tag, ARGS as for chaos)
 	@deploy/setup.sh test

@@ -132,7 +132,7 @@ fn mean(tally: &BTreeMap<String, u64>) -> Option<f64> {
 
 /// What citizens answered to a publication.
 #[utoipa::path(get, path = "/v1/publications/{id}/answers", tag = "agency",
-    params(("id" = String, Path, description = "Publication id")),
+    params(("id" = String, Path, format = "uuid", description = "Publication id")),
     responses((status = 200, description = "Tallies and texts", body = AnswersAnswer), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn read(
@@ -166,7 +166,7 @@ pub async fn read(
 
 /// What citizens answered, as CSV: a row for each question, value and unit, then the free texts.
 #[utoipa::path(get, path = "/v1/publications/{id}/answers.csv", tag = "agency",
-    params(("id" = String, Path, description = "Publication id")),
+    params(("id" = String, Path, format = "uuid", description = "Publication id")),
     responses((status = 200, description = "CSV", body = String, content_type = "text/csv"),
         Refused),
     security(("session" = []), ("api_key" = [])))]

@@ -15,6 +15,9 @@ use crate::trail::verify::verify;
 /// Entries in one answer.
 const LIMIT_MAX: usize = 500;
 
+/// Entries are counted in 63 bits, as SQLite and the description of the API count.
+const NUMBER_MAX: u64 = i64::MAX as u64;
+
 /// Which entries to list.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
@@ -79,6 +82,9 @@ pub async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<axum::Json<ListAnswer>, Problem> {
     let ListQuery { object, actor, before, limit } = query;
+    if before.is_some_and(|before| before > NUMBER_MAX) {
+        return Err(Problem::parameter("before", "number", "a number is below 2^63"));
+    }
     let limit = limit.unwrap_or(100).clamp(1, LIMIT_MAX);
     let filter = Filter { object, actor, before, limit };
     let audit = console.trail.audit();

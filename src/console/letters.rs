@@ -15,6 +15,9 @@ use crate::trail::Deed;
 /// Letters in one page.
 const PAGE_MAX: usize = 100;
 
+/// The log counts in 63 bits (Kafka's offsets are signed).
+const OFFSET_MAX: u64 = i64::MAX as u64;
+
 /// Which letters to list.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
@@ -73,6 +76,9 @@ pub async fn list(
     _: AsOperator,
     Query(query): Query<ListQuery>,
 ) -> Result<axum::Json<LettersAnswer>, Problem> {
+    if query.from > OFFSET_MAX {
+        return Err(Problem::parameter("from", "offset", "an offset is below 2^63"));
+    }
     let deliveries = read(&console, query.partition, query.from).await?;
     let next = (deliveries.len() == PAGE_MAX)
         .then(|| deliveries.last().map(|last| last.position.offset + 1))

@@ -20,7 +20,7 @@ use crate::console::rows::Row;
 use crate::domain::alert::{Alert, Severity};
 use crate::domain::draft::{Draft, State as DraftState};
 use crate::domain::funnel::{Counts, Funnel, Latency};
-use crate::domain::ids::{AgencyId, PublicationId};
+use crate::domain::ids::{AgencyId, PublicationId, UnitCode};
 use crate::domain::notice::Notice;
 use crate::domain::publication::Content;
 use crate::geofence::fold;
@@ -42,27 +42,31 @@ const SCAN_PAGE: usize = 200;
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// `alert` or `notice`.
+    #[param(pattern = "^(alert|notice)$")]
     pub kind: Option<String>,
     /// `live` or `ended`.
+    #[param(pattern = "^(live|ended)$")]
     pub state: Option<String>,
     /// Of one agency.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[a-z0-9.-]{1,64}$")]
     pub agency: Option<AgencyId>,
     /// Of one CAP severity.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>,
+        pattern = "^(Extreme|Severe|Moderate|Minor|Unknown)$")]
     pub severity: Option<Severity>,
     /// That touch a unit.
-    pub unit: Option<String>,
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9-]{1,12}$")]
+    pub unit: Option<UnitCode>,
     /// Accepted at or after.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "date-time")]
     pub from: Option<Timestamp>,
     /// Accepted before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "date-time")]
     pub to: Option<Timestamp>,
     /// Words of the headline, with or without accents.
     pub q: Option<String>,
     /// Go on below this id.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "uuid")]
     pub before: Option<PublicationId>,
     /// At most so many, 200 at the most.
     pub limit: Option<usize>,
@@ -70,6 +74,7 @@ pub struct ListQuery {
 
 /// A page of publications, the newest first.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = PublicationsAnswer)]
 pub struct ListAnswer {
     /// The rows.
     pub publications: Vec<Row>,
@@ -86,7 +91,7 @@ impl ListQuery {
         text(&self.kind, row.kind)
             && self.agency.as_ref().is_none_or(|agency| agency.as_str() == row.agency)
             && self.severity.is_none_or(|severity| row.severity == Some(severity))
-            && self.unit.as_ref().is_none_or(|unit| row.units.contains(unit))
+            && self.unit.as_ref().is_none_or(|unit| row.units.iter().any(|of| of == unit.as_str()))
             && self.from.is_none_or(|from| row.accepted_at >= from)
             && self.to.is_none_or(|to| row.accepted_at < to)
             && folded.is_none_or(|words| fold(&row.headline).contains(&words))
@@ -298,7 +303,7 @@ impl Console {
 
 /// A publication and everything that became of it.
 #[utoipa::path(get, path = "/v1/console/publications/{id}", tag = "desk",
-    params(("id" = String, Path, description = "Publication id")),
+    params(("id" = String, Path, format = "uuid", description = "Publication id")),
     responses((status = 200, description = "Everything", body = DetailAnswer), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn read(
@@ -342,7 +347,7 @@ pub async fn read(
 
 /// The report of a publication, a row for each unit, as CSV.
 #[utoipa::path(get, path = "/v1/console/publications/{id}/report.csv", tag = "desk",
-    params(("id" = String, Path, description = "Publication id")),
+    params(("id" = String, Path, format = "uuid", description = "Publication id")),
     responses((status = 200, description = "CSV", body = String, content_type = "text/csv"),
         Refused),
     security(("session" = []), ("api_key" = [])))]

@@ -21,7 +21,7 @@ use crate::store::alerts::{Alerts, Stored};
 #[schema(as = PublicationRow)]
 pub struct Row {
     /// Its id.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub id: PublicationId,
     /// Its chain.
     pub chain: String,
@@ -58,7 +58,7 @@ pub struct Row {
     pub units: Vec<String>,
     /// The later publication that replaced or withdrew it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub superseded_by: Option<PublicationId>,
 }
 

@@ -35,7 +35,7 @@ pub(super) struct AnswerInput {
     publication: PublicationId,
     /// To an alert: `safe` or `help`. The newest of a device counts.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^(safe|help)$")]
     answer: Option<Safety>,
     /// A few words with it, for those who help.
     #[serde(default)]

@@ -33,7 +33,7 @@ pub(super) struct DeviceInput {
     /// `{"channel":"webpush", …}` with the fields of `PushSubscription.toJSON()`; absent: reached
     /// only while it holds a stream.
     #[serde(default = "no_address")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     address: PushAddress,
     /// Where it wants to be warned for; at most 16.
     #[serde(default)]
@@ -249,7 +249,7 @@ fn own(device: &Arc<Device>, id: &str) -> Result<DeviceId, Problem> {
     get,
     path = "/v1/devices/{id}",
     tag = "devices",
-    params(("id" = String, Path, description = "The device's id")),
+    params(("id" = String, Path, format = "uuid", description = "The device's id")),
     responses(
         (status = 200, description = "The device", body = DeviceView),
         (status = 401, description = "Wrong credentials", body = Document),
@@ -272,7 +272,7 @@ pub(super) async fn read(
     put,
     path = "/v1/devices/{id}",
     tag = "devices",
-    params(("id" = String, Path, description = "The device's id")),
+    params(("id" = String, Path, format = "uuid", description = "The device's id")),
     request_body = DeviceInput,
     responses(
         (status = 200, description = "The device as it is now", body = DeviceView),
@@ -301,7 +301,7 @@ pub(super) async fn replace(
     delete,
     path = "/v1/devices/{id}",
     tag = "devices",
-    params(("id" = String, Path, description = "The device's id")),
+    params(("id" = String, Path, format = "uuid", description = "The device's id")),
     responses(
         (status = 204, description = "Removed; its streams are closed"),
         (status = 401, description = "Wrong credentials", body = Document),
@@ -343,7 +343,7 @@ pub(super) struct Claim {
     post,
     path = "/v1/devices/{id}/claim",
     tag = "devices",
-    params(("id" = String, Path, description = "The device's id")),
+    params(("id" = String, Path, format = "uuid", description = "The device's id")),
     request_body = Claim,
     responses(
         (status = 200, description = "It gets the citizen's status changes now", body = DeviceView),
@@ -377,7 +377,7 @@ pub(super) async fn claim(
     post,
     path = "/v1/devices/{id}/release",
     tag = "devices",
-    params(("id" = String, Path, description = "The device's id")),
+    params(("id" = String, Path, format = "uuid", description = "The device's id")),
     responses(
         (status = 200, description = "It is anonymous again", body = DeviceView),
         (status = 401, description = "Wrong credentials", body = Document),

@@ -33,9 +33,10 @@ const READS_MAX: usize = 10;
 #[into_params(parameter_in = Query)]
 pub(super) struct Ask {
     /// The `next` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = "uuid")]
     before: Option<PublicationId>,
     /// 1 to 100; 50 if absent.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
 }
 
@@ -46,7 +47,7 @@ pub(super) struct Page {
     items: Vec<Item>,
     /// Ask for what is older with this as `before`; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     next: Option<PublicationId>,
 }
 
@@ -59,7 +60,7 @@ pub(super) struct Item {
     state: &'static str,
     /// The later one that took its place.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     superseded_by: Option<PublicationId>,
 }
 

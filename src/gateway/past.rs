@@ -81,7 +81,7 @@ pub(super) async fn config(State(gateway): State<Gateway>) -> impl IntoResponse 
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// That touched a unit.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9-]{1,12}$")]
     unit: Option<UnitCode>,
     /// At most so many, 100 at the most.
     limit: Option<usize>,
@@ -187,7 +187,7 @@ pub(super) async fn recent(
 
 /// One alert, with its shapes and its chain
 #[utoipa::path(get, path = "/v1/alerts/{id}/public", tag = "public",
-    params(("id" = String, Path, description = "Publication id")),
+    params(("id" = String, Path, format = "uuid", description = "Publication id")),
     responses((status = 200, description = "The alert", body = OneAlert),
         (status = 404, description = "No such alert", body = Document)))]
 pub(super) async fn one(

@@ -44,7 +44,7 @@ const KEYS_CACHED: HeaderValue = HeaderValue::from_static("public, max-age=30");
 #[into_params(parameter_in = Query)]
 pub(super) struct Where {
     /// A unit's code.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9-]{1,12}$")]
     unit: Option<UnitCode>,
     /// Latitude of a point, with `lon`. Neither kept nor logged.
     lat: Option<f64>,

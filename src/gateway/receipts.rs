@@ -40,7 +40,7 @@ pub(super) struct ReceiptInput {
     #[schema(value_type = String, format = "uuid")]
     publication: PublicationId,
     /// `received`, `shown` or `acknowledged`; each implies those before it.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^(received|shown|acknowledged)$")]
     stage: Stage,
 }
 

@@ -6,9 +6,14 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use serde_json::Number;
 
 use crate::http::problem::{Code, FieldError, Problem};
+
+/// Whole numbers up to here are exact in a floating point number: 2^53.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// A JSON body of a wanted shape.
 #[derive(Clone, Debug)]
@@ -77,6 +82,23 @@ pub fn body_problem(refusal: BytesRejection) -> Problem {
         }
         _ => Problem::new(Code::BadRequest, "the body ended early or could not be read"),
     }
+}
+
+/// A whole number as JSON has it: `5.0` is one too, for those whose language knows no other.
+pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    let exact = |real: &f64| real.fract() == 0.0 && (0.0..=EXACT_MAX).contains(real);
+    number
+        .as_u64()
+        .or_else(|| number.as_f64().filter(exact).map(|real| real as u64))
+        .ok_or_else(|| D::Error::custom("a whole number from 0 is expected"))
+}
+
+/// The same, where there may be none.
+pub fn whole_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    struct Whole(#[serde(deserialize_with = "whole")] u64);
+    Ok(Option::<Whole>::deserialize(deserializer)?.map(|Whole(number)| number))
 }
 
 fn is_json(kind: &str) -> bool {

@@ -81,6 +81,23 @@ pub struct KeyAnswer {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// A right by its name, as `domain::person::Right` reads it.
+#[derive(ToSchema)]
+#[schema(as = Right, rename_all = "lowercase")]
+#[expect(dead_code, reason = "only described")]
+pub enum RightName {
+    /// Compose and submit.
+    Write,
+    /// Decide on what others submitted.
+    Approve,
+    /// Publish a hot alert alone, with a reason.
+    Override,
+    /// See everything.
+    Operate,
+    /// Agencies, people, keys.
+    Admin,
+}
+
 /// A new key.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -89,7 +106,7 @@ pub struct KeyInput {
     pub name: String,
     /// What it may; absent means `write`.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<RightName>>)]
     pub rights: Option<BTreeSet<Right>>,
     /// Days until it stops working; absent means never.
     #[serde(default)]
@@ -127,7 +144,7 @@ pub async fn list(
 
 /// One agency.
 #[utoipa::path(get, path = "/v1/console/agencies/{id}", tag = "desk",
-    params(("id" = String, Path, description = "Agency id")),
+    params(("id" = String, Path, pattern = "^[a-z0-9.-]{1,64}$", description = "Agency id")),
     responses((status = 200, description = "The agency", body = AgencyAnswer), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn read(
@@ -145,7 +162,7 @@ pub async fn read(
 
 /// Adds an agency, or changes what it may; for the operators' admins.
 #[utoipa::path(put, path = "/v1/console/agencies/{id}", tag = "desk", request_body = AgencyInput,
-    params(("id" = String, Path, description = "Agency id")),
+    params(("id" = String, Path, pattern = "^[a-z0-9.-]{1,64}$", description = "Agency id")),
     responses((status = 200, description = "Done", body = Outcome),
         (status = 202, description = "Waits for a second admin", body = Outcome), Refused),
     security(("session" = []), ("api_key" = [])))]
@@ -196,7 +213,7 @@ pub fn status(outcome: &Outcome) -> StatusCode {
 
 /// An agency's keys; never the keys themselves.
 #[utoipa::path(get, path = "/v1/console/agencies/{id}/keys", tag = "desk",
-    params(("id" = String, Path, description = "Agency id")),
+    params(("id" = String, Path, pattern = "^[a-z0-9.-]{1,64}$", description = "Agency id")),
     responses((status = 200, description = "Keys", body = KeysAnswer), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn keys(
@@ -225,7 +242,7 @@ pub async fn keys(
 /// Makes an API key; it is shown once.
 #[utoipa::path(post, path = "/v1/console/agencies/{id}/keys", tag = "desk",
     request_body = KeyInput,
-    params(("id" = String, Path, description = "Agency id")),
+    params(("id" = String, Path, pattern = "^[a-z0-9.-]{1,64}$", description = "Agency id")),
     responses((status = 200, description = "Made", body = Outcome),
         (status = 202, description = "Waits for a second admin", body = Outcome), Refused),
     security(("session" = []), ("api_key" = [])))]
@@ -262,7 +279,7 @@ pub async fn add_key(
 
 /// Revokes an API key at once.
 #[utoipa::path(delete, path = "/v1/console/agencies/{id}/keys/{name}", tag = "desk",
-    params(("id" = String, Path, description = "Agency id"),
+    params(("id" = String, Path, pattern = "^[a-z0-9.-]{1,64}$", description = "Agency id"),
         ("name" = String, Path, description = "The key's name")),
     responses((status = 204, description = "Revoked"), Refused),
     security(("session" = []), ("api_key" = [])))]

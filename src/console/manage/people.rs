@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::auth::desk::{Caller, store_problem};
 use crate::console::Console;
-use crate::console::manage::agencies::status;
+use crate::console::manage::agencies::{RightName, status};
 use crate::console::manage::{Outcome, check_name};
 use crate::domain::ids::{AgencyId, PersonId};
 use crate::domain::person::{Person, Right, password_problem};
@@ -33,10 +33,10 @@ pub struct PersonInput {
     pub name: String,
     /// Their agency; absent means the caller's, or as before.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[a-z0-9.-]{1,64}$")]
     pub agency: Option<AgencyId>,
     /// What they may.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<RightName>)]
     pub rights: BTreeSet<Right>,
     /// Whether they may log in.
     #[serde(default = "yes")]
@@ -72,7 +72,7 @@ pub async fn list(
 
 /// One person.
 #[utoipa::path(get, path = "/v1/console/people/{id}", tag = "desk",
-    params(("id" = String, Path, description = "Person id")),
+    params(("id" = String, Path, pattern = "^[a-z0-9.-]{1,64}$", description = "Person id")),
     responses((status = 200, description = "The person", body = Object), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn read(
@@ -90,7 +90,7 @@ pub async fn read(
 
 /// Adds a person, or changes what they may.
 #[utoipa::path(put, path = "/v1/console/people/{id}", tag = "desk", request_body = PersonInput,
-    params(("id" = String, Path, description = "Person id")),
+    params(("id" = String, Path, pattern = "^[a-z0-9.-]{1,64}$", description = "Person id")),
     responses((status = 200, description = "Done", body = Outcome),
         (status = 202, description = "Waits for a second admin", body = Outcome), Refused),
     security(("session" = []), ("api_key" = [])))]

@@ -150,8 +150,9 @@ pub async fn list(
 
 /// Confirms or refuses another admin's act.
 #[utoipa::path(post, path = "/v1/console/requests/{id}/{decision}", tag = "desk",
-    params(("id" = String, Path, description = "Request id"),
-        ("decision" = String, Path, description = "`confirm` or `refuse`")),
+    params(("id" = String, Path, format = "uuid", description = "Request id"),
+        ("decision" = String, Path, pattern = "^(confirm|refuse)$",
+            description = "`confirm` or `refuse`")),
     responses((status = 200, description = "The request after it", body = RequestAnswer), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn decide(

@@ -9,10 +9,10 @@ use crate::auth::desk::Caller;
 use crate::domain::draft::{Draft, DraftKind, Move, State as DraftState};
 use crate::domain::ids::{AgencyId, DraftId, PublicationId};
 use crate::domain::person::Right;
-use crate::http::input::{Json, Path, Query};
+use crate::http::input::{Json, Path, Query, whole, whole_or_none};
 use crate::http::problem::{Code, Problem, Refused};
 use crate::ingest::Ingest;
-use crate::ingest::cancel::CancelRequest;
+use crate::ingest::cancel::{CancelRequest, CancelText};
 use crate::ingest::desk::complete::Wording;
 use crate::ingest::desk::preview::Preview;
 use crate::ingest::desk::{NewDraft, Order, draft_problem};
@@ -25,10 +25,11 @@ use crate::store::drafts::{Filter, PAGE_MAX};
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Only in this state.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>,
+        pattern = "^(editing|submitted|returned|approved|rejected|published)$")]
     pub state: Option<DraftState>,
     /// Only of this agency; for operators, who see every agency's.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[a-z0-9.-]{1,64}$")]
     pub agency: Option<AgencyId>,
     /// At most so many, 500 at the most.
     pub limit: Option<usize>,
@@ -47,15 +48,15 @@ pub struct DraftsAnswer {
 #[serde(deny_unknown_fields)]
 pub struct DraftInput {
     /// `alert`, `update`, `cancel` or `notice`.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^(alert|update|cancel|notice)$")]
     pub kind: DraftKind,
     /// What an update or cancel is of.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub of: Option<PublicationId>,
     /// A CAP alert or a notice in the JSON form of docs/API.md; may be unfinished.
     #[schema(value_type = Object)]
-    pub body: serde_json::Value,
+    pub body: serde_json::Map<String, serde_json::Value>,
     /// Only for those who take part in exercises.
     #[serde(default)]
     pub exercise: bool,
@@ -64,7 +65,7 @@ pub struct DraftInput {
 impl From<DraftInput> for NewDraft {
     fn from(input: DraftInput) -> Self {
         let DraftInput { kind, of, body, exercise } = input;
-        Self { kind, of, body, exercise }
+        Self { kind, of, body: body.into(), exercise }
     }
 }
 
@@ -73,17 +74,18 @@ impl From<DraftInput> for NewDraft {
 #[serde(deny_unknown_fields)]
 pub struct DraftChange {
     /// The version they were made from.
+    #[serde(deserialize_with = "whole")]
     pub version: u64,
     /// The words.
     #[schema(value_type = Object)]
-    pub body: serde_json::Value,
+    pub body: serde_json::Map<String, serde_json::Value>,
     /// Another kind; absent means as before.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^(alert|update|cancel|notice)$")]
     pub kind: Option<DraftKind>,
     /// What an update or cancel is of; absent means as before.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub of: Option<PublicationId>,
     /// Whether it is an exercise; absent means as before.
     #[serde(default)]
@@ -95,6 +97,7 @@ pub struct DraftChange {
 #[serde(default, deny_unknown_fields)]
 pub struct StepInput {
     /// The version that was seen; a newer one refuses the step.
+    #[serde(deserialize_with = "whole_or_none")]
     pub version: Option<u64>,
     /// Why; asked for by `return`, `reject` and `override`.
     pub reason: Option<String>,
@@ -170,7 +173,7 @@ pub async fn create(
 
 /// One draft.
 #[utoipa::path(get, path = "/v1/console/drafts/{id}", tag = "desk",
-    params(("id" = String, Path, description = "Draft id")),
+    params(("id" = String, Path, format = "uuid", description = "Draft id")),
     responses((status = 200, description = "The draft", body = Object), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn read(
@@ -183,7 +186,7 @@ pub async fn read(
 
 /// Changes a draft's words.
 #[utoipa::path(put, path = "/v1/console/drafts/{id}", tag = "desk", request_body = DraftChange,
-    params(("id" = String, Path, description = "Draft id")),
+    params(("id" = String, Path, format = "uuid", description = "Draft id")),
     responses((status = 200, description = "The draft", body = Object), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn change(
@@ -197,7 +200,7 @@ pub async fn change(
     let new = NewDraft {
         kind: input.kind.unwrap_or(known.kind),
         of: input.of.or(known.of),
-        body: input.body,
+        body: input.body.into(),
         exercise: input.exercise.unwrap_or(known.exercise),
     };
     Ok(axum::Json(ingest.edit_draft(&caller, (id, input.version), new).await?))
@@ -205,7 +208,7 @@ pub async fn change(
 
 /// Throws a draft away.
 #[utoipa::path(delete, path = "/v1/console/drafts/{id}", tag = "desk",
-    params(("id" = String, Path, description = "Draft id"), VersionQuery),
+    params(("id" = String, Path, format = "uuid", description = "Draft id"), VersionQuery),
     responses((status = 204, description = "Gone"), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn remove(
@@ -222,8 +225,8 @@ pub async fn remove(
 /// Takes a step: `submit`, `approve`, `return`, `reject`, `override` or `publish`.
 #[utoipa::path(post, path = "/v1/console/drafts/{id}/{step}", tag = "desk",
     request_body = StepInput,
-    params(("id" = String, Path, description = "Draft id"),
-        ("step" = String, Path,
+    params(("id" = String, Path, format = "uuid", description = "Draft id"),
+        ("step" = String, Path, pattern = "^(submit|approve|return|reject|override|publish)$",
             description = "`submit`, `approve`, `return`, `reject`, `override` or `publish`")),
     responses((status = 200, description = "The draft after it", body = Object), Refused),
     security(("session" = []), ("api_key" = [])))]
@@ -241,8 +244,9 @@ pub async fn step(
 /// another person or key than the one that sent it.
 #[utoipa::path(post, path = "/v1/alerts/{id}/{decision}", tag = "agency",
     request_body = StepInput,
-    params(("id" = String, Path, description = "The id that the 202 gave"),
-        ("decision" = String, Path, description = "`approve`, `return` or `reject`")),
+    params(("id" = String, Path, format = "uuid", description = "The id that the 202 gave"),
+        ("decision" = String, Path, pattern = "^(approve|return|reject)$",
+            description = "`approve`, `return` or `reject`")),
     responses((status = 200, description = "The draft after it", body = Object), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn decide(
@@ -260,7 +264,7 @@ pub async fn decide(
 
 /// Shows what a draft would do.
 #[utoipa::path(post, path = "/v1/console/drafts/{id}/preview", tag = "desk",
-    params(("id" = String, Path, description = "Draft id")),
+    params(("id" = String, Path, format = "uuid", description = "Draft id")),
     responses((status = 200, description = "What it would do", body = Preview), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn preview(
@@ -269,8 +273,8 @@ pub async fn preview(
     Path(id): Path<String>,
 ) -> Result<axum::Json<Preview>, Problem> {
     let draft = ingest.draft(&caller, draft_id(&id)?).await?;
-    let DraftInput { kind, of, body, exercise } =
-        DraftInput { kind: draft.kind, of: draft.of, body: draft.body, exercise: draft.exercise };
+    let NewDraft { kind, of, body, exercise } =
+        NewDraft { kind: draft.kind, of: draft.of, body: draft.body, exercise: draft.exercise };
     let at = draft.decided_at.unwrap_or_else(|| ingest.clock.now());
     let wording = Wording { id: draft.id, kind, of, body: &body, exercise, at };
     Ok(axum::Json(ingest.preview(&caller.agency, &wording).await?))
@@ -286,7 +290,7 @@ pub async fn preview_unsaved(
     Json(input): Json<DraftInput>,
 ) -> Result<axum::Json<Preview>, Problem> {
     caller.need(Right::Write)?;
-    let DraftInput { kind, of, body, exercise } = input;
+    let NewDraft { kind, of, body, exercise } = input.into();
     let (id, at) = (DraftId(uuid::Uuid::nil()), ingest.clock.now());
     let wording = Wording { id, kind, of, body: &body, exercise, at };
     Ok(axum::Json(ingest.preview(&caller.agency, &wording).await?))
@@ -299,14 +303,13 @@ pub struct RecallInput {
     /// Why, for the record and as CAP `note`.
     pub reason: Option<String>,
     /// Words by BCP 47 language, as for `POST /v1/alerts/{id}/cancel`.
-    #[schema(value_type = Object)]
-    pub texts: std::collections::BTreeMap<String, crate::ingest::cancel::CancelText>,
+    pub texts: std::collections::BTreeMap<String, CancelText>,
 }
 
 /// Withdraws an alert of one's agency with one click.
 #[utoipa::path(post, path = "/v1/console/publications/{id}/recall", tag = "desk",
     request_body = RecallInput,
-    params(("id" = String, Path, description = "Any publication of the chain")),
+    params(("id" = String, Path, format = "uuid", description = "Any publication of the chain")),
     responses((status = 202, description = "Withdrawn", body = AcceptedAnswer), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn recall(

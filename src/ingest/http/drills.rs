@@ -48,10 +48,10 @@ pub struct CanaryAnswer {
 #[serde(deny_unknown_fields)]
 pub struct CanaryInput {
     /// The unit it stands for.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9-]{1,12}$")]
     pub unit: UnitCode,
     /// A registered device that belongs to nobody.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub device: DeviceId,
 }
 
@@ -104,7 +104,7 @@ pub async fn add(
 
 /// Takes a canary away; the device is nobody's again.
 #[utoipa::path(delete, path = "/v1/console/drills/{device}", tag = "desk",
-    params(("device" = String, Path, description = "The device's id")),
+    params(("device" = String, Path, format = "uuid", description = "The device's id")),
     responses((status = 204, description = "It is none"), Refused),
     security(("session" = []), ("api_key" = [])))]
 pub async fn remove(

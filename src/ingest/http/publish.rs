@@ -78,7 +78,8 @@ pub struct UpdateRequest {
 /// gets the update.
 #[utoipa::path(
     post, path = "/v1/alerts/{id}/update", tag = "agency",
-    params(("id" = String, Path, description = "Any publication of the chain"), PublishQuery),
+    params(("id" = String, Path, format = "uuid", description = "Any publication of the chain"),
+        PublishQuery),
     request_body(
         description = "A whole CAP Update as XML, or only the new infos as JSON",
         content((String = "application/cap+xml"), (UpdateRequest = "application/json"))
@@ -104,7 +105,8 @@ pub async fn update_alert(
 /// Withdraws an alert. Everyone who got it, or may have, gets the cancel; nobody else does.
 #[utoipa::path(
     post, path = "/v1/alerts/{id}/cancel", tag = "agency",
-    params(("id" = String, Path, description = "Any publication of the chain"), PublishQuery),
+    params(("id" = String, Path, format = "uuid", description = "Any publication of the chain"),
+        PublishQuery),
     request_body(
         description = "Nothing, words as JSON, or a whole CAP Cancel as XML",
         content((CancelRequest = "application/json"), (String = "application/cap+xml"))

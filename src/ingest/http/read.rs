@@ -39,7 +39,7 @@ pub struct PublicationAnswer {
 /// A publication and where it stands.
 #[utoipa::path(
     get, path = "/v1/alerts/{id}", tag = "agency",
-    params(("id" = String, Path, description = "Publication id")),
+    params(("id" = String, Path, format = "uuid", description = "Publication id")),
     responses(
         (status = 200, description = "The publication", body = PublicationAnswer),
         Refused
@@ -65,7 +65,7 @@ pub async fn get_alert(
 /// The funnel: counts per unit and channel, and latencies.
 #[utoipa::path(
     get, path = "/v1/publications/{id}/funnel", tag = "agency",
-    params(("id" = String, Path, description = "Publication id")),
+    params(("id" = String, Path, format = "uuid", description = "Publication id")),
     responses(
         (status = 200, description = "The funnel as it is now", body = FunnelAnswer),
         Refused
@@ -90,10 +90,11 @@ pub struct RecipientsQuery {
     /// The unit's code.
     pub unit: String,
     /// The push channel.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^(websocket|apns|fcm|webpush)$")]
     pub channel: Channel,
     /// The shard, from 0.
     #[serde(default)]
+    #[param(maximum = 65535)]
     pub shard: u16,
     /// Go on after this membership.
     #[serde(default)]
@@ -130,7 +131,7 @@ pub struct Recipient {
 /// Who was reached, asked afterwards.
 #[utoipa::path(
     get, path = "/v1/publications/{id}/recipients", tag = "agency",
-    params(("id" = String, Path, description = "Publication id"), RecipientsQuery),
+    params(("id" = String, Path, format = "uuid", description = "Publication id"), RecipientsQuery),
     responses(
         (status = 200, description = "A page", body = RecipientsAnswer),
         Refused
