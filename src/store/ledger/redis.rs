@@ -79,14 +79,14 @@ impl Store {
 
     pub async fn begin(&self, dispatch: &Dispatch) -> Result<Progress, Error> {
         match self.take(dispatch, Claim::Whoever).await? {
-            Taken::Mine(progress) => Ok(progress),
+            Taken::Mine(progress) => Ok(*progress),
             Taken::Anothers | Taken::Unknown => Err(Error::NotOpened(dispatch.id)),
         }
     }
 
     pub async fn begin_if_free(&self, dispatch: &Dispatch) -> Result<Option<Progress>, Error> {
         match self.take(dispatch, Claim::IfFree).await? {
-            Taken::Mine(progress) => Ok(Some(progress)),
+            Taken::Mine(progress) => Ok(Some(*progress)),
             Taken::Anothers => Ok(None),
             Taken::Unknown => Err(Error::NotOpened(dispatch.id)),
         }

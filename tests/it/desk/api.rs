@@ -106,3 +106,29 @@ async fn an_agency_that_publishes_alone_is_recorded_as_alone() {
     assert_eq!(house.audited("a/gauge", Act::Publish).await, Some(Verdict::Alone));
     house.test.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_description_rules_out_is_refused_and_nothing_comes_of_it() {
+    let house = House::open().await;
+    let (lan, ops) = (house.login("lan").await, house.login("ops").await);
+    for query in ["audit?before=9223372036854775808", "dead-letters?from=9223372036854775808"] {
+        let answer = ops.get(&format!("/v1/console/{query}")).await;
+        assert_eq!(answer.status, 400, "{query}: {}", answer.text());
+        let most = query.replace("808", "807");
+        assert_eq!(ops.get(&format!("/v1/console/{most}")).await.status, 200, "{most}");
+    }
+    // A key opens the face, and has no session to end.
+    let key = house.key("a", "plain", &[Right::Write]).await;
+    let answer = key.ask("POST", "/v1/console/logout", None).await;
+    assert_eq!(refusal(&answer), (401, "unauthorized".to_owned()));
+    let list = json!({"kind": "alert", "body": ["no object"]});
+    assert_eq!(lan.refused("/v1/console/drafts", list).await.0, 400);
+    // A version is a whole number, however it is written.
+    let draft = lan.done("/v1/console/drafts", json!({"kind": "alert", "body": hot()})).await;
+    let submit = format!("/v1/console/drafts/{}/submit", draft["id"].as_str().expect("an id"));
+    for wrong in [json!(1.5), json!(-1), json!(1e300), json!("1")] {
+        assert_eq!(lan.refused(&submit, json!({"version": wrong})).await.0, 400, "{wrong}");
+    }
+    assert_eq!(lan.done(&submit, json!({"version": 1.0})).await["state"], "submitted");
+    house.test.stop().await;
+}

@@ -144,7 +144,7 @@ pub enum Claim {
 #[derive(Debug)]
 pub enum Taken {
     /// It is over, or the claimant's.
-    Mine(Progress),
+    Mine(Box<Progress>),
     /// Another worker has it and keeps it.
     Anothers,
     /// Nobody has begun it.
@@ -176,7 +176,7 @@ impl Scripts {
         Ok(match progress(row)? {
             None => Taken::Unknown,
             Some(_) if anothers => Taken::Anothers,
-            Some(progress) => Taken::Mine(progress),
+            Some(progress) => Taken::Mine(Box::new(progress)),
         })
     }
 
