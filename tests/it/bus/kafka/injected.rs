@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use loa::bus::TopicId;
 use loa::bus::kafka::Settings as Cluster;
+use loa::bus::{Bus, Position, TopicId};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -21,14 +21,20 @@ fn cluster(mock: &MockCluster<'_, DefaultProducerContext>) -> Cluster {
     Cluster { brokers: vec![mock.bootstrap_servers()], ..Cluster::default() }
 }
 
+/// Publishes texts under one key, and answers where each lies.
+async fn publish(bus: &Bus, texts: &[&str]) -> Vec<Option<Position>> {
+    let records = texts.iter().map(|text| record("a", text.to_string())).collect();
+    let publish = bus.publish(TOPIC, records);
+    tokio::time::timeout(PATIENCE, publish).await.expect("in time").expect("published")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn too_few_replicas_make_a_publisher_wait_and_nothing_is_lost_or_repeated() {
     let mock = MockCluster::new(1).expect("a mock");
     let bus = open(&cluster(&mock)).await;
     let short = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
     mock.request_errors(PRODUCE, &[short; 8]);
-    let publish = bus.publish(TOPIC, vec![record("a", "1"), record("a", "2")]);
-    let at = tokio::time::timeout(PATIENCE, publish).await.expect("in time").expect("published");
+    let at = publish(&bus, &["1", "2"]).await;
     let at: Vec<_> = at.into_iter().map(|at| at.expect("a place")).collect();
     assert_eq!((at[0].offset, at[1].offset), (0, 1));
     assert_eq!(bus.bounds(TOPIC, at[0].partition).await.expect("known"), 0..2);
@@ -40,26 +46,20 @@ async fn what_a_broker_has_from_a_try_whose_answer_was_lost_is_published() {
     let bus = open(&cluster(&mock)).await;
     let known = RDKafkaRespErr::RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER;
     mock.request_errors(PRODUCE, &[known; 1]);
-    let publish = bus.publish(TOPIC, vec![record("a", "1")]);
-    let at = tokio::time::timeout(PATIENCE, publish).await.expect("in time").expect("published");
-    assert_eq!(at, [None], "the broker does not say where");
-    let publish = bus.publish(TOPIC, vec![record("a", "2")]);
-    let next = tokio::time::timeout(PATIENCE, publish).await.expect("in time").expect("published");
-    assert!(next[0].is_some());
+    assert_eq!(publish(&bus, &["1"]).await, [None], "the broker does not say where");
+    assert!(publish(&bus, &["2"]).await[0].is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_producer_that_failed_for_good_is_made_anew() {
     let mock = MockCluster::new(1).expect("a mock");
     let bus = open(&cluster(&mock)).await;
-    bus.publish(TOPIC, vec![record("a", "1")]).await.expect("published");
+    publish(&bus, &["1"]).await;
     // The broker lost what it knew of the producer: librdkafka gives up for good.
     let lost = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
     mock.request_errors(PRODUCE, &[lost; 3]);
     for text in ["2", "3"] {
-        let publish = bus.publish(TOPIC, vec![record("a", text)]);
-        let published = tokio::time::timeout(PATIENCE, publish).await.expect("in time");
-        published.expect("published");
+        publish(&bus, &[text]).await;
     }
 }
 
