@@ -89,17 +89,22 @@ VOLUME /var/lib/kafka/data
 CMD ["/etc/kafka/docker/run"]
 END
 
-# The two that only build: this machine's toolchains and how their registries are reached.
+# The two that only build: this machine's toolchains, and how their registries are reached and
+# whose certificates are believed there.
+authorities=/etc/ssl/certs/ca-certificates.crt
 if ! has node:22-bookworm-slim; then
   rm -rf "$work/node" && mkdir -p "$work/node/lib"
   cp "$(readlink -f "$(command -v node)")" "$work/node/node"
   cp -rL "$(npm root -g)/npm" "$work/node/lib/npm"
   npm config get registry >"$work/node/registry"
+  cp "$authorities" "$work/node/"
   image node:22-bookworm-slim "$work/node" <<'END'
 FROM localhost/debian:bookworm-slim
 COPY node /usr/bin/node
 COPY lib /usr/lib/node_modules
 COPY registry /registry
+COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 RUN ln -s /usr/lib/node_modules/npm/bin/npm-cli.js /usr/bin/npm \
  && chmod +x /usr/lib/node_modules/npm/bin/npm-cli.js \
  && npm config --global set registry "$(cat /registry)"
@@ -110,6 +115,7 @@ if ! has rust:1.95-bookworm; then
   cp -r "$(rustc --print sysroot)" "$work/rust/toolchain"
   rm -rf "$work/rust/toolchain/share"
   mkdir -p "$work/rust/cargo"
+  cp "$authorities" "$work/rust/"
   for config in "${CARGO_HOME:-$HOME/.cargo}"/config.toml; do
     [ ! -f "$config" ] || cp "$config" "$work/rust/cargo/"
   done
@@ -118,6 +124,7 @@ FROM localhost/debian:bookworm-slim
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev
 COPY toolchain /usr/local/rust
 COPY cargo /usr/local/cargo
+COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 ENV PATH=/usr/local/rust/bin:$PATH CARGO_HOME=/usr/local/cargo
 END
 fi
