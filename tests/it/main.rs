@@ -33,6 +33,7 @@ mod redis;
 mod registry;
 mod replies;
 mod reports;
+mod signatures;
 mod submissions;
 mod tidy;
 mod topics;
