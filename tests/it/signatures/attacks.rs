@@ -53,10 +53,10 @@ fn wrapped(key: &Key) -> Vec<Attack> {
         ("xsw2", twice, ("bad_cap", "element_unknown")),
         ("xsw3", before_end(&forged, &bare(&signed)), ("bad_cap", "element_unknown")),
         ("xsw4", inside, ("bad_cap", "element_unknown")),
-        ("xsw5", before_end(&with_id, &by_id("it")), (WRONG, "signature_object")),
+        ("xsw5", before_end(&with_id, &by_id("it")), ("bad_cap", "attribute_unknown")),
         ("xsw6", before_end(&forged, &by_id("other")), (WRONG, "signature_object")),
         ("xsw7", wrapper, ("bad_cap", "element_unknown")),
-        ("xsw8", moved, ("bad_cap", "element_unknown")),
+        ("xsw8", moved, ("bad_cap", "element_foreign")),
     ]
 }
 
@@ -175,8 +175,8 @@ fn changed(key: &Key, stranger: &Key) -> Vec<Attack> {
         ("no value", replaced(&signed, value, ""), (WRONG, "signature_value")),
         ("no base64", replaced(&signed, value, "***"), (WRONG, "signature_form")),
         ("two", before_end(&signed, &signature), (WRONG, "signature_one")),
-        ("another namespace", before_end(&unsigned, &fake), ("bad_cap", "element_unknown")),
-        ("prefixes", prefixed, ("bad_cap", "element_unknown")),
+        ("another namespace", before_end(&unsigned, &fake), ("bad_cap", "element_foreign")),
+        ("prefixes", prefixed, ("bad_cap", "element_foreign")),
         ("a document type", doctype, ("bad_cap", "doctype")),
         ("an entity", replaced(&signed, "Ngập sâu", "&e;"), ("bad_cap", "entity")),
         ("the same id twice", ids, ("bad_cap", "attribute_unknown")),
