@@ -72,8 +72,6 @@ fn templates(key: &Key) -> Vec<Attack> {
          <XPath xmlns=\"{DSIG}\">false()</XPath></Transform>"
     );
     let xslt = transform("http://www.w3.org/TR/1999/REC-xslt-19991116");
-    let method = format!("<SignatureMethod Algorithm=\"{}\">", key.algorithm());
-    let sha256_uri = "http://www.w3.org/2001/04/xmlenc#sha256";
     let second = "</Reference><Reference URI=\"\"></Reference>";
     let prefixes = format!(
         "{exclusive}\"><InclusiveNamespaces xmlns=\"{exclusive}\" PrefixList=\"#default\">\
@@ -108,6 +106,17 @@ fn templates(key: &Key) -> Vec<Attack> {
             altered(&format!("{exclusive}\"></C"), &format!("{inclusive}\"></C")),
             (WRONG, "signature_canonicalisation"),
         ),
+        ("no digest", altered(&digest, ""), (WRONG, "signature_digest")),
+    ]
+}
+
+/// Another algorithm, under a value that is good for `SignedInfo`.
+fn algorithms(key: &Key) -> Vec<Attack> {
+    let document = alert("algorithm");
+    let altered = |from: &str, to: &str| key.sign_as(&document, |info| replaced(&info, from, to));
+    let method = format!("<SignatureMethod Algorithm=\"{}\">", key.algorithm());
+    let sha256_uri = "http://www.w3.org/2001/04/xmlenc#sha256";
+    vec![
         ("none", altered(&key.algorithm(), "none"), (WRONG, "signature_algorithm")),
         (
             "SHA-1",
@@ -134,7 +143,6 @@ fn templates(key: &Key) -> Vec<Attack> {
             altered(&key.algorithm(), &format!("{MORE}ecdsa-sha512")),
             (WRONG, "signature_key"),
         ),
-        ("no digest", altered(&digest, ""), (WRONG, "signature_digest")),
     ]
 }
 
@@ -205,7 +213,9 @@ async fn every_wrapped_altered_or_borrowed_signature_is_refused_by_name() {
     let (key, stranger) = (Key::p256(), Key::p256());
     register(&test, [("desk", &key)]).await;
     let hmac = ("hmac", by_hmac(&key), (WRONG, "signature_algorithm"));
-    let all = [wrapped(&key), templates(&key), changed(&key, &stranger), vec![hmac]].concat();
+    let all =
+        [wrapped(&key), templates(&key), algorithms(&key), changed(&key, &stranger), vec![hmac]]
+            .concat();
     let mut unlike = BTreeSet::new();
     for (name, document, (code, rule)) in &all {
         let answer = post(&test, document).await;
