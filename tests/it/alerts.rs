@@ -84,6 +84,7 @@ fn alert(n: u128, msg_type: MsgType) -> Publication {
         content: Content::Alert(Box::new(alert)),
         agency_name: None,
         signature: None,
+        signed_by: None,
     }
 }
 

@@ -34,6 +34,7 @@ mod redis;
 mod registry;
 mod replies;
 mod reports;
+mod signatures;
 mod submissions;
 mod tidy;
 mod topics;

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::domain::agency::Agency;
+use crate::domain::certificate::Certificate;
 use crate::domain::ids::{AgencyId, PersonId};
 use crate::domain::person::{Person, Right};
 use crate::store::Failure;
@@ -148,6 +149,15 @@ pub enum Change {
         /// When it stops working.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires: Option<Timestamp>,
+    },
+    /// A certificate that an agency signs its CAP messages with.
+    Certificate {
+        /// Of which agency.
+        agency: AgencyId,
+        /// Its name.
+        name: String,
+        /// What it says.
+        certificate: Certificate,
     },
 }
 
