@@ -14,6 +14,7 @@ mod desk;
 mod drafts;
 mod drills;
 mod events;
+mod fuzz;
 mod garbage;
 mod gateway;
 mod geofences;
