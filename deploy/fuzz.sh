@@ -20,7 +20,7 @@ seconds=${2:-3600}
 # assertions and overflow checks are on (cargo-fuzz's default).
 cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 for name in $targets; do
-  cargo +nightly fuzz build -s none --target-dir "$target" "$name"
+  cargo +nightly fuzz build -s none --no-cfg-fuzzing --target-dir "$target" "$name"
 done
 
 program() { echo "$target/$triple/release/$1"; }
