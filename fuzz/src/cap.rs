@@ -4,7 +4,7 @@
 use loa::domain::alert::Alert;
 use loa::event::cap::{Limits, Mode, Read, read, read_json, write};
 
-use crate::refusals;
+use super::refusals;
 
 /// Holds for every document.
 pub fn hold(data: &[u8]) {

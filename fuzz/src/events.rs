@@ -27,7 +27,7 @@ pub fn hold(data: &[u8]) {
     again(dispatch::decode, dispatch::encode, headers, payload);
     again(receipt::decode, receipt::encode, headers, payload);
     again(audit::decode, audit::encode, headers, payload);
-    again(|h, p| dead_letter::decode("key", h, p), dead_letter::encode, headers, payload);
+    again(letter, dead_letter::encode, headers, payload);
     match publication::read(headers, payload) {
         Ok(Carried::Open(read)) => {
             let written = publication::encode(&read);
@@ -42,6 +42,13 @@ pub fn hold(data: &[u8]) {
         }
         Err(error) => set_aside(&error, headers, payload),
     }
+}
+
+/// A dead letter; of its detail, what is kept.
+fn letter(headers: &[(String, String)], payload: &[u8]) -> Result<DeadLetter, Error> {
+    let mut letter = dead_letter::decode("key", headers, payload)?;
+    letter.reason.detail = letter.reason.detail.chars().take(DETAIL_MAX).collect();
+    Ok(letter)
 }
 
 /// The headers and the payload; text that is none is read as the bus reads it.

@@ -16,7 +16,7 @@ use loa::ingest::http::{DraftChange, DraftInput, StatusChanges, StepInput, Updat
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{cap, refusals};
+use super::{cap, refusals};
 
 /// Holds for every body.
 pub fn hold(data: &[u8]) {

@@ -73,11 +73,14 @@ impl Retention {
             ("receipts_days", self.receipts_days, RECEIPTS_DAYS),
             ("devices_days", Some(self.devices_days), DEVICES_DAYS),
         ];
-        let broken = wide.into_iter().chain(others).filter(|(_, days, bounds)| {
-            days.is_some_and(|days| !bounds.contains(&days))
-        });
+        let broken = wide
+            .into_iter()
+            .chain(others)
+            .filter(|(_, days, bounds)| days.is_some_and(|days| !bounds.contains(&days)));
         broken
-            .map(|(name, _, bounds)| format!("{name}: must be {}..={}", bounds.start(), bounds.end()))
+            .map(|(name, _, bounds)| {
+                format!("{name}: must be {}..={}", bounds.start(), bounds.end())
+            })
             .collect()
     }
 

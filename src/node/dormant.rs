@@ -53,11 +53,7 @@ pub fn start(parts: Parts, period: SignedDuration, tasks: &Lifecycle) {
 
 /// Drops every device not seen since an instant, and answers how many. Interrupted, it leaves the
 /// rest for the next time.
-pub async fn drop_unseen(
-    parts: &Parts,
-    since: Timestamp,
-    pause: Duration,
-) -> Result<u64, String> {
+pub async fn drop_unseen(parts: &Parts, since: Timestamp, pause: Duration) -> Result<u64, String> {
     let (mut after, mut dropped) = (DeviceNum(0), 0);
     loop {
         let page = parts.registry.unseen(after, PAGE, since).await;

@@ -118,8 +118,7 @@ pub async fn tidy(parts: &Parts, periods: &Periods) {
     let oldest_live = parts.alerts.live(now).iter().map(|live| live.accepted_at).min();
     let departed = before(now, DEPARTED);
     let departed = oldest_live.map_or(departed, |live| live.min(departed));
-    let over =
-        Over { areas: before(now, periods.alerts), personal: before(now, periods.personal) };
+    let over = Over { areas: before(now, periods.alerts), personal: before(now, periods.personal) };
     let said = parts.alerts.forget(over).await.map_err(|error| error.to_string());
     let said = |count: fn(&Dropped) -> u64| said.as_ref().map(count).map_err(Clone::clone);
     let due = before(now, periods.receipts);

@@ -128,7 +128,7 @@ mod tests {
         seen.saw(two, start);
         assert_eq!(seen.take(), [one, two]);
         seen.saw(one, start + WEEK / 2);
-        assert_eq!(seen.take(), []);
+        assert!(seen.take().is_empty(), "the registry knows");
         seen.put_back(&[two]);
         assert_eq!(seen.take(), [two], "what failed is told again");
         seen.saw(one, start + WEEK);

@@ -130,9 +130,7 @@ async fn each_kind_goes_in_its_own_time_and_a_citizens_key_with_the_last_of_thei
     test.stop().await;
 }
 
-async fn a_device_nobody_saw_is_dropped_with_all_it_said_and_comes_back_as_a_new_one(
-    shape: Shape,
-) {
+async fn a_device_nobody_saw_is_dropped_with_all_it_said_and_comes_back_as_a_new_one(shape: Shape) {
     let test = TestNode::shaped(&shape, |_| {}).await;
     let (gone, gone_num) = phone(&test, "gone").await;
     let (stays, _) = phone(&test, "stays").await;

@@ -41,7 +41,7 @@ impl Shared {
         }
         let mut unseen = Unseen { last: Some(last), devices: Vec::new() };
         let (mut days, mut gone) = (redis::pipe(), redis::pipe());
-        let mut present = Vec::new();
+        let (mut present, mut left) = (Vec::new(), 0);
         let found = self.by_nums(after.0 + 1..=last.0).await?;
         for one in &found {
             let (bucket, index) = plan::place_of(one.num);
@@ -51,10 +51,13 @@ impl Shared {
                     days.cmd("HGET").arg(key).arg(index);
                     present.push((one.num, person));
                 }
-                None => drop(gone.cmd("HDEL").arg(key).arg(index)),
+                None => {
+                    gone.cmd("HDEL").arg(key).arg(index);
+                    left += 1;
+                }
             }
         }
-        if !gone.is_empty() {
+        if left > 0 {
             let _forgotten: Vec<u64> = self.0.redis.ask_all(&gone).await?;
         }
         if present.is_empty() {
