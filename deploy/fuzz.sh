@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/fuzz
 triple=$(rustc +nightly -vV 2>/dev/null | sed -n 's/^host: //p')
 [ -n "$triple" ] || { echo "fuzz: nightly Rust is missing: rustup toolchain install nightly" >&2; exit 1; }
-cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz@0.13.1 >&2
+cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz@0.13.2 >&2
 
 keep=false
 if [ "${1:-}" = keep ]; then keep=true; shift; fi
