@@ -89,6 +89,14 @@ impl Registry {
         }
     }
 
+    /// When a device was seen, as far as it is noted: to a week, and on Redis to a day.
+    pub async fn seen_at(&self, num: DeviceNum) -> Result<Option<Timestamp>, Error> {
+        match self {
+            Self::Embedded(embedded) => embedded.seen_at(num).await,
+            Self::Redis(shared) => shared.seen_at(num).await,
+        }
+    }
+
     /// Looks through the next `limit` devices for those not seen since an instant. One that was
     /// never seen counts from when it got its address; and where that was under a release that
     /// noted nobody, from the first call of this one.

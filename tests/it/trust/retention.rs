@@ -133,7 +133,7 @@ async fn each_kind_goes_in_its_own_time_and_a_citizens_key_with_the_last_of_thei
 async fn a_device_nobody_saw_is_dropped_with_all_it_said_and_comes_back_as_a_new_one(shape: Shape) {
     let test = TestNode::shaped(&shape, |_| {}).await;
     let (gone, gone_num) = phone(&test, "gone").await;
-    let (stays, _) = phone(&test, "stays").await;
+    let (stays, stays_num) = phone(&test, "stays").await;
     let alert = test.publish(AlertXml::hot("before", CENTRE).render()).await;
     answer(&gone, alert).await;
     answer(&stays, alert).await;
@@ -151,6 +151,8 @@ async fn a_device_nobody_saw_is_dropped_with_all_it_said_and_comes_back_as_a_new
     let wrong = Secret::random();
     door.device(&id_of(&gone), &wrong).await.expect_err("a stranger is not the device");
     registry.note_seen(&seen, then).await.expect("noted");
+    let noted = registry.seen_at(stays_num).await.expect("a registry").expect("noted");
+    assert!(then.duration_since(noted) < days(1), "{noted} is not {then}");
     let parts = later(&test.node, days(401));
     let since = Timestamp::now() + days(1);
     assert_eq!(drop_unseen(&parts, since, Duration::ZERO).await, Ok(1));

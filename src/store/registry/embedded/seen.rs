@@ -1,7 +1,7 @@
 //! Who was seen when, in the registry's file.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::domain::ids::{DeviceId, DeviceNum};
 use crate::store::registry::Error;
@@ -21,6 +21,17 @@ impl Embedded {
             Ok(())
         };
         self.database.write(note, |()| ()).await
+    }
+
+    /// When a device was seen.
+    pub async fn seen_at(&self, num: DeviceNum) -> Result<Option<Timestamp>, Error> {
+        let look = move |connection: &Connection| -> Result<Option<Timestamp>, Error> {
+            let sql = "SELECT seen FROM devices WHERE num = ?1";
+            let mut select = connection.prepare_cached(sql)?;
+            let seen = select.query_row([num.0 as i64], |row| row.get(0)).optional()?;
+            Ok(seen.flatten().map(from_ms).transpose()?)
+        };
+        self.database.read(look).await
     }
 
     /// Looks through the next devices for those not seen since an instant.

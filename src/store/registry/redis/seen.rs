@@ -25,6 +25,16 @@ impl Shared {
         Ok(())
     }
 
+    /// The day a device was seen on.
+    pub async fn seen_at(&self, num: DeviceNum) -> Result<Option<Timestamp>, Error> {
+        let (bucket, index) = plan::place_of(num);
+        let mut get = redis::cmd("HGET");
+        get.arg(self.0.keys.pair("v", bucket)).arg(index);
+        let day: Option<i64> = self.0.redis.ask(&get).await?;
+        let begins = |day: i64| Timestamp::from_second(day * DAY_SECONDS).map_err(Failure::new);
+        Ok(day.map(begins).transpose()?)
+    }
+
     /// Looks through the next devices for those not seen since an instant.
     pub async fn unseen(
         &self,
