@@ -1,6 +1,6 @@
 //! Answers of providers, written as a status line, lines `name: value`, an empty line and the body.
-//! A provider in trouble or a stranger in its place never costs a device its address or stops us for
-//! longer than an hour, and no published key set makes a token good that nobody signed.
+//! A provider in trouble or a stranger in its place never costs a device its address or stops us
+//! for longer than an hour, and no published key set makes a token good that nobody signed.
 
 use std::sync::LazyLock;
 use std::time::Duration;

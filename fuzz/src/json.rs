@@ -1,5 +1,5 @@
-//! Bodies of the HTTP faces: every body is tried as each of them. A refusal names the field; what is
-//! taken can be written and read again, and checking it names fields too.
+//! Bodies of the HTTP faces: every body is tried as each of them. A refusal names the field; what
+//! is taken can be written and read again, and checking it names fields too.
 
 use jiff::Timestamp;
 use loa::domain::device::{Profile, validate};

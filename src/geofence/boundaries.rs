@@ -13,8 +13,9 @@ use crate::geofence::shape::coord;
 
 /// Most units a file may hold: the country has 3,321.
 const UNITS_MAX: usize = 10_000;
-/// The boxes of all rings together, in square degrees. The country's land is 27, so the boxes of its
-/// units are some 60; a city prepares a cell for every 0.00006, and the globe would take all memory.
+/// The boxes of all rings together, in square degrees. The country's land is 27, and the boxes of
+/// its units some twice that; a city prepares a cell for every 0.00006, so the globe would take all
+/// memory.
 const EXTENT_MAX: f64 = 150.0;
 
 /// One feature of a file.
@@ -57,7 +58,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Boundary>, Error> {
 /// The boxes of a polygon's rings, in square degrees.
 fn boxes(polygon: &Polygon) -> f64 {
     let rings = std::iter::once(polygon.exterior()).chain(polygon.interiors());
-    let boxes = rings.filter_map(BoundingRect::bounding_rect);
+    let boxes = rings.filter_map(|ring| ring.bounding_rect());
     boxes.map(|bounds| bounds.width() * bounds.height()).sum()
 }
 

@@ -26,29 +26,31 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub fn start(parts: Parts, period: SignedDuration, tasks: &Lifecycle) {
     let stop = tasks.token().clone();
     tasks.service("dormant devices", async move {
-        let serve = async {
-            loop {
-                let dropped = drop_unseen(&parts, before(parts.clock.now(), period), PAUSE).await;
-                let wait = match dropped {
-                    Ok(0) => LOOK,
-                    Ok(devices) => {
-                        tracing::info!(devices, "dropped devices that were not seen for long");
-                        LOOK
-                    }
-                    Err(error) => {
-                        tracing::warn!(error, "devices that are not seen could not be dropped yet");
-                        LATER
-                    }
-                };
-                tokio::time::sleep(wait).await;
-            }
-        };
         tokio::select! {
-            () = serve => {}
+            () = serve(&parts, period) => {}
             () = stop.cancelled() => {}
         }
         Ok::<(), Infallible>(())
     });
+}
+
+async fn serve(parts: &Parts, period: SignedDuration) {
+    loop {
+        let since = before(parts.clock.now(), period);
+        let wait = match drop_unseen(parts, since, PAUSE).await {
+            Ok(devices) => {
+                if devices > 0 {
+                    tracing::info!(devices, "dropped devices that were not seen for long");
+                }
+                LOOK
+            }
+            Err(error) => {
+                tracing::warn!(error, "devices that are not seen could not be dropped yet");
+                LATER
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
 }
 
 /// Drops every device not seen since an instant, and answers how many. Interrupted, it leaves the

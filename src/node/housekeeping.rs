@@ -1,6 +1,6 @@
-//! What keeps a node from growing: what is over is dropped when its kind's time has come, and the lag
-//! of each consumer group and the channels' throttles are measured. Devices that are not seen any
-//! more are [`dormant`]'s.
+//! What keeps a node from growing: what is over is dropped when its kind's time has come, and the
+//! lag of each consumer group and the channels' throttles are measured. Devices that are not seen
+//! any more are [`dormant`]'s.
 
 use std::convert::Infallible;
 use std::sync::Arc;

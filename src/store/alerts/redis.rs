@@ -41,8 +41,8 @@ use live::Shared;
 const AT_ONCE: usize = 64;
 /// Publications deleted by one script: some milliseconds in which the server does nothing else.
 const FORGET_PIECE: usize = 100;
-/// A citizen's key that is needed for nothing any more is destroyed after this; whoever asked for it
-/// to seal something has stored that by then.
+/// A citizen's key that is needed for nothing any more is destroyed after this; whoever asked for
+/// it to seal something has stored that by then.
 const IDLE_MS: i64 = 3600 * 1000;
 
 /// The store.

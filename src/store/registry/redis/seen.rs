@@ -1,5 +1,5 @@
-//! Who was seen when, on Redis: `v:n/64` hash, the day by the device's place in its bucket. A hash of
-//! 64 small numbers is packed without pointers: some six bytes a device.
+//! Who was seen when, on Redis: `v:n/64` hash, the day by the device's place in its bucket. A hash
+//! of 64 small numbers is packed without pointers: some six bytes a device.
 
 use jiff::Timestamp;
 
