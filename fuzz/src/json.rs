@@ -37,7 +37,7 @@ pub fn hold(data: &[u8]) {
         again(&notice);
     }
     if let Some(profile) = read::<Profile>(data) {
-        named(validate(&profile).iter().map(|found| (&*found.field, &*found.rule)));
+        named(validate(&profile).iter().map(|found| (&*found.field, found.rule)));
         again(&profile);
     }
     read::<DraftInput>(data);
