@@ -15,6 +15,7 @@ mod desk;
 mod drafts;
 mod drills;
 mod events;
+mod fuzz;
 mod garbage;
 mod gateway;
 mod geofences;
