@@ -13,7 +13,7 @@ use loa::domain::publication::Publication;
 use loa::fanout::gate::Gate;
 use loa::fanout::superseded::{Superseded, follow};
 use loa::lifecycle::Lifecycle;
-use loa::store::ledger::{self, Ledger, State};
+use loa::store::ledger::{self, Ledger, Saved, State};
 use serde_json::Value;
 
 use crate::ledger::dispatch;
@@ -71,7 +71,8 @@ async fn other_lanes_make_way_for_an_emergency_that_is_new_and_only_for_a_while(
     let waited = tokio::time::timeout(longer, gate.pass(Lane::Routine)).await;
     assert!(waited.is_err(), "the emergency is at work elsewhere");
     progress.state = State::Done;
-    ledger.save(&progress).await.expect("saved");
+    let saved = ledger.save(&progress).await.expect("saved");
+    assert_eq!(saved, Saved::Saved);
     tokio::time::timeout(longer, gate.pass(Lane::Routine)).await.expect("it ends with the work");
     tasks.token().cancel();
 }
