@@ -137,6 +137,8 @@ async fn a_device_nobody_saw_is_dropped_with_all_it_said_and_comes_back_as_a_new
     let alert = test.publish(AlertXml::hot("before", CENTRE).render()).await;
     answer(&gone, alert).await;
     answer(&stays, alert).await;
+    // Both were warned, before one of them is dropped.
+    test.funnel_where(alert, |now| now.total.targeted > 0 && now.open_dispatches == 0).await;
     let registry = &test.node.parts.registry;
     // Nobody is dropped for what an earlier release did not note.
     let since = Timestamp::now() - days(1);
