@@ -13,8 +13,10 @@ pub mod input;
 pub mod limits;
 pub mod pace;
 pub mod pages;
+pub mod refusals;
 pub mod serve;
 pub mod shield;
+pub mod tls;
 
 pub use problem::{Code, FieldError, Problem};
 

@@ -35,6 +35,7 @@ mod replies;
 mod reports;
 mod submissions;
 mod tidy;
+mod tls;
 mod topics;
 mod trust;
 mod turned_back;

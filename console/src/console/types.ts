@@ -151,6 +151,8 @@ export interface Letter {
 }
 export interface Key {
   name: string; rights?: Right[]; created_at: string; last_used_at?: string; revoked_at?: string;
+  /** SHA-256 of the client certificate that it needs. */
+  certificate?: string;
 }
 export interface AdminRequest {
   id: string; act: string; object: string; by: string; at: string; state: string;
