@@ -21,7 +21,7 @@ BENCHES := geofence registry bus vault push sockets city
 BROWSER := LOA_BIN=$(abspath $(TARGET))/debug/loa node --test --test-concurrency=1
 PAGES_TESTS := $(wildcard console/e2e/*.test.mjs)
 
-.PHONY: help demo console e2e crowd test chaos schemathesis upgrade bench check manifests clean
+.PHONY: help demo console e2e crowd test chaos schemathesis upgrade bench check manifests rehearse clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -80,7 +80,7 @@ upgrade: ## nodes of the release before and of this one together (PREVIOUS=a com
 	LOA_TEST_PREVIOUS=$(abspath $(TARGET))/previous/loa cargo test --locked --test it -- previous:: --nocapture
 
 bench: ## what the README quotes: one table, and target/bench/summary.json (ARGS="city")
-	@deploy/setup.sh build
+	@deploy/setup.sh test
 	cargo bench --locked --profile demo $(if $(ARGS),$(ARGS:%=--bench %),$(BENCHES:%=--bench %))
 
 check: ## format, lints, documentation, house rules, dependencies
@@ -96,6 +96,12 @@ check: ## format, lints, documentation, house rules, dependencies
 
 manifests: ## the compose file, Kubernetes manifests and alert rules against others' validators
 	@deploy/validate.sh
+
+rehearse: ## the compose file, started for real, with things killed in it (STANDINS=1 without a registry of images)
+	@deploy/setup.sh test
+	$(if $(STANDINS),deploy/standins.sh)
+	$(if $(shell command -v podman),podman,docker) build -t loa -f deploy/Containerfile .
+	python3 deploy/rehearse.py
 
 clean: ## drop what was built
 	cargo clean

@@ -1,7 +1,6 @@
-//! What a device costs where the stores are on Redis, with a hundred thousand, a million and five
-//! million of them: CPU of a node that routes, scans and sends alone, of Redis, and the time that
-//! passes. The providers are a process of their own. The log is embedded: what a device costs lies
-//! in the registry and at the providers, and a broadcast is a few thousand records on any log.
+//! What a device costs in the shape of a cluster, log on Kafka and stores on Redis, with a hundred
+//! thousand, a million and five million of them: CPU of a node that routes, scans and sends alone,
+//! of Redis, of Kafka, and the time that passes. The providers are a process of their own.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
@@ -12,8 +11,9 @@ use loa::simulator::citizens::{Mix, Population};
 use loa::store::redis::{Redis, Settings};
 
 use crate::cost::Outside;
-use crate::report::{Row, Table, cpu_seconds};
-use crate::stage::{Heat, Stage};
+use crate::kafka::Kafka;
+use crate::report::{Row, Table, cpu_seconds, cpu_seconds_of};
+use crate::stage::{Heat, Servers, Stage};
 
 const SIZES: [u32; 2] = [100_000, 1_000_000];
 const FULL: u32 = 5_000_000;
@@ -26,14 +26,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Cost {
     node: f64,
     redis: f64,
+    kafka: f64,
     wall: f64,
 }
 
 /// Runs it.
 pub async fn run(table: &mut Table, full: bool) -> Result<()> {
+    let kafka = Kafka::start(1, &[]).await;
     let mut before: Option<Cost> = None;
     for size in SIZES.into_iter().chain(full.then_some(FULL)) {
-        let cost = broadcast(size).await?;
+        let cost = broadcast(size, &kafka).await?;
         let name = |what: &str| format!("cluster: {what} a device, {} k devices", size / 1000);
         let rows = [("CPU of the node", cost.node), ("CPU of Redis", cost.redis)];
         let peers = before.as_ref().map(|before| [before.node, before.redis]);
@@ -44,16 +46,19 @@ pub async fn run(table: &mut Table, full: bool) -> Result<()> {
                 None => row,
             });
         }
+        // The broker works by the record, of which a device makes none: no ratio is promised.
+        table.add(Row::new(name("CPU of Kafka"), cost.kafka, "us"));
         table.add(Row::new(name("time"), cost.wall, "us"));
         before = Some(cost);
     }
     Ok(())
 }
 
-async fn broadcast(size: u32) -> Result<Cost> {
+async fn broadcast(size: u32, kafka: &Kafka) -> Result<Cost> {
     let server = Server::start().await?;
     let outside = Outside::start().await?;
-    let mut stage = Stage::over(outside.settings()?, Some(server.settings.clone())).await?;
+    let servers = Servers { redis: server.settings.clone(), kafka: kafka.topics().await };
+    let mut stage = Stage::over(outside.settings()?, Some(servers)).await?;
     let units = stage.units();
     let mix = Mix { apns: 350, fcm: 650, second_place: 0, ..Mix::default() };
     let people = Population::new(&stage.node.parts.city, size, (5, mix));
@@ -64,7 +69,8 @@ async fn broadcast(size: u32) -> Result<Cost> {
     // The first opens connections and fetches tokens; it goes to few.
     let warm = stage.publish(Heat::Hot, &units[..3]).await?;
     stage.quiet(warm.id).await?;
-    let (node, redis, began) = (cpu_seconds()?, server.cpu().await?, Instant::now());
+    let (node, redis) = (cpu_seconds()?, server.cpu().await?);
+    let (broker, began) = (cpu_seconds_of(&kafka.pid(0))?, Instant::now());
     let alert = stage.publish(Heat::Hot, &units).await?;
     stage.quiet(alert.id).await?;
     let each = |seconds: f64| seconds * 1e6 / f64::from(size);
@@ -72,6 +78,7 @@ async fn broadcast(size: u32) -> Result<Cost> {
         wall: each(began.elapsed().as_secs_f64()),
         node: each(cpu_seconds()? - node),
         redis: each(server.cpu().await? - redis),
+        kafka: each(cpu_seconds_of(&kafka.pid(0))? - broker),
     };
     let funnel = stage.node.parts.ledger.funnel(alert.id).await?;
     ensure!(funnel.total.accepted == u64::from(size), "not everyone: {:?}", funnel.total);

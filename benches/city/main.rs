@@ -2,14 +2,19 @@
 //! hardware's own limits beside it, in one table and in `bench/summary.json` of the target
 //! directory: `cargo bench --bench city`, with names after `--` to run only those (`hot`,
 //! `growth`, `path`, `log`, `sockets`, `cost`, `cluster`). `LOA_BENCH_FULL=1` adds a million
-//! devices on the path, ten million in the registry and five million on Redis, which takes many
-//! minutes, some 4 GB of disk and as much memory.
+//! devices on the path, ten million in the registry and five million on a cluster, which takes many
+//! minutes, some 4 GB of disk and as much memory. `cluster` needs what `deploy/setup.sh test`
+//! installs.
 
 mod cluster;
 mod cost;
 mod disk;
 mod growth;
 mod hot;
+// The broker as the tests start it, of which a benchmark needs a part.
+#[allow(dead_code)]
+#[path = "../../tests/it/support/kafka.rs"]
+mod kafka;
 mod log;
 mod path;
 mod report;

@@ -159,8 +159,13 @@ pub fn median(values: &mut [f64]) -> f64 {
 
 /// CPU seconds of this process's live threads, to the nanosecond.
 pub fn cpu_seconds() -> Result<f64> {
+    cpu_seconds_of("self")
+}
+
+/// Seconds of processor time of another process so far, by its id.
+pub fn cpu_seconds_of(process: &str) -> Result<f64> {
     let mut nanos = 0.0;
-    for task in std::fs::read_dir("/proc/self/task")? {
+    for task in std::fs::read_dir(Path::new("/proc").join(process).join("task"))? {
         // A thread may end meanwhile.
         let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
         nanos += text.split(' ').next().context("a number")?.parse::<f64>()?;

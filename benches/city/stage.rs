@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
+use loa::bus;
 use loa::channel;
 use loa::clock::Clock;
 use loa::config;
@@ -22,7 +23,6 @@ use loa::domain::ids::{PublicationId, UnitCode};
 use loa::node::{Node, Outside};
 use loa::simulator::providers::{Options, Providers};
 use loa::store;
-use loa::store::redis::Settings;
 use loa::store::registry::NewDevice;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -45,6 +45,14 @@ pub struct Stage {
     key: String,
     published: u64,
     dir: TempDir,
+}
+
+/// What a node of a cluster stands on.
+pub struct Servers {
+    /// Its stores.
+    pub redis: store::redis::Settings,
+    /// Its log, whose topics are there.
+    pub kafka: bus::kafka::Settings,
 }
 
 /// When pushes were accepted, by publication. Clones share it.
@@ -117,9 +125,9 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Starts a node over providers elsewhere, and with its stores on a Redis if one is named;
+    /// Starts a node over providers elsewhere, and over the servers of a cluster if they are named;
     /// nobody watches what the providers accept.
-    pub async fn over(channel: channel::Settings, redis: Option<Settings>) -> Result<Self> {
+    pub async fn over(channel: channel::Settings, servers: Option<Servers>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let flags = [
             ("node.data_dir", dir.path().display().to_string()),
@@ -136,8 +144,9 @@ impl Stage {
         ];
         let mut config = config::load(None, &flags)?;
         config.channel = channel;
-        if let Some(redis) = redis {
+        if let Some(Servers { redis, kafka }) = servers {
             config.store = store::Settings::Redis(Box::new(redis));
+            config.bus.shape = bus::Shape::Kafka(Box::new(kafka));
         }
         let outside = Outside { clock: Clock::System, listener: None, simulated: true };
         let node = Node::start(&config, outside).await?;

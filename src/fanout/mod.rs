@@ -161,7 +161,8 @@ pub struct Parts {
 pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
     let superseded = superseded::Superseded::default();
     let gate = gate::Gate::default();
-    superseded::follow(&parts.bus, (&superseded, &gate), &parts.seals, tasks).await?;
+    let sources = (&parts.seals, &parts.ledger);
+    superseded::follow(&parts.bus, (&superseded, &gate), sources, tasks).await?;
     let senders = parts.senders.clone();
     let shared = Arc::new(Shared {
         senders: parts.senders,

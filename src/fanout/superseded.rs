@@ -20,6 +20,7 @@ use crate::fanout::Error;
 use crate::fanout::gate::{Gate, Hot};
 use crate::lifecycle::Lifecycle;
 use crate::metrics;
+use crate::store::ledger::Ledger;
 
 /// Ids remembered; beyond, the set is emptied and the ledger's freeze alone stops old work (one
 /// batch later).
@@ -67,15 +68,20 @@ impl Default for Superseded {
 }
 
 /// How long the other lanes make way on every node after an emergency was accepted: its routing,
-/// and the first batches of most, on a busy day. A node whose own emergency work takes longer holds
-/// them on; one that has none goes on then, and in the providers' throttles it comes last.
+/// and the first batches of most, on a busy day.
 const HEAD_START: Duration = Duration::from_secs(2);
+/// And how long at most, while the ledger says that the emergency is at work on any node: what the
+/// others send meanwhile takes providers, stores and brokers from it. Then a node without emergency
+/// work of its own goes on, whatever the emergency waits for.
+const HEAD_START_MAX: Duration = Duration::from_secs(10);
+/// Between two looks at the ledger, and what one may take.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Follows the publications of every lane, from the oldest retained one.
 pub async fn follow(
     bus: &Bus,
     (superseded, gate): (&Superseded, &Gate),
-    seals: &Seals,
+    (seals, ledger): (&Seals, &Ledger),
     tasks: &Lifecycle,
 ) -> Result<(), Error> {
     for lane in Lane::ALL {
@@ -88,6 +94,7 @@ pub async fn follow(
                 superseded: superseded.clone(),
                 gate: gate.clone(),
                 seals: seals.clone(),
+                ledger: ledger.clone(),
                 head: None,
             };
             let stop = tasks.token().clone();
@@ -109,18 +116,26 @@ struct Follower {
     superseded: Superseded,
     gate: Gate,
     seals: Seals,
-    /// The head start of the newest emergency, until it ends.
-    head: Option<(Hot, Instant)>,
+    ledger: Ledger,
+    head: Option<Head>,
+}
+
+/// The head start of the newest emergency.
+struct Head {
+    _hot: Hot,
+    of: PublicationId,
+    until: Instant,
+    at_most: Instant,
 }
 
 impl Follower {
     async fn follow(mut self) -> Result<(), Error> {
         loop {
-            let end = self.head.as_ref().map(|(_, end)| *end);
+            let end = self.head.as_ref().map(|head| head.until);
             tokio::select! {
                 batch = self.reader.next_batch(256) => batch?.iter().for_each(|one| self.take(one)),
                 () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => {
-                    self.head = None;
+                    self.head = self.prolonged().await;
                 }
             }
         }
@@ -144,9 +159,23 @@ impl Follower {
         if let Some(left) = head_start
             && let Some(hot) = self.gate.enter(publication.lane)
         {
-            self.head = Some((hot, Instant::now() + left));
+            let until = Instant::now() + left;
+            let at_most = until + (HEAD_START_MAX - HEAD_START);
+            self.head = Some(Head { _hot: hot, of: publication.id, until, at_most });
         }
         self.superseded.extend(&publication.supersedes);
+    }
+
+    /// The head start for another moment, if the emergency is at work somewhere. A ledger that does
+    /// not answer ends it: then nobody's work goes on anyway.
+    async fn prolonged(&mut self) -> Option<Head> {
+        let head = self.head.take()?;
+        let now = Instant::now();
+        if now >= head.at_most {
+            return None;
+        }
+        let funnel = tokio::time::timeout(LOOK, self.ledger.funnel(head.of)).await.ok()?.ok()?;
+        (funnel.open_dispatches > 0).then(|| Head { until: now + LOOK, ..head })
     }
 
     /// What is left of an emergency's head start: nothing of one that was found on the log later.

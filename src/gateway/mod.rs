@@ -44,7 +44,6 @@ mod webpush;
 pub mod wire;
 pub mod ws;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
@@ -69,6 +68,7 @@ use crate::http::Router;
 use crate::http::idempotency::idempotent;
 use crate::http::limits::{AddressSlots, ClientAddress};
 use crate::http::pace::{Own, Pace, Together};
+use crate::http::proxies::{Proxies, Proxy};
 use crate::lifecycle::Lifecycle;
 use crate::store::alerts::Alerts;
 use crate::store::answers::Answers;
@@ -123,7 +123,7 @@ pub struct Gateway {
     rate: Arc<Own<ClientAddress>>,
     /// How fast an address may try a report's code.
     tries: Arc<Pace<ClientAddress>>,
-    trusted: Arc<[IpAddr]>,
+    trusted: Proxies,
     life: Lifecycle,
     shapes: Arc<Shapes>,
 }
@@ -141,7 +141,7 @@ impl Gateway {
     pub async fn open(
         parts: Parts,
         settings: &Settings,
-        trusted_proxies: &[IpAddr],
+        trusted_proxies: &[Proxy],
         life: &Lifecycle,
     ) -> Result<(Self, Services), tail::Error> {
         let sources = (&parts.bus, &parts.alerts, &parts.gate);
@@ -156,7 +156,7 @@ impl Gateway {
             slots: AddressSlots::new(settings.streams_max, settings.streams_per_address),
             tries: Arc::new(Pace::new("reporter", settings.report_rate(), parts.together.clone())),
             rate: Arc::new(Own::new(settings.new_streams_per_second, settings.new_streams_burst)),
-            trusted: trusted_proxies.to_vec().into(),
+            trusted: Proxies::new(trusted_proxies),
             life: life.clone(),
             shapes: Shapes::of(&parts.city),
             parts,

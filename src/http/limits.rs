@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::http::proxies::{Proxies, Proxy};
 use crate::http::tls;
 
 /// The limits of one HTTP face.
@@ -35,7 +36,7 @@ pub struct Settings {
     /// Requests of one citizen at once.
     pub citizen_request_burst: u32,
     /// Reverse proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<Proxy>,
     /// TLS of our own; absent means plain HTTP.
     pub tls: Option<tls::Settings>,
 }
@@ -96,13 +97,9 @@ impl Settings {
 pub struct ClientAddress(IpAddr);
 
 impl ClientAddress {
-    /// The address to count a request under: the peer's, or what a trusted proxy says.
-    pub fn of(peer: IpAddr, forwarded_for: Option<&str>, trusted: &[IpAddr]) -> Self {
-        let claimed = trusted
-            .contains(&peer)
-            .then(|| forwarded_for?.rsplit(',').next()?.trim().parse::<IpAddr>().ok())
-            .flatten();
-        Self(match claimed.unwrap_or(peer) {
+    /// The address to count a request under: the peer's, or what trusted proxies say.
+    pub fn of(peer: IpAddr, forwarded_for: Option<&str>, trusted: &Proxies) -> Self {
+        Self(match trusted.client(peer, forwarded_for) {
             IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
                 Some(v4) => IpAddr::V4(v4),
                 None => {
@@ -206,21 +203,18 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_addresses_are_believed_only_from_trusted_proxies() {
-        let proxy = ip("10.0.0.1");
-        let of = |peer, trusted: &[IpAddr]| {
-            ClientAddress::of(peer, Some("1.1.1.1, 203.0.113.9"), trusted).to_string()
-        };
-        assert_eq!(of(proxy, &[proxy]), "203.0.113.9");
-        assert_eq!(of(proxy, &[]), "10.0.0.1");
-        let v6 = ClientAddress::of(ip("2001:db8:1:2:3:4:5:6"), None, &[]);
-        assert_eq!(v6.to_string(), "2001:db8:1:2::");
+    fn a_client_of_ipv6_is_counted_by_its_network() {
+        let none = Proxies::new(&[]);
+        let of = |text| ClientAddress::of(ip(text), None, &none).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");
     }
 
     #[test]
     fn slots_are_counted_in_all_and_per_address_and_given_back() {
         let slots = AddressSlots::new(3, 2);
-        let address = |text| ClientAddress::of(ip(text), None, &[]);
+        let none = Proxies::new(&[]);
+        let address = |text| ClientAddress::of(ip(text), None, &none);
         let first = slots.take(address("192.0.2.1")).expect("free");
         let _second = slots.take(address("192.0.2.1")).expect("free");
         assert_eq!(slots.take(address("192.0.2.1")).expect_err("two"), Full::Address);

@@ -13,6 +13,7 @@ pub mod input;
 pub mod limits;
 pub mod pace;
 pub mod pages;
+pub mod proxies;
 pub mod refusals;
 pub mod serve;
 pub mod shield;

@@ -10,7 +10,6 @@
 //! emergency is published also while Redis is away.
 
 use std::hash::Hash;
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +27,7 @@ use sha2::{Digest, Sha256};
 
 use crate::http::limits::{ClientAddress, Settings};
 use crate::http::problem::{Code, Problem};
+use crate::http::proxies::Proxies;
 use crate::http::serve::{Peer, Secured};
 use crate::store::rates::Rates;
 
@@ -143,7 +143,7 @@ impl<K: Hash + Eq + Clone + ToString> Pace<K> {
 pub struct RateGuard {
     addresses: Arc<Pace<ClientAddress>>,
     credentials: Arc<Pace<String>>,
-    trusted: Arc<[IpAddr]>,
+    trusted: Proxies,
 }
 
 impl RateGuard {
@@ -155,7 +155,7 @@ impl RateGuard {
         Self {
             addresses: Arc::new(Pace::new("address", address, together.clone())),
             credentials: Arc::new(Pace::new("credential", credential, together)),
-            trusted: settings.trusted_proxies.clone().into(),
+            trusted: Proxies::new(&settings.trusted_proxies),
         }
     }
 }
@@ -175,7 +175,7 @@ pub async fn rate_limit(
     };
     let forwarded = request.headers().get("x-forwarded-for").and_then(|v| v.to_str().ok());
     let address = ClientAddress::of(peer.ip(), forwarded, &guard.trusted);
-    if !guard.trusted.contains(&peer.ip()) {
+    if !guard.trusted.has(peer.ip()) {
         // That it came over TLS is a proxy's word, too.
         request.headers_mut().remove(FORWARDED_PROTO);
     }
@@ -207,6 +207,7 @@ fn credential(headers: &HeaderMap) -> Option<String> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::http::proxies::Proxy;
 
     #[tokio::test]
     async fn what_came_over_tls_is_a_trusted_proxys_word_alone() {
@@ -214,7 +215,7 @@ mod tests {
         use axum::routing::get;
         use tower::ServiceExt;
         let proxy: std::net::SocketAddr = "10.0.0.1:1".parse().expect("an address");
-        let said = async |trusted: Vec<IpAddr>| {
+        let said = async |trusted: Vec<Proxy>| {
             let settings = Settings { trusted_proxies: trusted, ..Settings::default() };
             let guard = RateGuard::new(&settings, None);
             let echo = async |headers: HeaderMap| headers.contains_key(FORWARDED_PROTO).to_string();
@@ -225,7 +226,7 @@ mod tests {
             let answer = face.oneshot(request).await.expect("infallible");
             axum::body::to_bytes(answer.into_body(), 64).await.expect("a body")
         };
-        assert_eq!(said(vec![proxy.ip()]).await, "true");
+        assert_eq!(said(vec![proxy.ip().into()]).await, "true");
         assert_eq!(said(Vec::new()).await, "false");
     }
 

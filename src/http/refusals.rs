@@ -3,7 +3,6 @@
 //! like an attack; a wrong field is neither. Whoever listens must not hold a request up.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{MatchedPath, Request, State};
@@ -15,6 +14,7 @@ use axum::response::Response;
 use crate::domain::audit::Actor;
 use crate::http::limits::ClientAddress;
 use crate::http::problem::{Code, Coded};
+use crate::http::proxies::{Proxies, Proxy};
 use crate::http::serve::Peer;
 
 /// A refused request.
@@ -34,7 +34,7 @@ pub struct Refusal {
 #[derive(Clone)]
 pub struct Listener {
     tell: Arc<dyn Fn(Refusal) + Send + Sync>,
-    trusted: Arc<[IpAddr]>,
+    trusted: Proxies,
 }
 
 impl fmt::Debug for Listener {
@@ -45,8 +45,8 @@ impl fmt::Debug for Listener {
 
 impl Listener {
     /// Tells of each refusal at once; addresses are believed of these proxies.
-    pub fn new(tell: impl Fn(Refusal) + Send + Sync + 'static, trusted: &[IpAddr]) -> Self {
-        Self { tell: Arc::new(tell), trusted: trusted.into() }
+    pub fn new(tell: impl Fn(Refusal) + Send + Sync + 'static, trusted: &[Proxy]) -> Self {
+        Self { tell: Arc::new(tell), trusted: Proxies::new(trusted) }
     }
 }
 

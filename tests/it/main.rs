@@ -10,6 +10,7 @@ mod channel;
 mod chaos;
 mod cli;
 mod cluster;
+mod deploy;
 mod desk;
 mod drafts;
 mod drills;

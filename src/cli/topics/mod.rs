@@ -4,13 +4,15 @@ mod asyncapi;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::bus::kafka::topics::{Admin, Change};
-use crate::bus::{Error, Shape, TopicId};
+use crate::bus::{self, Error, Shape, TopicId};
 use crate::cli::BadInput;
 use crate::config;
 
@@ -42,6 +44,9 @@ pub struct Output {
     json: bool,
 }
 
+/// Between two tries while brokers start.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Which cluster.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -68,6 +73,9 @@ pub struct ApplyArgs {
     /// Also what may lose records: a shorter retention, fewer copies in sync
     #[arg(long)]
     force: bool,
+    /// How long brokers that are still starting are asked again
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
 }
 
 /// Runs the command.
@@ -90,17 +98,36 @@ pub async fn run(command: Command, out: &mut impl Write) -> Result<bool> {
 
 async fn apply(args: &ApplyArgs, out: &mut impl Write) -> Result<bool> {
     let admin = admin(&args.cluster)?;
-    let changes = admin.diff().await?;
+    let until = Instant::now() + Duration::from_secs(args.wait);
+    let (changes, is_allowed) = loop {
+        match attempt(&admin, args.force).await {
+            Ok(attempt) => break attempt,
+            Err(error) if Instant::now() < until => {
+                tracing::warn!(%error, "the brokers are not ready and are asked again");
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
     let output = &args.cluster.output;
-    if !args.force && changes.iter().any(Change::is_lossy) {
+    if !is_allowed {
         print(output, &changes, (false, false), out)?;
         tracing::error!("nothing was changed: what is marked LOSSY may lose records (--force)");
         return Ok(false);
     }
-    admin.apply(&changes).await?;
     let done = changes.iter().all(Change::is_ours);
     print(output, &changes, (done, true), out)?;
     Ok(done)
+}
+
+/// What differs, and whether it may be changed: then it was.
+async fn attempt(admin: &Admin, is_forced: bool) -> bus::Result<(Vec<Change>, bool)> {
+    let changes = admin.diff().await?;
+    let is_allowed = is_forced || !changes.iter().any(Change::is_lossy);
+    if is_allowed {
+        admin.apply(&changes).await?;
+    }
+    Ok((changes, is_allowed))
 }
 
 fn admin(args: &CheckArgs) -> Result<Admin> {

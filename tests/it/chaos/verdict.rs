@@ -141,7 +141,7 @@ impl Stage {
     }
 
     /// Sockets whose citizens an alert is for.
-    async fn people_of(&self, id: PublicationId) -> Vec<u32> {
+    pub async fn people_of(&self, id: PublicationId) -> Vec<u32> {
         let stored = self.parts.alerts.get(id).await.expect("a store").expect("stored");
         let Audience::Area(area) = &stored.publication.audience else { panic!("an area") };
         let inside =

@@ -210,7 +210,8 @@ impl Kafka {
         assert!(limited.expect("prlimit (Debian: util-linux)").success());
     }
 
-    fn pid(&self, index: usize) -> String {
+    /// The process of a broker that was not killed.
+    pub fn pid(&self, index: usize) -> String {
         let nodes = self.nodes.lock().expect("no panic");
         nodes[index].running.as_ref().expect("it was not killed").pid.clone()
     }
