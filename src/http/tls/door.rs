@@ -17,6 +17,7 @@ use tokio_rustls::LazyConfigAcceptor;
 
 use crate::http::limits::{AddressSlots, ClientAddress};
 use crate::http::problem::{Code, MEDIA_TYPE, Problem};
+use crate::http::proxies::Proxies;
 use crate::http::tls::files::{self, Error, Loaded};
 use crate::http::tls::{ClientCertificates, Settings, Wire};
 use crate::metrics::{self, Handshake};
@@ -76,7 +77,7 @@ impl Door {
         }
         // Reading the first message costs nothing but the connection; what is dear begins after it.
         let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-        let address = ClientAddress::of(peer.ip(), None, &[]);
+        let address = ClientAddress::of(peer.ip(), None, &Proxies::new(&[]));
         let slot = self.slots.take(address).map_err(|_| Failed(Handshake::TurnedAway))?;
         let stream = begun.into_stream(self.config.load_full()).await?;
         drop(slot);

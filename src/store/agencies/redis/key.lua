@@ -1,6 +1,7 @@
 -- Makes a key for an agency. KEYS: agencies, the agency's keys, who has a digest. ARGV: the
 -- agency, the key's name, its digest, when it was made, when it expires ('' for never), how many
--- an agency may have, and the certificate it is bound to ('' for none). Answers 0 made, 1 unknown agency, 2 name taken, 3 too many.
+-- an agency may have, and the certificate it is bound to ('' for none). Answers 0 made, 1 unknown
+-- agency, 2 name taken, 3 too many.
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
   return 1
 end
