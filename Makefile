@@ -21,7 +21,7 @@ BENCHES := geofence registry bus vault push sockets city
 BROWSER := LOA_BIN=$(abspath $(TARGET))/debug/loa node --test --test-concurrency=1
 PAGES_TESTS := $(wildcard console/e2e/*.test.mjs)
 
-.PHONY: help demo console e2e crowd test chaos schemathesis upgrade bench check manifests rehearse clean
+.PHONY: help demo console e2e crowd test chaos schemathesis fuzz upgrade bench check manifests rehearse clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -68,6 +68,10 @@ schemathesis: ## what /openapi.json says, tried by schemathesis on a node of its
 	@deploy/setup.sh build
 	cargo build --locked --bin loa
 	deploy/schemathesis.sh $(ARGS)
+
+fuzz: ## every reader of foreign input under libFuzzer, an hour each (ARGS="cap 60": one target, seconds)
+	@deploy/setup.sh build
+	deploy/fuzz.sh $(ARGS)
 
 upgrade: ## nodes of the release before and of this one together (PREVIOUS=a commit or tag, ARGS as for chaos)
 	@deploy/setup.sh test

@@ -90,6 +90,8 @@ missing() {
     has kcat || echo kcat
     has openssl || echo openssl
     has_confluent || echo python3-confluent-kafka
+    # Another implementation of XML signatures.
+    has xmlsec1 || echo xmlsec1
   fi
 }
 

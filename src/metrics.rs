@@ -24,6 +24,7 @@ const PUSH_LIMIT: &str = "loa_push_limit";
 const PUSH_IN_FLIGHT: &str = "loa_push_in_flight";
 const PUSH_WAITING: &str = "loa_push_waiting";
 const PUSH_WAITS: &str = "loa_push_waits_total";
+const RETENTION: &str = "loa_retention_removed_total";
 const UNSEALED: &str = "loa_vault_unsealed";
 const HANDSHAKES: &str = "loa_tls_handshakes_total";
 const CERTIFICATE_DAYS: &str = "loa_tls_certificate_days";
@@ -54,6 +55,7 @@ pub fn describe() {
     describe_gauge!(PUSH_IN_FLIGHT, "Pushes in flight, by channel.");
     describe_gauge!(PUSH_WAITING, "Pushes that wait for the throttle, by channel.");
     describe_counter!(PUSH_WAITS, "Pushes that had to wait for the throttle, by channel.");
+    describe_counter!(RETENTION, "What was dropped because its time was over, by kind.");
     describe_gauge!(UNSEALED, "1 while vault.unsealed_until lies ahead: addresses are not sealed.");
     describe_counter!(HANDSHAKES, "TLS handshakes of the HTTP faces, by result.");
     describe_gauge!(CERTIFICATE_DAYS, "Days until the certificate of the HTTP faces ends.");
@@ -109,6 +111,11 @@ pub fn topic_post(outcome: &'static str) {
 /// Receipts said something new.
 pub fn receipts(count: u64) {
     counter!(RECEIPTS).increment(count);
+}
+
+/// Something was dropped because its time was over.
+pub fn retention(kind: &'static str, count: u64) {
+    counter!(RETENTION, "kind" => kind).increment(count);
 }
 
 /// Whether this node writes people's addresses unsealed.

@@ -45,14 +45,16 @@ use crate::store::people::People;
 use crate::store::rates::Rates;
 use crate::store::redis::Redis;
 use crate::store::registry::Registry;
+use crate::store::registry::seen::Seen;
 use crate::store::replies::Replies;
 use crate::store::vault::Vault;
 use crate::trail::{self, Trail};
 use crate::{channel, fanout, gateway, http, receipt, route, store};
 
 mod desk;
+pub mod dormant;
 mod face;
-mod housekeeping;
+pub mod housekeeping;
 mod key;
 mod openapi;
 mod probes;
@@ -93,6 +95,8 @@ pub struct Parts {
     pub agencies: Agencies,
     /// Devices.
     pub registry: Registry,
+    /// Which of them were seen lately.
+    pub seen: Seen,
     /// Cursors and counts.
     pub ledger: Ledger,
     /// Answers to repeated requests.
@@ -151,7 +155,7 @@ impl Node {
         let router = roles(config, &parts, &wired, &tasks).await?;
         let kept = senders.values().cloned().collect();
         reseal::start(&parts, &tasks);
-        housekeeping::start(parts.clone(), kept, config.node.keep_days, &tasks);
+        housekeeping::start(parts.clone(), kept, config.periods(), &tasks);
         let address_key = key::derived(&secrets.node, "address");
         face::start(config, (&parts, &address_key), (listener, router), &tasks)?;
         let grace = Duration::from_secs(config.node.grace_seconds);
@@ -231,6 +235,7 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
         replies: stores.replies,
         city: Arc::new(city),
         kinds: Arc::new(kinds),
+        seen: Seen::default(),
         redis: stores.redis,
         vault: stores.vault,
         clock,
@@ -471,7 +476,8 @@ fn gateway_parts(config: &Config, parts: &Parts, secrets: &Secrets) -> Result<ga
         answers: parts.answers.clone(),
         city: Arc::clone(&parts.city),
         doorkeeper: Doorkeeper::new(registry, verifier, (tickets, sessions), parts.clock.clone())
-            .paced(Pace::new("citizen", config.http.citizen_rate(), together(parts))),
+            .paced(Pace::new("citizen", config.http.citizen_rate(), together(parts)))
+            .noting(parts.seen.clone()),
         kinds: Arc::clone(&parts.kinds),
         together: together(parts),
         node_key: key::derived(&key, "device").into(),

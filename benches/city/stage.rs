@@ -240,6 +240,7 @@ async fn agency(node: &Node) -> Result<String> {
         jurisdiction,
         operator: true,
         submission_keys: Default::default(),
+        cap_signing: Default::default(),
         second_person: false,
     };
     node.parts.agencies.put(agency).await?;

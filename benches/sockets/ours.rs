@@ -171,5 +171,6 @@ fn alert(city: &City) -> Publication {
         content: Content::Alert(Box::new(alert.expect("an alert"))),
         agency_name: None,
         signature: None,
+        signed_by: None,
     }
 }

@@ -115,7 +115,8 @@ function console_(person, method, path, query, body) {
     case "publications": return state.deliveries.answer(rest, query, person, body);
     case "providers": return { providers: state.deliveries.providers() };
     case "dead-letters": return { letters: [{ partition: 0, offset: 4, source: "loa.submissions", code: "bad_cap", detail: "expires is required: every alert ends", field: "/alert/info[1]/expires", at: new Date().toISOString(), tries: 1, payload_bytes: 2311 }], partitions: 1 };
-    case "agencies": return rest[1] === "keys" ? { keys: [{ name: "may-chu-thuy-van", created_at: "2026-07-01T00:00:00Z" }], key: "loa_demo_once" } : { agencies: [AGENCY] };
+    case "agencies": if (rest[1] === "certificates") return { certificates: [{ name: "truc-ban", fingerprint: "5c4af898".repeat(8), subject: "CN=Trực ban, O=Ban chỉ huy", kind: "p256", bits: 256, not_before: "2026-01-01T00:00:00Z", not_after: "2028-01-01T00:00:00Z" }] };
+      return rest[1] === "keys" ? { keys: [{ name: "may-chu-thuy-van", created_at: "2026-07-01T00:00:00Z" }], key: "loa_demo_once" } : { agencies: [AGENCY] };
     case "people": return { people: Object.values(PEOPLE) };
     case "requests": return { requests: [] };
     case "audit": return { entries: state.audit, verified: true };

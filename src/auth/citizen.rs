@@ -18,6 +18,7 @@ use crate::domain::ids::{DeviceId, SubjectId};
 use crate::http::pace::Pace;
 use crate::http::{Code, Problem};
 use crate::store::registry::Registry;
+use crate::store::registry::seen::Seen;
 
 /// Checks who a citizen is.
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ pub struct Doorkeeper {
     sessions: Sessions,
     clock: Clock,
     pace: Option<Arc<Pace<SubjectId>>>,
+    seen: Seen,
 }
 
 /// Who asks, on a citizen's path.
@@ -61,7 +63,13 @@ impl Doorkeeper {
         (tickets, sessions): (Tickets, Sessions),
         clock: Clock,
     ) -> Self {
-        Self { registry, bearer, tickets, sessions, clock, pace: None }
+        let (pace, seen) = (None, Seen::default());
+        Self { registry, bearer, tickets, sessions, clock, pace, seen }
+    }
+
+    /// Says whom it has seen.
+    pub fn noting(self, seen: Seen) -> Self {
+        Self { seen, ..self }
     }
 
     /// Lets each citizen ask so fast, whichever of their devices they ask with.
@@ -88,7 +96,10 @@ impl Doorkeeper {
     pub async fn device(&self, id: &DeviceId, secret: &Secret) -> Result<Arc<Device>, Problem> {
         let stored = self.registry.get(id).await.map_err(|error| Problem::internal(&error))?;
         match stored {
-            Some(stored) if secret.matches(&stored.secret_hash) => Ok(stored.device),
+            Some(stored) if secret.matches(&stored.secret_hash) => {
+                self.seen.saw(stored.device.num, self.clock.now());
+                Ok(stored.device)
+            }
             _ => Err(unauthorized(EXPECTED)),
         }
     }

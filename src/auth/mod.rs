@@ -6,13 +6,14 @@
 //! - a citizen's browser: a session's cookie, after a login at the identity provider ([`oidc`])
 //! - a browser's EventSource, which cannot set headers: a short-lived ticket ([`ticket`])
 //! - an agency: `Authorization: Bearer loa_…` ([`api_key`]); on the log, a signature
-//!   ([`submission`])
+//!   ([`submission`]); in a CAP message, an XML signature ([`certificate`])
 //! - a person of an agency: a password once ([`password`]), then a session's cookie ([`desk`])
 //! - ingest, on the log: a signature ([`gate`]); Loa, to citizens: a signature on every alert
 //!   ([`jws`]); the keys of both are in one [`ring`]
 
 pub mod api_key;
 pub mod bearer;
+pub mod certificate;
 pub mod citizen;
 pub mod desk;
 pub mod device;

@@ -69,6 +69,7 @@ mod tests {
             operator: false,
             second_person: false,
             submission_keys: [("desk".to_owned(), key)].into(),
+            cap_signing: Default::default(),
         };
         let text = signed(("1", "/agencies/pc07", "t"), b"<alert/>").expect("plain");
         let signature = STANDARD.encode(pair.sign(&text));

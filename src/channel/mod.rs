@@ -13,7 +13,7 @@ mod pace;
 pub mod payload;
 pub mod preview;
 pub mod recall;
-mod retry_after;
+pub mod retry_after;
 pub mod throttle;
 pub mod webpush;
 

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::auth::submission;
+use crate::cli::certificate::{self, CertificateArgs};
 use crate::cli::place::Place;
 use crate::cli::{BadInput, audit};
 use crate::domain::agency::{Agency, Jurisdiction, Kind, SUBMISSION_KEYS_MAX};
@@ -40,6 +41,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  loa agencies submission-key pc07 --key-name desk \
             --public-key desk.pub.pem")]
     SubmissionKey(SubmissionKeyArgs),
+    /// Register a certificate that an agency signs its CAP messages with
+    #[command(after_help = "Example:\n  loa agencies certificate pc07 --name desk --file \
+            desk.cert.pem")]
+    Certificate(CertificateArgs),
     /// Revoke an API key at once
     #[command(after_help = "Example:\n  loa agencies revoke pc07 --key-name duty-desk")]
     Revoke(KeyArgs),
@@ -84,6 +89,9 @@ pub struct PutArgs {
     /// Hot alerts over the API wait for a second person or key, or need a recorded override
     #[arg(long)]
     second_person: bool,
+    /// Its programs must send signed CAP XML, or need not; absent means as before
+    #[arg(long, value_name = "BOOL")]
+    signature_required: Option<bool>,
     #[command(flatten)]
     dir: DirArgs,
 }
@@ -135,6 +143,7 @@ pub async fn run(command: Command) -> Result<bool> {
         Command::List(dir) => list(dir).await,
         Command::Key(args) => key(args).await,
         Command::SubmissionKey(args) => submission_key(args).await,
+        Command::Certificate(args) => certificate::run(args).await,
         Command::Revoke(args) => {
             let agencies = open(&args.dir).await?;
             let agency = id(&args.id)?;
@@ -150,7 +159,7 @@ pub async fn run(command: Command) -> Result<bool> {
     }
 }
 
-async fn open(dir: &DirArgs) -> Result<Agencies> {
+pub(super) async fn open(dir: &DirArgs) -> Result<Agencies> {
     stores::agencies(&dir.place.settings()?).await
 }
 
@@ -162,11 +171,11 @@ fn refused(error: agencies::Error) -> anyhow::Error {
     }
 }
 
-async fn note(dir: &DirArgs, deed: (Act, String)) -> Result<()> {
+pub(super) async fn note(dir: &DirArgs, deed: (Act, String)) -> Result<()> {
     audit::note(&dir.place.settings()?, &dir.by, deed).await
 }
 
-fn id(text: &str) -> Result<AgencyId> {
+pub(super) fn id(text: &str) -> Result<AgencyId> {
     Ok(text.parse().map_err(|error| BadInput(format!("{error}")))?)
 }
 
@@ -199,9 +208,18 @@ async fn put(args: PutArgs) -> Result<bool> {
     let agencies = open(&args.dir).await?;
     let id = id(&args.id)?;
     let known = agencies.get(&id).await?;
-    let submission_keys = known.map(|known| known.submission_keys).unwrap_or_default();
-    let (name, operator, second_person) = (args.name, args.operator, args.second_person);
-    let agency = Agency { id, name, jurisdiction, operator, second_person, submission_keys };
+    let known = known.map(|known| (known.submission_keys, known.cap_signing));
+    let (submission_keys, mut cap_signing) = known.unwrap_or_default();
+    cap_signing.required = args.signature_required.unwrap_or(cap_signing.required);
+    let agency = Agency {
+        id,
+        name: args.name,
+        jurisdiction,
+        operator: args.operator,
+        second_person: args.second_person,
+        submission_keys,
+        cap_signing,
+    };
     agencies.put(agency.clone()).await?;
     note(&args.dir, (Act::ChangeAgency, agency.id.to_string())).await?;
     if args.dir.json {
@@ -257,6 +275,7 @@ async fn list(dir: DirArgs) -> Result<bool> {
     }
     for agency in all {
         println!("{}  {}", agency.id, agency.name);
+        certificate::list(&agency);
         for key in agencies.keys(&agency.id).await? {
             let used =
                 key.last_used.map_or("never used".to_owned(), |at| format!("last used {at}"));

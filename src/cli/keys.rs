@@ -11,8 +11,8 @@ use crate::cli::{BadInput, audit};
 use crate::domain::audit::Act;
 use crate::node::signing;
 
-/// Added to `node.keep_days`, for alerts that are read as long as they are kept.
-const MARGIN_DAYS: i64 = 30;
+/// Added to how long publications are kept, for alerts that are read as long as that.
+const MARGIN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// What to do with the signing keys.
 #[derive(Debug, Subcommand)]
@@ -105,8 +105,8 @@ async fn list(args: ListArgs) -> Result<bool> {
 
 async fn rotate(args: RotateArgs) -> Result<bool> {
     let config = args.place.settings()?;
-    let days = i64::from(config.node.keep_days) + MARGIN_DAYS;
-    let kept = SignedDuration::from_hours(24 * days);
+    let periods = config.periods();
+    let kept = periods.alerts.max(periods.personal) + MARGIN;
     let (now, purpose) = (Timestamp::now(), ring::Purpose::from(args.purpose));
     let place = signing::Place::open(&config).await?;
     let ring = place.change(|ring| ring.rotated(purpose, now, kept)).await?;

@@ -4,6 +4,7 @@
 pub mod agencies;
 pub mod audit;
 pub mod cap;
+pub mod certificate;
 pub mod channels;
 pub mod client;
 pub mod config;

@@ -4,6 +4,7 @@
 //! an environment variable. A value that breaks a rule is reported with its path, and every problem
 //! is reported at once.
 
+pub mod retention;
 pub mod secret;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,9 @@ pub const DEFAULT: &str = include_str!("default.toml");
 pub struct Config {
     /// The process.
     pub node: Node,
+    /// How long what is over is kept.
+    #[serde(default)]
+    pub retention: retention::Retention,
     /// What is logged.
     pub log: Log,
     /// The HTTP faces.
@@ -297,6 +301,11 @@ fn redact(table: &mut toml::Table) {
 }
 
 impl Config {
+    /// How long each kind of what is over is kept.
+    pub fn periods(&self) -> retention::Periods {
+        self.retention.periods(self.node.keep_days)
+    }
+
     /// Every rule the settings break, each with its path.
     pub fn problems(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -310,6 +319,7 @@ impl Config {
         must((1..=3650).contains(&self.node.keep_days), "node.keep_days: must be 1..=3650");
         let refusals = self.node.refusals_seconds;
         must((1..=3600).contains(&refusals), "node.refusals_seconds: must be 1..=3600");
+        let retention = self.retention.problems();
         must((1..=64).contains(&self.registry.shards), "registry.shards: must be 1..=64");
         let fanout = &self.fanout;
         must((1..=10_000).contains(&fanout.batch), "fanout.batch: must be 1..=10000");
@@ -324,6 +334,7 @@ impl Config {
             (-840..=840).contains(&fanout.utc_offset_minutes),
             "fanout.utc_offset_minutes: must be -840..=840",
         );
+        found.extend(retention.into_iter().map(|rule| format!("retention.{rule}")));
         found.extend(self.bus.problems().into_iter().map(|rule| format!("bus.{rule}")));
         let submissions = self.submissions.problems();
         found.extend(submissions.into_iter().map(|rule| format!("submissions.{rule}")));

@@ -18,6 +18,7 @@ use crate::console::Console;
 use crate::console::rates::Rate;
 use crate::console::rows::Row;
 use crate::domain::alert::{Alert, Severity};
+use crate::domain::certificate::SignedBy;
 use crate::domain::draft::{Draft, State as DraftState};
 use crate::domain::funnel::{Counts, Funnel, Latency};
 use crate::domain::ids::{AgencyId, PublicationId, UnitCode};
@@ -200,6 +201,10 @@ pub struct Detailed {
     /// Who decided, where it was a draft.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided: Option<Decided>,
+    /// The certificate that its agency's own signature was verified with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub signed_by: Option<SignedBy>,
 }
 
 /// How a draft was decided.
@@ -334,7 +339,13 @@ pub async fn read(
         None => None,
     };
     Ok(axum::Json(DetailAnswer {
-        publication: Detailed { row, alert, notice, decided },
+        publication: Detailed {
+            row,
+            alert,
+            notice,
+            decided,
+            signed_by: publication.signed_by.clone(),
+        },
         latency: (&funnel.accepted_ms).into(),
         chain: rows,
         rates: console.pulse.rates(publication.id),

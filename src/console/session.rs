@@ -103,6 +103,8 @@ pub struct AgencyAnswer {
     pub operator: bool,
     /// Its hot alerts over the API wait for a second person.
     pub second_person: bool,
+    /// Its programs must send signed CAP XML.
+    pub signature_required: bool,
 }
 
 impl From<&Agency> for AgencyAnswer {
@@ -113,6 +115,7 @@ impl From<&Agency> for AgencyAnswer {
             jurisdiction: agency.jurisdiction.clone(),
             operator: agency.operator,
             second_person: agency.second_person,
+            signature_required: agency.cap_signing.required,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::{Category, Severity};
+use crate::domain::certificate::CapSigning;
 use crate::domain::ids::{AgencyId, UnitCode};
 use crate::domain::publication::{Action, Content, Publication};
 
@@ -55,6 +56,9 @@ pub struct Agency {
     /// What it signs submissions on the log with, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub submission_keys: BTreeMap<String, PublicKey>,
+    /// What it signs its CAP messages with, and whether it must.
+    #[serde(default, skip_serializing_if = "CapSigning::is_unused")]
+    pub cap_signing: CapSigning,
 }
 
 /// The most submission keys of one agency: one in use, one that follows it, and some to spare.
@@ -86,6 +90,7 @@ impl Agency {
         let more =
             (self.operator && !before.operator) || (before.second_person && !self.second_person);
         more || self.jurisdiction.exceeds(&before.jurisdiction)
+            || self.cap_signing.exceeds(&before.cap_signing)
     }
 }
 

@@ -110,6 +110,13 @@ pub enum Act {
     RotateSigningKey,
     /// A signing key was taken out of use.
     RevokeSigningKey,
+    /// A certificate was registered that an agency signs its CAP messages with.
+    RegisterCertificate,
+    /// A certificate of an agency was removed.
+    RemoveCertificate,
+    /// An agency's own signature was verified; the object ends with the certificate's name and
+    /// fingerprint.
+    VerifySignature,
     /// Dead letters were sent on their way again.
     RedriveDeadLetters,
     /// A request that came to nothing: refused for its credentials, for what they allow, or by a

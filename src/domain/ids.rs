@@ -139,6 +139,14 @@ uuid_id!(
     PublicationId,
     "publication id"
 );
+
+impl PublicationId {
+    /// The least id of a millisecond since the epoch: the first 48 bits of a UUID version 7 are the
+    /// time (RFC 9562, section 5.7).
+    pub fn first_of(ms: i64) -> Self {
+        Self(Uuid::from_u128((ms.max(0) as u128) << 80))
+    }
+}
 uuid_id!(
     /// A chain of publications about one event: the id of the first of them. Push collapse ids,
     /// notification threads and the order of updates follow it.

@@ -7,6 +7,7 @@ pub mod allowance;
 pub mod audience;
 pub mod audit;
 pub mod cell;
+pub mod certificate;
 pub mod channel;
 pub mod device;
 pub mod dispatch;

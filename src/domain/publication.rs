@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::{Alert, MsgType, Severity, Status};
 use crate::domain::audience::Audience;
+use crate::domain::certificate::SignedBy;
 use crate::domain::device::Interest;
 use crate::domain::ids::{AgencyId, ChainId, PublicationId};
 use crate::domain::lane::Lane;
@@ -40,6 +41,9 @@ pub struct Publication {
     /// For an alert: our signature over its CAP document, a detached JWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
+    /// For an alert: the certificate that the agency's own signature was verified with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<SignedBy>,
 }
 
 /// The three kinds of publication.

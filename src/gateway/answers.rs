@@ -29,7 +29,7 @@ const AFTERWARDS: SignedDuration = SignedDuration::from_hours(24);
 /// An answer: one of `answer` and `survey`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AnswerInput {
+pub struct AnswerInput {
     /// What is answered.
     #[schema(value_type = String, format = "uuid")]
     publication: PublicationId,

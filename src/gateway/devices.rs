@@ -27,7 +27,7 @@ use crate::store::replies::{Begun, Lease, Reply};
 /// What a device says of itself.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct DeviceInput {
+pub struct DeviceInput {
     /// Where its pushes go: `{"channel":"apns","token":"…","environment":"production",
     /// "topic":"…"}`, `{"channel":"fcm","kind":"token","value":"…"}`, or for a browser
     /// `{"channel":"webpush", …}` with the fields of `PushSubscription.toJSON()`; absent: reached

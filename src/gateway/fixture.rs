@@ -86,6 +86,7 @@ pub fn alert(number: u128, second: i64, units: &[&str]) -> Publication {
         content: Content::Alert(Box::new(alert)),
         agency_name: None,
         signature: None,
+        signed_by: None,
     }
 }
 

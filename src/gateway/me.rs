@@ -31,6 +31,10 @@ pub(super) struct DeviceExport {
     /// Since when its push address is known.
     #[schema(value_type = String, format = "date-time")]
     address_since: Timestamp,
+    /// When it was last seen, to a week: who is not seen for long is dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "date-time")]
+    last_seen: Option<Timestamp>,
     /// Its places with their times, past ones as long as they are kept.
     stays: Vec<StayView>,
     /// What it answered to alerts and surveys.
@@ -124,6 +128,7 @@ async fn export(gateway: &Gateway, device: &Device) -> Result<DeviceExport, Prob
         answers: answers.collect(),
         device: DeviceView::of(device),
         address_since: device.address_since,
+        last_seen: gateway.parts.registry.seen_at(device.num).await.map_err(registry_problem)?,
         stays: stays.collect(),
     })
 }

@@ -9,7 +9,7 @@
 //! log ─ hub::tail ─→ book ─→ hub ─→ viewer (is it for them?) ─→ outbox ─→ websocket │ event stream
 //! ```
 
-mod answers;
+pub mod answers;
 pub mod book;
 pub mod close;
 pub mod deliveries;

@@ -26,7 +26,7 @@ const RECEIPTS_MAX: usize = 500;
 /// Receipts of one device.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Batch {
+pub struct Batch {
     /// At most 500.
     receipts: Vec<ReceiptInput>,
 }

@@ -3,7 +3,7 @@
 //! Properties read: `code` (required), and `name`, `kind`, `area_km2` (required where no built-in
 //! list knows the unit). Coordinates are longitude first, WGS 84, as RFC 7946 has them.
 
-use geo::{Coord, LineString, MultiPolygon, Polygon};
+use geo::{BoundingRect, Coord, LineString, MultiPolygon, Polygon};
 use geojson::{Feature, FeatureCollection, GeometryValue, Position};
 
 use crate::domain::geo::LatLon;
@@ -13,6 +13,10 @@ use crate::geofence::shape::coord;
 
 /// Most units a file may hold: the country has 3,321.
 const UNITS_MAX: usize = 10_000;
+/// The boxes of all rings together, in square degrees. The country's land is 27, and the boxes of
+/// its units some twice that; a city prepares a cell for every 0.00006, so the globe would take all
+/// memory.
+const EXTENT_MAX: f64 = 150.0;
 
 /// One feature of a file.
 #[derive(Clone, Debug)]
@@ -36,12 +40,26 @@ pub(crate) fn read(text: &str) -> Result<Vec<Boundary>, Error> {
             limit: UNITS_MAX,
         });
     }
-    let features = collection.features.into_iter().enumerate();
-    features
-        .map(|(index, feature)| {
-            boundary(feature).map_err(|reason| Error::invalid(format!("features[{index}]"), reason))
-        })
-        .collect()
+    let mut boundaries = Vec::with_capacity(collection.features.len());
+    let mut extent = 0.0;
+    for (index, feature) in collection.features.into_iter().enumerate() {
+        let refused = |reason| Error::invalid(format!("features[{index}]"), reason);
+        let boundary = boundary(feature).map_err(refused)?;
+        extent += boundary.geometry.iter().map(boxes).sum::<f64>();
+        if extent > EXTENT_MAX {
+            let rule = format!("up to here the file covers more than {EXTENT_MAX} square degrees");
+            return Err(refused(rule));
+        }
+        boundaries.push(boundary);
+    }
+    Ok(boundaries)
+}
+
+/// The boxes of a polygon's rings, in square degrees.
+fn boxes(polygon: &Polygon) -> f64 {
+    let rings = std::iter::once(polygon.exterior()).chain(polygon.interiors());
+    let boxes = rings.filter_map(|ring| ring.bounding_rect());
+    boxes.map(|bounds| bounds.width() * bounds.height()).sum()
 }
 
 fn boundary(feature: Feature) -> Result<Boundary, String> {
@@ -105,4 +123,49 @@ pub(crate) fn position(numbers: &[f64]) -> Result<LatLon, String> {
     LatLon::new(lat, lon).map_err(|_| {
         format!("[{lon}, {lat}] is no longitude and latitude; GeoJSON has the longitude first")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geofence::City;
+    use crate::geofence::check::check;
+
+    /// A file with one unit: a square of so many degrees, and the area it states.
+    fn file(degrees: f64, area_km2: f64) -> String {
+        let (x, y) = (100.0 + degrees, 10.0 + degrees);
+        format!(
+            r#"{{"type":"FeatureCollection","features":[{{"type":"Feature",
+            "properties":{{"code":"1","name":"A","kind":"xã","area_km2":{area_km2}}},
+            "geometry":{{"type":"Polygon","coordinates":[[[100,10],[{x},10],[{x},{y}],[100,{y}],
+            [100,10]]]}}}}]}}"#
+        )
+    }
+
+    fn refused(text: &str) -> String {
+        let error = check(text).expect_err("refused").to_string();
+        assert_eq!(City::from_geojson(text).expect_err("refused").to_string(), error);
+        error
+    }
+
+    #[test]
+    fn a_file_over_half_the_globe_is_refused_before_its_cells_are_counted() {
+        assert!(check(&file(0.1, 121.0)).is_ok_and(|report| report.errors().is_empty()));
+        let error = refused(&file(60.0, 30_000_000.0));
+        assert!(error.contains("features[0]") && error.contains("150 square degrees"), "{error}");
+    }
+
+    #[test]
+    fn a_stated_area_is_a_positive_number() {
+        for wrong in [0.0, -121.0] {
+            let error = refused(&file(0.1, wrong));
+            assert!(error.contains("area_km2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_unit_may_not_be_installed() {
+        let report = check(r#"{"type":"FeatureCollection","features":[]}"#).expect("a report");
+        assert_eq!(report.errors(), ["the file holds no unit"]);
+    }
 }

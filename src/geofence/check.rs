@@ -108,6 +108,9 @@ impl Report {
     /// Why the file must not be installed; empty when it may.
     pub fn errors(&self) -> Vec<String> {
         let mut errors = Vec::new();
+        if self.units == 0 {
+            errors.push("the file holds no unit".to_owned());
+        }
         let mut codes = |what: &str, codes: &[UnitCode]| {
             if !codes.is_empty() {
                 errors.push(format!("{} {what}: {}", codes.len(), listed(codes)));

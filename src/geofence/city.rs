@@ -333,11 +333,15 @@ impl Boundary {
         let missing = |property: &str| format!("unit {} has no property `{property}`", self.code);
         let name = self.name.clone().ok_or_else(|| missing("name"))?;
         let kind = self.kind.as_deref().ok_or_else(|| missing("kind"))?;
+        let area_km2 = self.area_km2.ok_or_else(|| missing("area_km2"))?;
+        if area_km2 <= 0.0 {
+            return Err(format!("unit {}: area_km2 must be more than 0", self.code));
+        }
         let centre = geo::Centroid::centroid(&self.geometry).ok_or_else(|| missing("geometry"))?;
         Ok(Unit {
             code: self.code.clone(),
             kind: kind.parse().map_err(|error| format!("unit {}: {error}", self.code))?,
-            area_km2: self.area_km2.ok_or_else(|| missing("area_km2"))?,
+            area_km2,
             centre: point(centre.0),
             folded: fold(&name),
             name,

@@ -192,9 +192,13 @@ impl City {
             units.insert(index, (share, if whole { Extent::Whole } else { Extent::Part }));
         }
         for (index, _) in found.whole.iter().enumerate().filter(|(_, whole)| **whole) {
+            // What was only near is whole by another shape.
             units
                 .entry(index)
-                .and_modify(|unit| unit.1 = Extent::Whole)
+                .and_modify(|(share, extent)| {
+                    *share = if *extent == Extent::Whole { *share } else { 1.0 };
+                    *extent = Extent::Whole;
+                })
                 .or_insert((1.0, Extent::Whole));
         }
         let audience = self.audience(&units, &found);

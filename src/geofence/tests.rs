@@ -163,6 +163,11 @@ fn a_target_just_off_an_island_means_the_island() {
     assert!(matches!(near.units[0].extent, Extent::Near { distance_m } if distance_m < 600.0));
     assert!(near.audience.fit(&Place { unit: island.clone(), cell: None }) == Some(Fit::Coarse));
     assert!(matched(&city, &circle(centre.lat(), off(3.0), 0.05)).units.is_empty());
+    // Named as well, it is whole, and says so.
+    let mut both = circle(centre.lat(), off(0.5), 0.05);
+    both.codes = codes(&[island.as_str()], None).codes;
+    let both = matched(&city, &both).units;
+    assert_eq!((both.len(), both[0].share, both[0].is_whole()), (1, 1.0, true), "{both:?}");
     let located = city.locate(at(centre.lat(), off(0.5))).expect("within reach");
     assert!((300.0..700.0).contains(&located.distance_m), "{}", located.distance_m);
 }

@@ -66,6 +66,10 @@ codes! {
     SamePerson = "same_person", FORBIDDEN, "A second person must decide";
     /// One person alone may not publish this.
     SecondPersonNeeded = "second_person_needed", FORBIDDEN, "This needs a second person";
+    /// The message's own XML signature does not hold.
+    BadSignature = "bad_signature", FORBIDDEN, "The XML signature does not hold";
+    /// The agency's programs must sign what they send.
+    SignatureRequired = "signature_required", FORBIDDEN, "This must be signed CAP XML";
     /// The publication lies outside the agency's jurisdiction.
     OutsideJurisdiction = "outside_jurisdiction", FORBIDDEN, "Outside the agency's jurisdiction";
     /// There is no such thing, or not for you.

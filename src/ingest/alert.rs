@@ -127,6 +127,7 @@ impl Ingest {
             audience,
             expires,
             raw,
+            signed_by: None,
             content: Content::Alert(Box::new(alert)),
         };
         Ok(Reviewed { checked, warnings })

@@ -67,6 +67,7 @@ impl Ingest {
             identity: identity(&alert),
             audience,
             raw,
+            signed_by: None,
             content: Content::Alert(Box::new(alert)),
         };
         Ok(Reviewed { checked, warnings: Vec::new() })

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::domain::agency::{Agency, DRILLS, Jurisdiction};
 use crate::domain::audience::Audience;
+use crate::domain::certificate::CapSigning;
 use crate::domain::ids::{DeviceId, PublicationId, SubjectId, UnitCode};
 use crate::domain::lane::Lane;
 use crate::domain::publication::Content;
@@ -153,6 +154,7 @@ impl Ingest {
             operator: false,
             second_person: false,
             submission_keys: BTreeMap::new(),
+            cap_signing: CapSigning::default(),
         };
         let units: BTreeSet<&UnitCode> = canaries.iter().map(|canary| &canary.unit).collect();
         let checked = units.iter().map(|unit| {
@@ -179,6 +181,7 @@ impl Ingest {
                     step: 1,
                 },
                 raw: None,
+                signed_by: None,
                 content: Content::StatusChange(Box::new(change)),
             }
         });

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::auth::submission::{KEY_ID, SIGNATURE, signed, verify};
 use crate::bus::{self, Commits, Consumer, Delivery, Record, TopicId};
 use crate::domain::agency::Agency;
+use crate::domain::audit::Actor;
 use crate::domain::ids::AgencyId;
 use crate::event::dead_letter::Reason;
 use crate::event::envelope::{optional, value};
@@ -190,13 +191,16 @@ async fn take(ingest: &Ingest, delivery: &Delivery) -> Result<(), Refusal> {
     if ingest.repeated(&agency, &alert).await?.is_some() {
         return Ok(());
     }
-    let reviewed = ingest.review(&agency, alert, raw).await?;
+    let reviewed = ingest.review_received(&agency, alert, raw).await?;
     if agency.second_person && needs_second_person(&reviewed.checked) {
         // A record has one author; who decides with them is asked for over HTTP.
         let detail = "a hot alert of this agency needs a second person: submit it over HTTP";
         return Err(Problem::new(Code::SecondPersonNeeded, detail).into());
     }
-    ingest.publish(&agency, vec![reviewed.checked]).await?;
+    let published = ingest.publish(&agency, vec![reviewed.checked]).await?;
+    let key = optional(&delivery.headers, KEY_ID).ok().flatten().unwrap_or("its own topic");
+    let actor = Actor::Agency { id: agency.id.to_string(), key: key.to_owned() };
+    ingest.note_signature(actor, &published[0]).await;
     Ok(())
 }
 

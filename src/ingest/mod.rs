@@ -20,6 +20,7 @@ pub mod http;
 pub mod intake;
 pub mod notice;
 pub mod publish;
+pub mod signed;
 pub mod status;
 
 use std::sync::Arc;

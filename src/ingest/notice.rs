@@ -32,6 +32,7 @@ impl Ingest {
                 identifier: notice.identifier.clone(),
             },
             raw: None,
+            signed_by: None,
             content: Content::Notice(Box::new(notice)),
         })
     }

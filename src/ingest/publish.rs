@@ -10,6 +10,7 @@ use crate::bus::{self, Position, Record, TopicId};
 use crate::domain::agency::{Agency, Kind, Trespass};
 use crate::domain::alert::{Category, Severity};
 use crate::domain::audience::Audience;
+use crate::domain::certificate::SignedBy;
 use crate::domain::ids::{ChainId, PublicationId};
 use crate::domain::lane::Lane;
 use crate::domain::publication::{Action, Content, Publication};
@@ -41,6 +42,8 @@ pub struct Checked {
     pub identity: Identity,
     /// The document as it came, if it was XML.
     pub raw: Option<Bytes>,
+    /// What verified the document's own signature.
+    pub signed_by: Option<SignedBy>,
 }
 
 impl Checked {
@@ -61,6 +64,16 @@ pub struct Published {
     pub lane: Lane,
     /// It was accepted before; nothing was published again.
     pub repeated: bool,
+    /// What verified its agency's own signature.
+    pub signed_by: Option<SignedBy>,
+}
+
+impl Published {
+    /// What was accepted before.
+    pub fn before(known: &Publication) -> Self {
+        let Publication { id, chain, lane, .. } = *known;
+        Self { id, chain, lane, repeated: true, signed_by: known.signed_by.clone() }
+    }
 }
 
 impl Ingest {
@@ -96,7 +109,8 @@ impl Ingest {
                 Accepted::Conflict(known) => return Err(clash(index, known)),
             };
             let (id, chain, lane) = (publication.id, publication.chain, publication.lane);
-            published.push(Published { id, chain, lane, repeated });
+            let signed_by = publication.signed_by.clone();
+            published.push(Published { id, chain, lane, repeated, signed_by });
             if !logged {
                 fresh.push(publication);
             }
@@ -201,6 +215,7 @@ impl Ingest {
             audience: checked.audience,
             content: checked.content,
             signature,
+            signed_by: checked.signed_by,
         };
         Accepting { publication, identity: checked.identity, digest, raw }
     }

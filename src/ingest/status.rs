@@ -74,6 +74,7 @@ fn checked(agency: &Agency, change: StatusChange, now: Timestamp) -> Result<Chec
             step: change.step,
         },
         raw: None,
+        signed_by: None,
         content: Content::StatusChange(Box::new(change)),
     })
 }

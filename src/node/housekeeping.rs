@@ -1,22 +1,25 @@
-//! What keeps a node from growing: old publications, rows, tombstones, replies and log records are
-//! dropped, and the lag of each consumer group and the channels' throttles are measured.
+//! What keeps a node from growing: what is over is dropped when its kind's time has come, and the
+//! lag of each consumer group and the channels' throttles are measured. Devices that are not seen
+//! any more are [`dormant`]'s.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::channel::Sender;
+use crate::config::retention::{Periods, before};
 use crate::fanout::worker;
 use crate::ingest::Ingest;
 use crate::ingest::intake;
 use crate::lifecycle::Lifecycle;
 use crate::metrics;
-use crate::node::Parts;
 use crate::node::stores::RESERVED;
+use crate::node::{Parts, dormant};
 use crate::receipt;
 use crate::route::router;
+use crate::store::alerts::{Dropped, Over};
 
 /// How often old things are dropped.
 const DROP: Duration = Duration::from_secs(600);
@@ -32,20 +35,25 @@ const DEPARTED: SignedDuration = SignedDuration::from_hours(48);
 const ASK: Duration = Duration::from_secs(2);
 
 /// Starts all of it.
-pub fn start(parts: Parts, senders: Vec<Arc<Sender>>, keep_days: u32, tasks: &Lifecycle) {
+pub fn start(parts: Parts, senders: Vec<Arc<Sender>>, periods: Periods, tasks: &Lifecycle) {
     watch_log(&parts, tasks);
+    dormant::start(parts.clone(), periods.devices, tasks);
     let stop = tasks.token().clone();
     tasks.service("housekeeping", async move {
         let mut drop_old = tokio::time::interval(DROP);
         let mut measure = tokio::time::interval(MEASURE);
         loop {
             tokio::select! {
-                _ = drop_old.tick() => tidy(&parts, keep_days).await,
+                _ = drop_old.tick() => tidy(&parts, &periods).await,
                 _ = measure.tick() => {
                     senders.iter().for_each(|sender| throttle(sender));
+                    note_seen(&parts).await;
                     lag(&parts).await;
                 }
-                () = stop.cancelled() => return Ok::<(), Infallible>(()),
+                () = stop.cancelled() => {
+                    note_seen(&parts).await;
+                    return Ok::<(), Infallible>(());
+                }
             }
         }
     });
@@ -104,32 +112,53 @@ fn watch_log(parts: &Parts, tasks: &Lifecycle) {
     });
 }
 
-async fn tidy(parts: &Parts, keep_days: u32) {
+/// Drops whatever is due now, and says what it was.
+pub async fn tidy(parts: &Parts, periods: &Periods) {
     let now = parts.clock.now();
-    let keep = SignedDuration::from_hours(24 * i64::from(keep_days));
-    let old = now.checked_sub(keep).unwrap_or(Timestamp::MIN);
     let oldest_live = parts.alerts.live(now).iter().map(|live| live.accepted_at).min();
-    let departed = now.checked_sub(DEPARTED).unwrap_or(Timestamp::MIN);
+    let departed = before(now, DEPARTED);
     let departed = oldest_live.map_or(departed, |live| live.min(departed));
+    let over = Over { areas: before(now, periods.alerts), personal: before(now, periods.personal) };
+    let said = parts.alerts.forget(over).await.map_err(|error| error.to_string());
+    let said = |count: fn(&Dropped) -> u64| said.as_ref().map(count).map_err(Clone::clone);
+    let due = before(now, periods.receipts);
+    let receipts = parts.ledger.forget(due).await.map_err(|error| error.to_string());
+    let left = parts.registry.forget_departed(departed).await.map_err(|error| error.to_string());
+    let replies = parts.replies.forget().await.map_err(|error| error.to_string());
+    let due = before(now, periods.drafts);
+    let drafts = parts.drafts.forget(due).await.map_err(|error| error.to_string());
+    let due = before(now, periods.answers);
+    let answers = parts.answers.forget(due).await.map_err(|error| error.to_string());
+    let sessions = parts.people.forget(now).await.map_err(|error| error.to_string());
+    let records = parts.bus.trim().await.map_err(|error| error.to_string());
     let done = [
-        ("publications", parts.alerts.forget(old).await.map_err(|error| error.to_string())),
-        ("ledger rows", parts.ledger.forget(old).await.map_err(|error| error.to_string())),
-        (
-            "departed memberships",
-            parts.registry.forget_departed(departed).await.map_err(|error| error.to_string()),
-        ),
-        ("replies", parts.replies.forget().await.map_err(|error| error.to_string())),
-        ("closed drafts", parts.drafts.forget(old).await.map_err(|error| error.to_string())),
-        ("answers", parts.answers.forget(old).await.map_err(|error| error.to_string())),
-        ("sessions", parts.people.forget(now).await.map_err(|error| error.to_string())),
-        ("log records", parts.bus.trim().await.map_err(|error| error.to_string())),
+        ("alerts", said(|dropped| dropped.areas)),
+        ("personal", said(|dropped| dropped.personal)),
+        ("personal_keys", said(|dropped| dropped.keys)),
+        ("receipts", receipts),
+        ("departed", left),
+        ("replies", replies),
+        ("drafts", drafts),
+        ("answers", answers),
+        ("sessions", sessions),
+        ("log_records", records),
     ];
-    for (what, dropped) in done {
+    for (kind, dropped) in done {
         match dropped {
             Ok(0) => {}
-            Ok(count) => tracing::info!(what, count, "dropped what is over"),
-            Err(error) => tracing::warn!(what, error, "old entries could not be dropped"),
+            Ok(count) => {
+                metrics::retention(kind, count);
+                tracing::info!(kind, count, "dropped what is over");
+            }
+            Err(error) => tracing::warn!(kind, error, "old entries could not be dropped"),
         }
+    }
+}
+
+/// Tells the registry whom this node has seen.
+async fn note_seen(parts: &Parts) {
+    if let Err(error) = parts.registry.note_seen(&parts.seen, parts.clock.now()).await {
+        tracing::warn!(%error, "it is not noted yet which devices were seen");
     }
 }
 

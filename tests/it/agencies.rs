@@ -31,6 +31,7 @@ fn agency(id: &str) -> Agency {
         jurisdiction: Jurisdiction::unlimited(),
         operator: false,
         submission_keys: Default::default(),
+        cap_signing: Default::default(),
         second_person: false,
     }
 }

@@ -11,7 +11,9 @@ use loa::domain::lane::Lane;
 use loa::domain::publication::{Content, Publication};
 use loa::domain::secret_code::SecretCode;
 use loa::domain::status_change::{Owner, StatusChange};
-use loa::store::alerts::{Accepted, Accepting, Alerts, Error, Identity, PAGE_MAX, Settings};
+use loa::store::alerts::{
+    Accepted, Accepting, Alerts, Dropped, Error, Identity, Over, PAGE_MAX, Settings,
+};
 use uuid::Uuid;
 
 use crate::support::home::{Home, connect, contract};
@@ -84,6 +86,7 @@ fn alert(n: u128, msg_type: MsgType) -> Publication {
         content: Content::Alert(Box::new(alert)),
         agency_name: None,
         signature: None,
+        signed_by: None,
     }
 }
 
@@ -318,8 +321,10 @@ async fn what_is_long_over_can_be_forgotten_but_not_what_is_not_logged(home: Hom
     for n in 1..=2 {
         alerts.mark_logged(id(n), "x".to_owned()).await.expect("marked");
     }
-    assert_eq!(alerts.forget(at(60)).await.expect("done"), 0, "expired at 60, not before");
-    assert_eq!(alerts.forget(at(61)).await.expect("done"), 2);
+    let over = |minutes| Over { areas: at(minutes), personal: at(minutes) };
+    let dropped = alerts.forget(over(60)).await.expect("done");
+    assert_eq!(dropped, Dropped::default(), "expired at 60, not before");
+    assert_eq!(alerts.forget(over(61)).await.expect("done").areas, 2);
     assert_eq!(alerts.get(id(1)).await.expect("read"), None);
     assert!(alerts.get(id(3)).await.expect("read").is_some());
 }

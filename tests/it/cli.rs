@@ -32,6 +32,7 @@ const COMMANDS: [&[&str]; 35] = [
     &["agencies", "list"],
     &["agencies", "key"],
     &["agencies", "submission-key"],
+    &["agencies", "certificate"],
     &["agencies", "revoke"],
     &["people", "put"],
     &["people", "list"],

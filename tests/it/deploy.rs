@@ -13,6 +13,8 @@ use crate::support::node::TestNode;
 
 /// Paths of every node that nobody outside is to reach.
 const INSIDE: [&str; 3] = ["/healthz", "/metrics", "/readyz"];
+/// A line of the ingress: a path and the service that it leads to.
+const ROW: &str = r#"\{ path: "?([^,"]+)"?, pathType: \w+, backend: \{ service: \{ name: (\w+),"#;
 /// Pages and files that the description does not list.
 const PAGES: [(&str, &str); 6] = [
     ("/", "gateway"),
@@ -57,10 +59,7 @@ fn front() -> impl Fn(&str) -> Option<String> {
 /// ingress-nginx with `use-regex`: each path is a pattern for the beginning, the longest first.
 fn ingress() -> impl Fn(&str) -> Option<String> {
     let text = read("kubernetes/network.yaml");
-    let row = Regex::new(
-        r#"\{ path: "?([^,"]+)"?, pathType: \w+, backend: \{ service: \{ name: (\w+),"#,
-    )
-    .expect("a pattern");
+    let row = Regex::new(ROW).expect("a pattern");
     let mut rules: Vec<(String, String)> =
         row.captures_iter(&text).map(|row| (row[1].to_owned(), row[2].to_owned())).collect();
     assert!(rules.len() > 3, "the rows of the ingress");

@@ -79,6 +79,7 @@ impl House {
             operator,
             second_person: false,
             submission_keys: Default::default(),
+            cap_signing: Default::default(),
         };
         self.test.node.parts.agencies.put(agency).await.expect("stored");
     }

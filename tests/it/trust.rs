@@ -8,6 +8,7 @@ mod oidc;
 mod people;
 mod privacy;
 mod records;
+mod retention;
 
 use jiff::Timestamp;
 use loa::auth::gate;

@@ -12,7 +12,7 @@ export interface Person { id: string; name: string; agency: string; rights: Righ
 export interface Jurisdiction {
   units?: string[]; categories?: string[]; highest_severity: Severity; kinds: string[];
 }
-export interface Agency { id: string; name: string; jurisdiction: Jurisdiction; operator: boolean }
+export interface Agency { id: string; name: string; jurisdiction: Jurisdiction; operator: boolean; signature_required?: boolean }
 export interface Session {
   person: Person; agency: Agency; csrf: string; expires_at: string;
   boundaries: "approximate" | "imported"; simulated: boolean; version: string; exercise_only: boolean;
@@ -110,7 +110,7 @@ export interface Decided {
 }
 export interface Rate { at: string; sent: number; accepted: number; received: number; shown: number }
 export interface Detail {
-  publication: Row & { alert?: AlertBody; notice?: NoticeBody; decided?: Decided };
+  publication: Row & { alert?: AlertBody; notice?: NoticeBody; decided?: Decided; signed_by?: { certificate: string; fingerprint: string } };
   funnel: Funnel & { latency?: Latency }; chain: Row[]; rates: Rate[];
   unreached: { unit: string; count: number }[]; latency?: Latency;
   answers?: { safe: Record<string, number>; help: Record<string, number> };
@@ -153,6 +153,9 @@ export interface Key {
   name: string; rights?: Right[]; created_at: string; last_used_at?: string; revoked_at?: string;
   /** SHA-256 of the client certificate that it needs. */
   certificate?: string;
+}
+export interface Certificate {
+  name: string; fingerprint: string; subject: string; kind: string; bits: number; not_before: string; not_after: string;
 }
 export interface AdminRequest {
   id: string; act: string; object: string; by: string; at: string; state: string;

@@ -6,7 +6,7 @@
 mod account;
 mod client;
 mod identity;
-mod oauth;
+pub mod oauth;
 pub mod outcome;
 pub(super) mod payload;
 mod settings;

@@ -197,8 +197,15 @@ pub fn bearer(token: &str) -> Result<HeaderValue, Failure> {
     Ok(bearer)
 }
 
+impl Granted {
+    /// The token, if a header can carry it.
+    pub fn token(&self, generation: u64) -> Result<Token, Failure> {
+        Ok(Token { bearer: bearer(&self.access_token)?, generation })
+    }
+}
+
 fn keep(granted: &Granted, now: Timestamp, generation: u64) -> Result<Kept, Failure> {
-    let token = Token { bearer: bearer(&granted.access_token)?, generation };
+    let token = granted.token(generation)?;
     let life = SignedDuration::from_secs(i64::from(granted.expires_in));
     let renew_at = now + (life - RENEW_BEFORE).max(life / 5 * 4);
     Ok(Kept { token, renew_at, expires_at: now + life })

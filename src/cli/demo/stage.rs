@@ -212,6 +212,7 @@ async fn agency(node: &Node) -> Result<String> {
         jurisdiction: Jurisdiction::unlimited(),
         operator: true,
         submission_keys: Default::default(),
+        cap_signing: Default::default(),
         second_person: false,
     };
     let id = agency.id.clone();

@@ -14,6 +14,7 @@ use crate::console::manage::{Outcome, check_name};
 use crate::console::session::AgencyAnswer;
 use crate::domain::agency::{Agency, Jurisdiction};
 use crate::domain::audit::Act;
+use crate::domain::certificate::CapSigning;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::AgencyId;
 use crate::domain::person::Right;
@@ -48,6 +49,9 @@ pub struct AgencyInput {
     /// Its hot alerts over the API wait for a second person; absent means as before.
     #[serde(default)]
     pub second_person: Option<bool>,
+    /// Its programs must send signed CAP XML; absent means as before.
+    #[serde(default)]
+    pub signature_required: Option<bool>,
 }
 
 /// Keys of an agency.
@@ -123,7 +127,7 @@ pub struct KeyInput {
     pub certificate: Option<Fingerprint>,
 }
 
-fn agency_id(text: &str) -> Result<AgencyId, Problem> {
+pub(super) fn agency_id(text: &str) -> Result<AgencyId, Problem> {
     text.parse().map_err(|error| Problem::field("id", "agency_id", error))
 }
 
@@ -199,8 +203,11 @@ pub async fn put(
     let before = console.desk.agencies.get(&id).await.map_err(store_problem)?;
     let second = before.as_ref().is_some_and(|before| before.second_person);
     let submission_keys = before.as_ref().map(|one| one.submission_keys.clone());
+    let cap_signing = before.as_ref().map(|one| one.cap_signing.clone()).unwrap_or_default();
+    let required = input.signature_required.unwrap_or(cap_signing.required);
     let agency = Agency {
         submission_keys: submission_keys.unwrap_or_default(),
+        cap_signing: CapSigning { required, ..cap_signing },
         id,
         name: input.name,
         jurisdiction: input.jurisdiction,

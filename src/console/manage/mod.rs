@@ -2,6 +2,7 @@
 //! where there is none it takes effect at once, and the audit says that it was one alone.
 
 mod agencies;
+mod certificates;
 mod people;
 mod requests;
 
@@ -103,7 +104,9 @@ fn subject_of(change: &Change) -> (AgencyId, String) {
     match change {
         Change::Agency { agency } => (agency.id.clone(), agency.id.to_string()),
         Change::Person { person, .. } => (person.agency.clone(), person.id.to_string()),
-        Change::Key { agency, name, .. } => (agency.clone(), format!("{agency}/{name}")),
+        Change::Key { agency, name, .. } | Change::Certificate { agency, name, .. } => {
+            (agency.clone(), format!("{agency}/{name}"))
+        }
     }
 }
 
@@ -119,6 +122,8 @@ pub fn router() -> Router<Console> {
         .routes(routes!(agencies::read, agencies::put))
         .routes(routes!(agencies::keys, agencies::add_key))
         .routes(routes!(agencies::revoke))
+        .routes(routes!(certificates::list))
+        .routes(routes!(certificates::put, certificates::remove))
         .routes(routes!(people::list))
         .routes(routes!(people::read, people::put))
         .routes(routes!(requests::list))

@@ -11,6 +11,7 @@ use crate::auth::desk::{Caller, store_problem};
 use crate::console::Console;
 use crate::console::manage::agencies::store_problem as agency_problem;
 use crate::console::manage::{is_for_operators, subject_of};
+use crate::domain::agency::Agency;
 use crate::domain::audit::Act;
 use crate::domain::person::Right;
 use crate::http::input::Path;
@@ -37,7 +38,7 @@ pub struct RequestsAnswer {
 pub struct RequestAnswer {
     /// Its id.
     pub id: String,
-    /// `change_agency`, `change_person` or `create_key`.
+    /// `change_agency`, `change_person`, `create_key` or `register_certificate`.
     #[schema(value_type = String)]
     pub act: Act,
     /// To what.
@@ -83,6 +84,10 @@ impl RequestAnswer {
                     "expires_at": expires, "certificate": certificate});
                 (Act::CreateKey, detail)
             }
+            Change::Certificate { agency, name, certificate } => {
+                let detail = json!({"agency": agency, "name": name, "certificate": certificate});
+                (Act::RegisterCertificate, detail)
+            }
         };
         Self {
             id: request.id.to_string(),
@@ -109,6 +114,7 @@ impl Console {
         let object = subject_of(&change).1;
         let (act, done) = match change {
             Change::Agency { agency } => {
+                let agency = self.with_keys_of_now(agency).await?;
                 self.desk.agencies.put(agency).await.map_err(agency_problem)?;
                 (Act::ChangeAgency, Done::default())
             }
@@ -125,9 +131,26 @@ impl Console {
                 agencies.set_key_rights(&agency, &name, rights).await.map_err(agency_problem)?;
                 (Act::CreateKey, Done { key: Some(key.expose().to_owned()) })
             }
+            Change::Certificate { agency, name, certificate } => {
+                self.register(&agency, name, certificate).await?;
+                (Act::RegisterCertificate, Done::default())
+            }
         };
         self.trail.note(Deed::done(caller.actor(), act, object).alone(alone)).await;
         Ok(done)
+    }
+}
+
+impl Console {
+    /// An agency as it is to be, with the keys and certificates it has now: what was removed while
+    /// the change waited stays removed.
+    async fn with_keys_of_now(&self, mut agency: Agency) -> Result<Agency, Problem> {
+        let known = self.desk.agencies.get(&agency.id).await.map_err(agency_problem)?;
+        if let Some(known) = known {
+            agency.submission_keys = known.submission_keys;
+            agency.cap_signing.certificates = known.cap_signing.certificates;
+        }
+        Ok(agency)
     }
 }
 

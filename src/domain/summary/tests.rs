@@ -31,6 +31,7 @@ fn publication(lane: Lane, content: Content) -> Publication {
         content,
         agency_name: None,
         signature: None,
+        signed_by: None,
     }
 }
 

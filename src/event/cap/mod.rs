@@ -18,6 +18,7 @@ mod lists;
 mod schema;
 mod shape;
 mod signature;
+mod signed;
 mod tree;
 mod values;
 mod version;
@@ -26,6 +27,7 @@ mod write;
 pub use crate::domain::alert::rules::{Mode, Severity, Violation};
 pub use json::read_json;
 pub use limits::Limits;
+pub use signed::{Signed, read_signed};
 pub use version::Version;
 pub use write::write;
 

@@ -29,6 +29,7 @@ use crate::ingest::alert::{Form, Reviewed, Warning, read};
 use crate::ingest::cancel::CancelRequest;
 use crate::ingest::desk::complete::Wording;
 use crate::ingest::publish::{Checked, Published, store_problem};
+use crate::ingest::signed::{hands_in, recalls};
 use crate::store::drafts;
 use crate::trail::Deed;
 
@@ -138,6 +139,7 @@ impl Ingest {
 
     async fn taken(&self, caller: &Caller, id: DraftId, order: &Order) -> Result<Draft, Problem> {
         let (draft, next) = self.step(caller, id, order).await?;
+        hands_in(caller, order.step, &next)?;
         if order.step == Move::Drop {
             self.drafts.remove(id, draft.version).await.map_err(draft_problem)?;
             self.trail.note(Deed::done(caller.actor(), Act::DropDraft, id)).await;
@@ -213,7 +215,7 @@ impl Ingest {
         let raw = self.drafts.raw(draft.id).await.map_err(draft_problem)?;
         let raw = raw.ok_or_else(|| Problem::internal(&"a draft's XML is gone"))?;
         let (alert, mut warnings) = read(&raw, Form::Xml)?;
-        let mut reviewed = self.review(agency, alert, Some(raw)).await?;
+        let mut reviewed = self.review_received(agency, alert, Some(raw)).await?;
         warnings.append(&mut reviewed.warnings);
         Ok(Reviewed { warnings, ..reviewed })
     }
@@ -230,7 +232,10 @@ impl Ingest {
         let id = match self.became(&wording(&draft, now)).await? {
             Some(known) => known,
             None => match self.publish_decided(agency, &draft).await {
-                Ok(published) => published.id,
+                Ok(published) => {
+                    self.note_signature(actor.clone(), &published).await;
+                    published.id
+                }
                 Err(problem) if problem.code.status().is_server_error() => return Err(problem),
                 Err(problem) => {
                     self.give_back(draft, &problem).await?;
@@ -303,6 +308,7 @@ impl Ingest {
         if !caller.may(Right::Override) {
             caller.need(Right::Approve)?;
         }
+        recalls(caller)?;
         let stored = self.alerts.get(id).await.map_err(store_problem)?;
         let stored = stored
             .filter(|stored| stored.publication.agency == caller.agency.id)

@@ -233,6 +233,7 @@ impl Ingest {
             audience: Audience::Area(area.unwrap_or(nowhere)),
             content,
             signature,
+            signed_by: None,
         };
         let book = Phrasebook::new(&publication, &self.kinds);
         let mut payloads: BTreeMap<Channel, BTreeMap<&'static str, Rendered>> = BTreeMap::new();

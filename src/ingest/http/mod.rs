@@ -18,6 +18,9 @@ use crate::http::Router;
 use crate::http::idempotency::idempotent;
 use crate::ingest::Ingest;
 
+pub use drafts::{DraftChange, DraftInput, StepInput};
+pub use publish::{StatusChanges, UpdateRequest};
+
 /// A CAP document or its JSON may be this large, in bytes.
 pub const BODY_MAX: usize = 1024 * 1024;
 

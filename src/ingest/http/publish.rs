@@ -261,12 +261,11 @@ async fn submitted(
         && let Some((known, remarks)) = ingest.repeated(&caller.agency, &alert).await?
         && chain.is_none_or(|chain| chain == known.chain)
     {
-        let published =
-            Published { id: known.id, chain: known.chain, lane: known.lane, repeated: true };
+        let published = Published::before(&known);
         warnings.extend(remarks);
         return Ok(accepted(&published, &known.audience, warnings));
     }
-    let mut reviewed = ingest.review(&caller.agency, alert, raw).await?;
+    let mut reviewed = ingest.review_received(&caller.agency, alert, raw).await?;
     if chain.is_some() && reviewed.checked.chain != chain {
         let message = "the message's references name another chain";
         return Err(Problem::field("/alert/references", "reference_this_chain", message));
@@ -301,6 +300,7 @@ async fn finish(
     let published = ingest.publish(&caller.agency, vec![checked]).await?;
     let deed = Deed::done(actor(caller), Act::Publish, published[0].id).alone(alone);
     ingest.trail.note(deed).await;
+    ingest.note_signature(actor(caller), &published[0]).await;
     Ok(accepted(&published[0], &audience, warnings))
 }
 

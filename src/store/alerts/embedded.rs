@@ -13,7 +13,9 @@ use tokio::sync::watch;
 
 use super::live::{LIVE_MAX, Live};
 use super::personal::Carried;
-use super::{Accepted, Accepting, Error, Identity, PAGE_MAX, Result, Settings, Stored};
+use super::{
+    Accepted, Accepting, Dropped, Error, Identity, Over, PAGE_MAX, Result, Settings, Stored,
+};
 use crate::domain::ids::{ChainId, PublicationId, SubjectId};
 use crate::domain::publication::Publication;
 use crate::domain::sealed::Sealed;
@@ -22,7 +24,7 @@ use crate::store::sqlite::{Database, to_ms};
 use crate::store::vault::Vault;
 use rows::File;
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE publications (
         id BLOB PRIMARY KEY,
@@ -52,6 +54,11 @@ const MIGRATIONS: [&str; 2] = [
         handle BLOB NOT NULL UNIQUE,
         key BLOB NOT NULL             -- sealed by the vault
     ) WITHOUT ROWID;
+",
+    // Keys that an earlier release left behind the last publication they were for.
+    "
+    DELETE FROM subject_keys WHERE subject NOT IN
+        (SELECT subject FROM publications WHERE subject IS NOT NULL);
 ",
 ];
 
@@ -243,17 +250,11 @@ impl Store {
         self.list("subject = ? AND id < ? ORDER BY id DESC", values, limit).await
     }
 
-    /// Deletes what is long over.
-    pub async fn forget(&self, expired_before: Timestamp) -> Result<u64> {
+    /// Deletes what is long over, and keys of citizens of whom nothing is left.
+    pub async fn forget(&self, over: Over) -> Result<Dropped> {
         let live = self.live.clone();
-        let work = move |connection: &Connection| {
-            let delete = "DELETE FROM publications WHERE id IN (
-                SELECT id FROM publications WHERE expires_ms < ? AND position IS NOT NULL LIMIT ?)";
-            let values = params![to_ms(expired_before), PAGE_MAX as i64];
-            let deleted = connection.execute(delete, values).map_err(Failure::from)?;
-            Ok(deleted as u64)
-        };
-        self.database.write(work, move |_| live.forget(expired_before)).await
+        let work = move |connection: &Connection| Ok(rows::forget(connection, over)?);
+        self.database.write(work, move |_| live.forget(over.areas)).await
     }
 
     /// Reads the publications that a filter finds.

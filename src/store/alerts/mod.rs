@@ -35,6 +35,26 @@ use crate::store::vault::Vault;
 /// The most publications a listing answers at once, and [`Alerts::accept_all`] takes.
 pub const PAGE_MAX: usize = 1000;
 
+/// What is long over: what expired before these instants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// Alerts and notices.
+    pub areas: Timestamp,
+    /// What was said to one citizen alone.
+    pub personal: Timestamp,
+}
+
+/// How much was deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Alerts and notices.
+    pub areas: u64,
+    /// What was said to one citizen alone.
+    pub personal: u64,
+    /// Keys of citizens.
+    pub keys: u64,
+}
+
 /// A shorthand for results of this store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -330,13 +350,13 @@ impl Alerts {
         }
     }
 
-    /// Deletes logged publications that expired before an instant, at most [`PAGE_MAX`] a call,
-    /// and answers how many. Their identities are free again, so keep them as long as an agency
-    /// might repeat itself.
-    pub async fn forget(&self, expired_before: Timestamp) -> Result<u64> {
+    /// Deletes logged publications that are long over, of citizens at most [`PAGE_MAX`] a call, and
+    /// the key of a citizen of whom nothing is left then (on Redis an hour later). Identities are
+    /// free again, so keep publications as long as an agency might repeat itself.
+    pub async fn forget(&self, over: Over) -> Result<Dropped> {
         match self {
-            Alerts::Embedded(store) => store.forget(expired_before).await,
-            Alerts::Redis(store) => store.forget(expired_before).await,
+            Alerts::Embedded(store) => store.forget(over).await,
+            Alerts::Redis(store) => store.forget(over).await,
         }
     }
 }

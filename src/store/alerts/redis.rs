@@ -27,7 +27,7 @@ use tokio::sync::watch;
 
 use super::live::can_live;
 use super::personal::{self, Body, Carried, SubjectKey};
-use super::{Accepted, Accepting, Error, Identity, PAGE_MAX, Result, Stored};
+use super::{Accepted, Accepting, Dropped, Error, Identity, Over, PAGE_MAX, Result, Stored};
 use crate::domain::audience::Audience;
 use crate::domain::ids::{ChainId, PublicationId, SubjectId};
 use crate::domain::publication::{Content, Publication};
@@ -41,6 +41,9 @@ use live::Shared;
 const AT_ONCE: usize = 64;
 /// Publications deleted by one script: some milliseconds in which the server does nothing else.
 const FORGET_PIECE: usize = 100;
+/// A citizen's key that is needed for nothing any more is destroyed after this; whoever asked for
+/// it to seal something has stored that by then.
+const IDLE_MS: i64 = 3600 * 1000;
 
 /// The store.
 #[derive(Clone, Debug)]
@@ -62,6 +65,8 @@ struct Scripts {
     mark: Script,
     unlogged: Script,
     forget: Script,
+    areas: Script,
+    idle: Script,
     key: Script,
     erase: Script,
 }
@@ -78,6 +83,8 @@ impl Store {
             mark: Script::new(include_str!("redis/mark.lua")),
             unlogged: Script::new(include_str!("redis/unlogged.lua")),
             forget: Script::new(include_str!("redis/forget.lua")),
+            areas: Script::new(include_str!("redis/areas.lua")),
+            idle: Script::new(include_str!("redis/idle.lua")),
             key: Script::new(include_str!("redis/key.lua")),
             erase: Script::new(include_str!("redis/erase.lua")),
         };
@@ -136,7 +143,7 @@ impl Store {
         let Inner { redis, keys, scripts, .. } = &*self.0;
         let (handle, kept) = SubjectKey::fresh(vault);
         let call = scripts.key.call().key(keys.pair("key", subject)).arg(keys.stem());
-        let call = call.arg(personal::digits(&handle)).arg(&kept[..]);
+        let call = call.arg(personal::digits(&handle)).arg(&kept[..]).arg(subject.as_str());
         let (handle, kept): (String, Vec<u8>) = redis.run_lasting(keys, &call).await?;
         let handle = uuid::Uuid::try_parse(&handle).map_err(Failure::new)?.into_bytes();
         SubjectKey::open(vault, handle, &kept)?.seal(publication)
@@ -287,20 +294,41 @@ impl Store {
         self.newest(self.0.keys.pair("subject", subject), before, limit).await
     }
 
-    /// Deletes what is long over.
-    pub async fn forget(&self, expired_before: Timestamp) -> Result<u64> {
+    /// Deletes what is long over, and keys of citizens of whom nothing is left.
+    pub async fn forget(&self, over: Over) -> Result<Dropped> {
         let Inner { redis, keys, scripts, .. } = &*self.0;
+        let mut dropped = Dropped::default();
         let call = scripts.forget.call().key(keys.key("expiry")).arg(keys.stem());
-        let call = call.arg(expired_before.as_millisecond()).arg(FORGET_PIECE);
-        let mut forgotten = 0;
-        while forgotten < PAGE_MAX {
-            let deleted: usize = redis.run(&call).await?;
-            forgotten += deleted;
-            if deleted < FORGET_PIECE {
+        let call = call.arg(over.personal.as_millisecond()).arg(FORGET_PIECE);
+        while dropped.personal < PAGE_MAX as u64 {
+            let (looked, deleted): (usize, u64) = redis.run(&call).await?;
+            dropped.personal += deleted;
+            if looked < FORGET_PIECE {
                 break;
             }
         }
-        Ok(forgotten as u64)
+        dropped.areas = self.forget_areas(over.areas).await?;
+        let call = scripts.idle.call().key(keys.key("idle")).arg(keys.stem());
+        let idle_since = over.personal.as_millisecond().saturating_sub(IDLE_MS);
+        dropped.keys = redis.run(&call.arg(idle_since).arg(FORGET_PIECE)).await?;
+        Ok(dropped)
+    }
+
+    /// What expired before an instant was accepted before it: the list is looked through so far.
+    async fn forget_areas(&self, before: Timestamp) -> Result<u64> {
+        let Inner { redis, keys, scripts, .. } = &*self.0;
+        let end = format!("({}", text(PublicationId::first_of(before.as_millisecond())));
+        let (mut begin, mut forgotten) = ("-".to_owned(), 0);
+        loop {
+            let call = scripts.areas.call().key(keys.key("area")).arg(keys.stem());
+            let call = call.arg(&begin).arg(&end).arg(before.as_millisecond()).arg(FORGET_PIECE);
+            let (last, deleted): (String, u64) = redis.run(&call).await?;
+            forgotten += deleted;
+            if last.is_empty() {
+                return Ok(forgotten);
+            }
+            begin = format!("({last}");
+        }
     }
 
     fn counter(&self) -> String {

@@ -10,10 +10,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use roaring::RoaringTreemap;
-use uuid::Uuid;
 
 use crate::domain::channel::Channel;
-use crate::domain::ids::{PublicationId, Seq, UnitCode};
+use crate::domain::ids::{Seq, UnitCode};
 use crate::domain::outcome::Arrival;
 use crate::store::Failure;
 use crate::store::ledger::{Error, State, Waiting};
@@ -121,11 +120,6 @@ pub fn unit(text: &str) -> Result<Option<UnitCode>, Error> {
         "" => Ok(None),
         text => Ok(Some(text.parse().map_err(Failure::new)?)),
     }
-}
-
-/// The least UUID version 7 of a millisecond: its first 48 bits are the time.
-pub fn first_id_of(ms: i64) -> PublicationId {
-    PublicationId(Uuid::from_u128((ms.max(0) as u128) << 80))
 }
 
 #[cfg(test)]

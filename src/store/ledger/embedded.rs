@@ -14,7 +14,6 @@ use crate::domain::funnel::Funnel;
 use crate::domain::ids::{DeviceNum, PublicationId};
 use crate::domain::receipt::{Receipt, Stage};
 use crate::store::Failure;
-use crate::store::ledger::codec::first_id_of;
 use crate::store::ledger::mark::Mark;
 use crate::store::ledger::{
     AcceptedAt, BATCH_MAX, Delivered, Error, Progress, Saved, Settings, State, Targeted,
@@ -153,7 +152,7 @@ impl Embedded {
 
     pub async fn forget(&self, before: Timestamp) -> Result<u64, Error> {
         let before_ms = sqlite::to_ms(before);
-        let oldest_kept = first_id_of(before_ms);
+        let oldest_kept = PublicationId::first_of(before_ms);
         self.write(move |connection| dispatches::forget_fences(connection, before_ms)).await?;
         let mut forgotten = 0;
         // One publication at a time, so that a save never waits for more than one.

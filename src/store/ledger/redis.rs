@@ -25,7 +25,6 @@ use crate::domain::dispatch::{Dispatch, DispatchId};
 use crate::domain::funnel::Funnel;
 use crate::domain::ids::{DeviceNum, PublicationId};
 use crate::domain::receipt::{Receipt, Stage};
-use crate::store::ledger::codec::first_id_of;
 use crate::store::ledger::mark::Mark;
 use crate::store::ledger::{
     AcceptedAt, BATCH_MAX, Counted, Delivered, Error, Progress, Restart, Saved, Targeted,
@@ -271,7 +270,7 @@ impl Store {
 
     pub async fn forget(&self, before: Timestamp) -> Result<u64, Error> {
         self.forget_fences(before.as_millisecond()).await?;
-        let end = first_id_of(before.as_millisecond()).0.simple().to_string();
+        let end = PublicationId::first_of(before.as_millisecond()).0.simple().to_string();
         let publications = self.0.common.key("publications");
         let mut forgotten = 0;
         loop {

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::domain::agency::Agency;
+use crate::domain::certificate::Certificate;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{AgencyId, PersonId};
 use crate::domain::person::{Person, Right};
@@ -152,6 +153,15 @@ pub enum Change {
         /// The client certificate that it is bound to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         certificate: Option<Fingerprint>,
+    },
+    /// A certificate that an agency signs its CAP messages with.
+    Certificate {
+        /// Of which agency.
+        agency: AgencyId,
+        /// Its name.
+        name: String,
+        /// What it says.
+        certificate: Certificate,
     },
 }
 

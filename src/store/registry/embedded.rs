@@ -23,6 +23,7 @@ use crate::store::vault::Vault;
 mod load;
 mod read;
 mod schema;
+mod seen;
 mod write;
 
 use read::Source;

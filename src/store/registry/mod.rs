@@ -42,6 +42,7 @@ mod codec;
 mod counters;
 mod embedded;
 mod redis;
+pub mod seen;
 
 /// Devices one citizen may have; a subject dispatch reads them all at once.
 pub const SUBJECT_DEVICES_MAX: usize = 64;

@@ -7,6 +7,7 @@
 //! - `r:unit:channel:shard` list: (Seq, number) of a range, in order;
 //! - `m:n/64` list: number by Seq, for the change feed;
 //! - `c:unit` hash: live memberships by cell, channel and shard; `versions` hash: its state;
+//! - `v:n/64` hashes: the day each device was last seen;
 //! - `gone` list: who left when, to be forgotten; `seq`, `num` counters; `late` the lease.
 //!
 //! **A change** reads the device's record, plans in Rust what it becomes, and runs one script that
@@ -43,6 +44,7 @@ mod plan;
 mod read;
 mod record;
 mod scripts;
+mod seen;
 
 use counts::Counts;
 use plan::Change;

@@ -369,6 +369,7 @@ async fn key(parts: &Parts) -> String {
         operator: true,
         second_person: false,
         submission_keys: Default::default(),
+        cap_signing: Default::default(),
     };
     let id = agency.id.clone();
     parts.agencies.put(agency).await.expect("put");

@@ -12,6 +12,7 @@ async fn two_people(house: &House) {
         jurisdiction: Jurisdiction::unlimited(),
         operator: false,
         submission_keys: Default::default(),
+        cap_signing: Default::default(),
         second_person: true,
     };
     house.test.node.parts.agencies.put(agency).await.expect("stored");

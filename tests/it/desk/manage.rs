@@ -117,3 +117,57 @@ async fn the_only_admin_acts_alone_and_the_audit_says_so() {
     assert_eq!(house.audited("nga", Act::CreateKey).await, Some(Verdict::Alone));
     house.test.stop().await;
 }
+
+fn certificate(name: &str) -> Value {
+    let pair = rcgen::KeyPair::generate().expect("a pair");
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    json!({"pem": params.self_signed(&pair).expect("a certificate").pem()})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_waits_for_a_second_admin_and_is_removed_by_one() {
+    let house = House::open().await;
+    let (ops, ops2) = (house.login("ops").await, house.login("ops2").await);
+    let all = "/v1/console/agencies/a/certificates";
+    let (desk, pem) = (format!("{all}/desk"), certificate("desk"));
+    let asked = put(&ops, &desk, pem.clone()).await;
+    assert_eq!(asked.status, 202, "{}", asked.text());
+    let confirm = |asked: &Answer| {
+        let request = asked.json()["request"].as_str().expect("a request").to_owned();
+        format!("/v1/console/requests/{request}/confirm")
+    };
+    assert_eq!(ops.get(all).await.json()["certificates"], json!([]), "not before");
+    let same = (403, "same_person".to_owned());
+    assert_eq!(ops.refused(&confirm(&asked), json!({})).await, same);
+    ops2.done(&confirm(&asked), json!({})).await;
+    let known = ops.get(all).await.json()["certificates"][0].clone();
+    assert_eq!((&known["name"], &known["subject"]), (&json!("desk"), &json!("CN=desk")));
+    assert_eq!((&known["kind"], &known["bits"]), (&json!("p256"), &json!(256)));
+    assert_eq!(house.audited("ops2", Act::RegisterCertificate).await, Some(Verdict::Done));
+    let refused =
+        async |name: &str, body: Value| refusal(&put(&ops, &format!("{all}/{name}"), body).await);
+    assert_eq!(refused("desk", certificate("another")).await, (409, "conflict".to_owned()));
+    assert_eq!(refused("a%20b", pem.clone()).await, (422, "invalid".to_owned()));
+    assert_eq!(refused("x", json!({"pem": "nothing"})).await, (422, "invalid".to_owned()));
+    let lan = house.login("lan").await;
+    assert_eq!(put(&lan, &desk, pem).await.status, 403, "no admin");
+    // A wider agency waits; meanwhile the certificate is removed, and stays so.
+    let wide = json!({"name": "A", "jurisdiction": {"highest_severity": "Extreme",
+        "kinds": ["alert", "notice", "status-change"]}, "signature_required": true});
+    assert_eq!(put(&ops, "/v1/console/agencies/a", wide.clone()).await.status, 200);
+    let mut free = wide;
+    free["signature_required"] = json!(false);
+    let asked = put(&ops, "/v1/console/agencies/a", free).await;
+    assert_eq!(asked.status, 202, "no longer required gives more: {}", asked.text());
+    assert_eq!(ops.ask("DELETE", &desk, None).await.status, 204);
+    assert_eq!(ops.ask("DELETE", &desk, None).await.status, 404);
+    assert_eq!(house.audited("ops", Act::RemoveCertificate).await, Some(Verdict::Done));
+    let agency = ops.get("/v1/console/agencies/a").await.json();
+    assert_eq!(agency["signature_required"], true, "not before it is confirmed");
+    ops2.done(&confirm(&asked), json!({})).await;
+    assert_eq!(ops.get(all).await.json()["certificates"], json!([]), "what was removed stays so");
+    let agency = ops.get("/v1/console/agencies/a").await.json();
+    assert_eq!(agency["signature_required"], false);
+    house.test.stop().await;
+}

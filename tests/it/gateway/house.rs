@@ -205,6 +205,7 @@ pub fn alert_saying(units: &[&str], instruction: &str) -> Publication {
         content: Content::Alert(Box::new(alert)),
         agency_name: None,
         signature: None,
+        signed_by: None,
     }
 }
 

@@ -13,7 +13,7 @@ use loa::domain::publication::Publication;
 use loa::fanout::gate::Gate;
 use loa::fanout::superseded::{Superseded, follow};
 use loa::lifecycle::Lifecycle;
-use loa::store::ledger::{self, Ledger, State};
+use loa::store::ledger::{self, Ledger, Saved, State};
 use serde_json::Value;
 
 use crate::ledger::dispatch;

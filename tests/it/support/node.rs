@@ -154,6 +154,7 @@ pub async fn agency(node: &Node, id: &str, jurisdiction: Jurisdiction) -> Result
         jurisdiction,
         operator,
         submission_keys: Default::default(),
+        cap_signing: Default::default(),
         second_person: false,
     };
     let id = agency.id.clone();

@@ -71,6 +71,7 @@ impl Site {
             jurisdiction: Jurisdiction::unlimited(),
             operator: true,
             submission_keys: Default::default(),
+            cap_signing: Default::default(),
             second_person: false,
         };
         let (id, now) = (agency.id.clone(), Clock::System.now());

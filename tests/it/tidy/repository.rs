@@ -69,12 +69,14 @@ fn stands_alone(line: &str, word: &str) -> bool {
 
 #[test]
 fn the_lock_file_names_only_the_public_registry() {
-    let lock = fs::read_to_string(root().join("Cargo.lock")).expect("Cargo.lock is committed");
     let public = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
     let mut found = Found::new();
-    for (index, line) in lock.lines().enumerate() {
-        if line.starts_with("source = ") && line != public {
-            found.add(format!("Cargo.lock:{}", index + 1), line);
+    for name in ["Cargo.lock", "fuzz/Cargo.lock"] {
+        let lock = fs::read_to_string(root().join(name)).expect("a lock file is committed");
+        for (index, line) in lock.lines().enumerate() {
+            if line.starts_with("source = ") && line != public {
+                found.add(format!("{name}:{}", index + 1), line);
+            }
         }
     }
     let lock = root().join("tests/it/clients/package-lock.json");

@@ -68,7 +68,10 @@ pub fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.expect("an entry").path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir() {
-            let left_out = ["target", "node_modules", "dist", "data"].contains(&name);
+            // A corpus is bytes that nobody wrote.
+            let left_out =
+                ["target", "node_modules", "dist", "data", "corpus", "artifacts", "coverage"]
+                    .contains(&name);
             let hidden = name.starts_with('.') && name != ".ci";
             if !left_out && !hidden {
                 collect(&path, found);

@@ -12,7 +12,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 const COLUMNS_MAX: usize = 100;
 
 fn everything() -> Vec<Source> {
-    let folders = ["src", "tests", "benches"];
+    let folders = ["src", "tests", "benches", "fuzz"];
     let present = folders.iter().filter(|name| super::source::root().join(name).is_dir());
     present.flat_map(|name| rust_files(name)).collect()
 }

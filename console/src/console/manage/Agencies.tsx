@@ -8,6 +8,7 @@ import { attempt, say } from "../state";
 import { codesIn } from "../../shared/text";
 import type { Agency, Key } from "../types";
 import { Dialog } from "../ui/Dialog";
+import { Certificates } from "./Certificates";
 import { useList } from "./useList";
 
 const KINDS: readonly [string, string, string][] = [
@@ -18,6 +19,7 @@ export function Agencies() {
   const [answer, load] = useList<{ agencies: Agency[] }>("/agencies");
   const [editing, setEditing] = useState<Agency | null>(null);
   const [keys, setKeys] = useState<Agency | null>(null);
+  const [certificates, setCertificates] = useState<Agency | null>(null);
   const fresh: Agency = { id: "", name: "", operator: false, jurisdiction: { highest_severity: "Severe", kinds: ["alert"] } };
   return (
     <section class="panel">
@@ -36,6 +38,7 @@ export function Agencies() {
                 <td class="nowrap">
                   <button type="button" class="quiet" aria-label={t(`Sửa ${agency.name}`, `Edit ${agency.name}`)} onClick={() => setEditing(agency)}>{t("Sửa", "Edit")}</button>
                   <button type="button" class="quiet" aria-label={t(`Khóa API của ${agency.name}`, `API keys of ${agency.name}`)} onClick={() => setKeys(agency)}>{t("Khóa API", "API keys")}</button>
+                  <button type="button" class="quiet" aria-label={t(`Chứng thư số của ${agency.name}`, `Certificates of ${agency.name}`)} onClick={() => setCertificates(agency)}>{t("Chứng thư", "Certificates")}</button>
                 </td>
               </tr>
             ))}
@@ -44,6 +47,7 @@ export function Agencies() {
       </div>
       {editing && <AgencyForm agency={editing} close={() => { setEditing(null); load(); }} />}
       {keys && <Keys agency={keys} close={() => setKeys(null)} />}
+      {certificates && <Certificates agency={certificates} close={() => setCertificates(null)} />}
     </section>
   );
 }
@@ -60,7 +64,7 @@ function AgencyForm({ agency, close }: { agency: Agency; close: () => void }) {
   const save = () => attempt(async () => {
     const { units: _, ...rest } = jurisdiction;
     const units = codesIn(codes);
-    const body = { name: now.name, operator: now.operator, jurisdiction: { ...rest, ...(units.length > 0 ? { units } : {}) } };
+    const body = { name: now.name, operator: now.operator, signature_required: now.signature_required ?? false, jurisdiction: { ...rest, ...(units.length > 0 ? { units } : {}) } };
     const answer = await put<{ request?: string } | undefined>(`/agencies/${encodeURIComponent(now.id)}`, body);
     say(answer?.request ? t("Chờ quản trị viên thứ hai xác nhận.", "A second admin must confirm.") : t("Đã lưu.", "Saved."));
     close();
@@ -82,6 +86,7 @@ function AgencyForm({ agency, close }: { agency: Agency; close: () => void }) {
         <legend>{t("Được phát", "May publish")}</legend>
         {KINDS.map(([one]) => <label key={one}><input type="checkbox" checked={jurisdiction.kinds.includes(one)} onChange={() => kind(one)} />{kindWords(one)}</label>)}
       </fieldset>
+      <label class="check"><input type="checkbox" checked={now.signature_required ?? false} onChange={(event) => set({ ...now, signature_required: event.currentTarget.checked })} />{t("Phần mềm của cơ quan phải gửi CAP XML có chữ ký số", "Its programs must send signed CAP XML")}</label>
       <div class="row end"><button type="button" onClick={close}>{t("Thôi", "Cancel")}</button><button type="button" class="primary" disabled={now.id === "" || now.name === ""} onClick={() => void save()}>{t("Lưu", "Save")}</button></div>
     </Dialog>
   );

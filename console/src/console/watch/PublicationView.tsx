@@ -65,6 +65,7 @@ export function PublicationView({ id }: { id: string }) {
             {agencyName(publication.agency)} · {t("phát", "published")} {dateTime(publication.accepted_at)} · {t("hết hiệu lực", "expires")} {dateTime(publication.expires)}
           </p>
           <Decided detail={detail} />
+          <Signed detail={detail} />
         </div>
         <Since at={publication.accepted_at} over={funnel.open_dispatches === 0} />
       </header>
@@ -117,6 +118,18 @@ function Spoken({ received, all }: { received: number; all: number }) {
     () => t(`Đã nhận ${number(received)} trên ${number(all)}.`, `${number(received)} of ${number(all)} received.`), [beat],
   );
   return <p class="sr-only" role="status">{said}</p>;
+}
+
+/** What the agency's own signature was verified with. */
+function Signed({ detail }: { detail: Detail }) {
+  const by = detail.publication.signed_by;
+  if (!by) return null;
+  return (
+    <p class="hint">
+      {t("Chữ ký số đã được xác minh bằng chứng thư", "Signature verified with certificate")} <b class="mono">{by.certificate}</b>{" "}
+      <small class="mono anywhere">SHA-256 {by.fingerprint}</small>
+    </p>
+  );
 }
 
 function Decided({ detail }: { detail: Detail }) {

@@ -12,7 +12,7 @@ use crate::domain::publication::Publication;
 use crate::domain::sealed::{Handle, Sealed};
 use crate::store::Failure;
 use crate::store::alerts::personal::{self, Body, Carried, SubjectKey, subject_of};
-use crate::store::alerts::{Accepting, Identity, Stored};
+use crate::store::alerts::{Accepting, Dropped, Identity, Over, PAGE_MAX, Stored};
 use crate::store::sqlite::to_ms;
 use crate::store::vault::Vault;
 
@@ -183,6 +183,36 @@ pub fn erase(connection: &Connection, subject: &SubjectId) -> Result<(), Failure
         connection.execute(&delete, [subject.as_str()])?;
     }
     Ok(())
+}
+
+/// Deletes what is long over, and the keys of citizens of whom nothing is left.
+pub fn forget(connection: &Connection, over: Over) -> Result<Dropped, Failure> {
+    let mut dropped = Dropped::default();
+    // What expired before an instant was accepted before it, and ids rise with that. The sign keeps
+    // SQLite off the index by expiry, where citizens' publications would be in the way.
+    let areas = "DELETE FROM publications WHERE subject IS NULL AND id < ? AND +expires_ms < ?
+        AND position IS NOT NULL";
+    let before = to_ms(over.areas);
+    let first = PublicationId::first_of(before);
+    dropped.areas = connection.execute(areas, params![first.0.as_bytes(), before])? as u64;
+    let due = "SELECT id, subject FROM publications WHERE expires_ms < ? AND +subject IS NOT NULL
+        AND position IS NOT NULL LIMIT ?";
+    let mut due = connection.prepare_cached(due)?;
+    let due = due.query_map(params![to_ms(over.personal), PAGE_MAX as i64], |row| {
+        Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, String>(1)?))
+    })?;
+    let due = due.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut delete = connection.prepare_cached("DELETE FROM publications WHERE id = ?")?;
+    for (id, _) in &due {
+        dropped.personal += delete.execute([id])? as u64;
+    }
+    let unused = "DELETE FROM subject_keys WHERE subject = ?1
+        AND NOT EXISTS (SELECT 1 FROM publications WHERE subject = ?1)";
+    let mut unused = connection.prepare_cached(unused)?;
+    for (_, subject) in &due {
+        dropped.keys += unused.execute([subject])? as u64;
+    }
+    Ok(dropped)
 }
 
 fn stored(file: File<'_>, row: &Row<'_>) -> Result<Option<Stored>, Failure> {

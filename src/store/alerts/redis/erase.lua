@@ -6,6 +6,7 @@ if handle then
   redis.call('DEL', stem .. 'handle:' .. handle)
 end
 redis.call('DEL', stem .. 'key:' .. ARGV[2])
+redis.call('ZREM', stem .. 'idle', ARGV[2])
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local row = stem .. 'p:' .. id
   local known = redis.call('HMGET', row, 'identity', 'chain')

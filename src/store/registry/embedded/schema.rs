@@ -1,11 +1,13 @@
 //! The registry's file: its tables, and the few numbers it keeps of itself.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::domain::ids::Seq;
 use crate::store::registry::counters::{Counters, Spot};
 use crate::store::registry::embedded::read;
 use crate::store::registry::{Error, SHARDS_MAX, Settings};
+use crate::store::sqlite;
 
 /// Numbers of devices and memberships are never used again, hence AUTOINCREMENT. `channel` is an
 /// index into `Channel::ALL`, `cell` a cell's bits, instants are milliseconds.
@@ -28,6 +30,8 @@ pub const MIGRATIONS: &[&str] = &[
          joined_at INTEGER NOT NULL,
          left_at INTEGER);",
     CREATE_INDEXES,
+    // When a device was last seen; absent for one that was not since this column is here.
+    "ALTER TABLE devices ADD COLUMN seen INTEGER;",
 ];
 
 /// The rowid is the last column of every index, so that a range is scanned in the order of Seq.
@@ -49,6 +53,7 @@ pub const DROP_INDEXES: &str = "
 const SHARDS: &str = "shards";
 const LATE_CURSOR: &str = "late_cursor";
 const SEALED_WITH: &str = "sealed_with";
+const NOTING_SINCE: &str = "noting_since";
 
 /// Checks the settings against the file, and counts who is there.
 pub fn prepare(connection: &Connection, settings: &Settings) -> Result<(Counters, Seq), Error> {
@@ -111,6 +116,19 @@ pub fn sealed_with(connection: &Connection) -> Result<Option<u8>, Error> {
 /// Remembers that.
 pub fn set_sealed_with(connection: &Connection, number: u8) -> Result<(), Error> {
     put(connection, SEALED_WITH, i64::from(number))
+}
+
+/// Since when it is noted who was seen.
+pub fn noting_since(connection: &Connection) -> Result<Option<Timestamp>, Error> {
+    Ok(get(connection, NOTING_SINCE)?.map(sqlite::from_ms).transpose()?)
+}
+
+/// Remembers that, once.
+pub fn set_noting_since(connection: &Connection, since: Timestamp) -> Result<(), Error> {
+    match get(connection, NOTING_SINCE)? {
+        Some(_) => Ok(()),
+        None => put(connection, NOTING_SINCE, sqlite::to_ms(since)),
+    }
 }
 
 fn get(connection: &Connection, key: &str) -> Result<Option<i64>, Error> {

@@ -1,0 +1,5 @@
+//! Files of boundaries.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| loa_fuzz::geojson::hold(data));
