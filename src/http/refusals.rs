@@ -97,6 +97,8 @@ fn weighs(code: Code, known: bool) -> bool {
         | Code::SamePerson
         | Code::SecondPersonNeeded
         | Code::OutsideJurisdiction
+        | Code::BadSignature
+        | Code::SignatureRequired
         | Code::RateLimited
         | Code::TooLarge
         | Code::RequestTimeout

@@ -13,7 +13,7 @@ use crate::support::node::{AlertXml, CENTRE};
 use crate::support::process::{Done, Served, eventually, path, run};
 
 /// Every command that does something.
-const COMMANDS: [&[&str]; 35] = [
+const COMMANDS: [&[&str]; 36] = [
     &["channels", "check"],
     &["serve"],
     &["demo"],

@@ -42,7 +42,7 @@ fn results(result: &str) -> u64 {
 #[tokio::test]
 async fn a_slow_handshake_is_cut_and_the_newcomer_of_its_address_pays() {
     let (test, authority) = node(|tls| {
-        tls.handshake_seconds = 1;
+        tls.handshake_seconds = 2;
         tls.handshakes_per_address = 1;
     })
     .await;
