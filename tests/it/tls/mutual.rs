@@ -78,7 +78,8 @@ async fn a_bound_key_opens_nothing_without_its_certificate() {
         }
     }
     let line = eventually(async || {
-        let filter = Filter { actor: Some("bound".to_owned()), limit: 100, ..Filter::default() };
+        let filter =
+            Filter { actor: Some("pc07/bound".to_owned()), limit: 100, ..Filter::default() };
         let links = mutual.test.node.parts.trail.audit().list(filter).await.expect("read");
         let code = Verdict::Refused { code: "certificate_required".to_owned() };
         links.into_iter().find(|link| link.entry.verdict == code)
