@@ -127,7 +127,6 @@ pub(crate) fn position(numbers: &[f64]) -> Result<LatLon, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::geofence::City;
     use crate::geofence::check::check;
 

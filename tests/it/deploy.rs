@@ -25,6 +25,9 @@ const PAGES: [(&str, &str); 6] = [
     ("/console/drafts", "desk"),
 ];
 
+/// From a path to the role that it leads to.
+type Way = Box<dyn Fn(&str) -> Option<String>>;
+
 fn read(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
     std::fs::read_to_string(path).expect("a file of deploy/")
@@ -87,7 +90,7 @@ async fn answered(roles: &[Role]) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_path_leads_to_the_role_that_answers_it() {
-    let ways: [(&str, Box<dyn Fn(&str) -> Option<String>>); 2] =
+    let ways: [(&str, Way); 2] =
         [("front.conf", Box::new(front())), ("network.yaml", Box::new(ingress()))];
     let desk = answered(&[Role::Api, Role::Console]).await;
     let gateway = answered(&[Role::Gateway]).await;

@@ -10,7 +10,7 @@ use crate::support::node::{AlertXml, CENTRE};
 
 /// Every route of a node with all roles, as docs and clients know them; the description itself,
 /// `/openapi.json`, is not among them.
-const ROUTES: [(&str, &str); 86] = [
+const ROUTES: [(&str, &str); 89] = [
     ("get", "/.well-known/jwks.json"),
     ("get", "/healthz"),
     ("get", "/metrics"),
@@ -24,6 +24,9 @@ const ROUTES: [(&str, &str); 86] = [
     ("get", "/v1/config"),
     ("get", "/v1/console/agencies"),
     ("get", "/v1/console/agencies/{id}"),
+    ("get", "/v1/console/agencies/{id}/certificates"),
+    ("put", "/v1/console/agencies/{id}/certificates/{name}"),
+    ("delete", "/v1/console/agencies/{id}/certificates/{name}"),
     ("get", "/v1/console/agencies/{id}/keys"),
     ("get", "/v1/console/audit"),
     ("get", "/v1/console/dead-letters"),

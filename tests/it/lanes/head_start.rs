@@ -71,7 +71,8 @@ async fn other_lanes_make_way_for_an_emergency_that_is_new_and_only_for_a_while(
     let waited = tokio::time::timeout(longer, gate.pass(Lane::Routine)).await;
     assert!(waited.is_err(), "the emergency is at work elsewhere");
     progress.state = State::Done;
-    assert_eq!(ledger.save(&progress).await.expect("an answer"), Saved::Saved);
+    let saved = ledger.save(&progress).await.expect("saved");
+    assert_eq!(saved, Saved::Saved);
     tokio::time::timeout(longer, gate.pass(Lane::Routine)).await.expect("it ends with the work");
     tasks.token().cancel();
 }
