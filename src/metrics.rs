@@ -26,6 +26,9 @@ const PUSH_WAITING: &str = "loa_push_waiting";
 const PUSH_WAITS: &str = "loa_push_waits_total";
 const RETENTION: &str = "loa_retention_removed_total";
 const UNSEALED: &str = "loa_vault_unsealed";
+const HANDSHAKES: &str = "loa_tls_handshakes_total";
+const CERTIFICATE_DAYS: &str = "loa_tls_certificate_days";
+const RENEWAL_FAILED: &str = "loa_tls_renewal_failed";
 
 /// Tells the recorder what each metric means; call once after a recorder is installed.
 pub fn describe() {
@@ -54,6 +57,9 @@ pub fn describe() {
     describe_counter!(PUSH_WAITS, "Pushes that had to wait for the throttle, by channel.");
     describe_counter!(RETENTION, "What was dropped because its time was over, by kind.");
     describe_gauge!(UNSEALED, "1 while vault.unsealed_until lies ahead: addresses are not sealed.");
+    describe_counter!(HANDSHAKES, "TLS handshakes of the HTTP faces, by result.");
+    describe_gauge!(CERTIFICATE_DAYS, "Days until the certificate of the HTTP faces ends.");
+    describe_gauge!(RENEWAL_FAILED, "1 while the TLS files on disk are bad and older ones serve.");
     describe_histogram!(ROUTE_SECONDS, "Seconds from acceptance to the dispatches on the log.");
 }
 
@@ -115,6 +121,46 @@ pub fn retention(kind: &'static str, count: u64) {
 /// Whether this node writes people's addresses unsealed.
 pub fn unsealed(is: bool) {
     gauge!(UNSEALED).set(if is { 1.0 } else { 0.0 });
+}
+
+/// How a TLS handshake came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// The connection is open.
+    Done,
+    /// Protocol, certificate or bytes that are not taken.
+    Refused,
+    /// It did not end in time.
+    Slow,
+    /// Too many were under way, in all or of the address.
+    TurnedAway,
+    /// The client spoke plain HTTP.
+    Plain,
+    /// The client went away.
+    Gone,
+}
+
+/// A TLS handshake of the HTTP faces came out so.
+pub fn handshake(outcome: Handshake) {
+    let result = match outcome {
+        Handshake::Done => "done",
+        Handshake::Refused => "refused",
+        Handshake::Slow => "slow",
+        Handshake::TurnedAway => "turned_away",
+        Handshake::Plain => "plain",
+        Handshake::Gone => "gone",
+    };
+    counter!(HANDSHAKES, "result" => result).increment(1);
+}
+
+/// Days until the faces' certificate ends.
+pub fn certificate_days(days: f64) {
+    gauge!(CERTIFICATE_DAYS).set(days);
+}
+
+/// Whether the files on disk are bad, so that older ones serve.
+pub fn renewal_failed(is: bool) {
+    gauge!(RENEWAL_FAILED).set(if is { 1.0 } else { 0.0 });
 }
 
 /// Open connections of the gateway.

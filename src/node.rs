@@ -53,6 +53,7 @@ use crate::{channel, fanout, gateway, http, receipt, route, store};
 
 mod desk;
 pub mod dormant;
+mod face;
 pub mod housekeeping;
 mod key;
 mod openapi;
@@ -155,12 +156,9 @@ impl Node {
         let kept = senders.values().cloned().collect();
         reseal::start(&parts, &tasks);
         housekeeping::start(parts.clone(), kept, config.periods(), &tasks);
-        let (limits, stop) = (config.http.clone(), tasks.token().clone());
+        let address_key = key::derived(&secrets.node, "address");
+        face::start(config, (&parts, &address_key), (listener, router), &tasks)?;
         let grace = Duration::from_secs(config.node.grace_seconds);
-        let app = http::shield::around(router, &limits, together(&parts));
-        tasks.service("http", async move {
-            http::serve::serve(listener, app, &limits, stop, grace).await
-        });
         ready.set(true);
         Ok(Self { address, tasks, parts, grace, _lock: lock })
     }

@@ -25,7 +25,7 @@ use crate::domain::agency::Agency;
 use crate::domain::audit::Actor;
 use crate::domain::ids::AgencyId;
 use crate::domain::person::{Person, Right};
-use crate::http::{Code, Problem};
+use crate::http::{Code, Problem, refusals};
 use crate::store::agencies::Agencies;
 use crate::store::people::{self, NewSession, People};
 
@@ -194,6 +194,10 @@ impl Desk {
         let idle_since = now.checked_sub(idle).unwrap_or(now);
         let session = self.people.session(token.hash(), now, idle_since).await;
         let session = session.map_err(store_problem)?.ok_or_else(refused)?;
+        refusals::recognised(&parts.extensions, || Actor::Person {
+            agency: session.person.agency.to_string(),
+            id: session.person.id.to_string(),
+        });
         let csrf = token.csrf();
         let unsafe_method = ![Method::GET, Method::HEAD, Method::OPTIONS].contains(&parts.method);
         let given = parts.headers.get(&CSRF).map(|value| value.as_bytes()).unwrap_or_default();

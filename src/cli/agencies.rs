@@ -15,6 +15,7 @@ use crate::cli::{BadInput, audit};
 use crate::domain::agency::{Agency, Jurisdiction, Kind, SUBMISSION_KEYS_MAX};
 use crate::domain::alert::{Category, Severity};
 use crate::domain::audit::Act;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{AgencyId, UnitCode};
 use crate::domain::person::Right;
 use crate::node::stores;
@@ -109,6 +110,10 @@ pub struct KeyArgs {
     /// What it may, comma-separated: write, approve, override, operate, admin
     #[arg(long, value_delimiter = ',', default_value = "write")]
     rights: Vec<String>,
+    /// The SHA-256 of a client certificate without which it opens nothing
+    /// (`openssl x509 -noout -fingerprint -sha256`)
+    #[arg(long, value_name = "SHA256")]
+    certificate: Option<String>,
     #[command(flatten)]
     dir: DirArgs,
 }
@@ -279,10 +284,17 @@ async fn list(dir: DirArgs) -> Result<bool> {
                 (None, Some(at)) => format!("expires {at}"),
                 (None, None) => "does not expire".to_owned(),
             };
-            println!("    key {}: {state}, {used}", key.name);
+            let bound = key.certificate.map_or(String::new(), |one| format!(", needs {one}"));
+            println!("    key {}: {state}, {used}{bound}", key.name);
         }
     }
     Ok(true)
+}
+
+/// A certificate's fingerprint, also as openssl prints it with its name before it.
+fn fingerprint(text: &str) -> Result<Fingerprint> {
+    let digits = text.rsplit_once('=').map_or(text, |(_, digits)| digits);
+    Ok(digits.trim().parse().map_err(|error| BadInput(format!("--certificate: {error}")))?)
 }
 
 async fn key(args: KeyArgs) -> Result<bool> {
@@ -291,7 +303,10 @@ async fn key(args: KeyArgs) -> Result<bool> {
     let agency = id(&args.id)?;
     let agencies = open(&args.dir).await?;
     let rights: BTreeSet<Right> = parsed(&args.rights).context("--rights")?;
-    let key = agencies.add_key(&agency, &args.key_name, now, expires).await.map_err(refused)?;
+    let certificate = args.certificate.as_deref().map(fingerprint).transpose()?;
+    let life = (now, expires);
+    let key = agencies.add_bound_key(&agency, &args.key_name, life, certificate).await;
+    let key = key.map_err(refused)?;
     agencies.set_key_rights(&agency, &args.key_name, rights).await.map_err(refused)?;
     note(&args.dir, (Act::CreateKey, format!("{agency}/{}", args.key_name))).await?;
     if args.dir.json {

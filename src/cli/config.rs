@@ -48,6 +48,7 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<bool> {
         }
         Command::Check(args) => {
             let checked = config::load(args.config.as_deref(), &[])?;
+            checked.check_files()?;
             let warnings = checked.warnings();
             if args.json {
                 writeln!(out, "{}", serde_json::json!({ "ok": true, "warnings": warnings }))?;

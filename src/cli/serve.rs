@@ -45,11 +45,13 @@ impl Args {
 /// Runs the node until SIGINT or SIGTERM; a second signal ends it at once.
 pub async fn run(args: Args) -> Result<bool> {
     let mut config = config::load(args.config.as_deref(), &args.flags())?;
+    config.check_files()?;
     telemetry::install(&config.log)?;
     let simulator = simulate_without_credentials(&mut config).await?;
     let outside = Outside { clock: Clock::System, listener: None, simulated: simulator.is_some() };
     let node = Node::start(&config, outside).await?;
-    println!("loa listens on http://{}", node.address);
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+    println!("loa listens on {scheme}://{}", node.address);
     let tasks = node.tasks.clone();
     let mut interrupt = signal(SignalKind::interrupt()).context("signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("signals")?;

@@ -15,6 +15,7 @@ use config::{Config as Layers, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::auth;
+use crate::clock::Clock;
 use crate::domain::forecast;
 use crate::{bus, channel, fanout, gateway, geofence, http, ingest, store};
 
@@ -87,6 +88,8 @@ pub struct Node {
     /// Kinds of status change.
     #[serde(default)]
     pub status_kinds_file: Option<PathBuf>,
+    /// Seconds in which refusals of one and the same become one line of the audit.
+    pub refusals_seconds: u64,
     /// The key that signs the audit's checkpoints, in place of one that is made.
     #[serde(default)]
     pub audit_key_file: Option<PathBuf>,
@@ -314,6 +317,8 @@ impl Config {
         must(!self.node.roles.is_empty(), "node.roles: name at least one role");
         must((1..=600).contains(&self.node.grace_seconds), "node.grace_seconds: must be 1..=600");
         must((1..=3650).contains(&self.node.keep_days), "node.keep_days: must be 1..=3650");
+        let refusals = self.node.refusals_seconds;
+        must((1..=3600).contains(&refusals), "node.refusals_seconds: must be 1..=3600");
         let retention = self.retention.problems();
         must((1..=64).contains(&self.registry.shards), "registry.shards: must be 1..=64");
         let fanout = &self.fanout;
@@ -356,6 +361,14 @@ impl Config {
         found
     }
 
+    /// Whether the files that a node needs to listen hold what they must. Commands that only reach
+    /// for the stores need none of them.
+    pub fn check_files(&self) -> Result<(), Error> {
+        let Some(tls) = &self.http.tls else { return Ok(()) };
+        let checked = tls.check(Clock::System.now());
+        checked.map_err(|error| Error::Rules(vec![format!("http.tls.{error}")]))
+    }
+
     /// Legal but risky: what to warn of at the start.
     pub fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
@@ -369,15 +382,20 @@ impl Config {
         if embedded && self.node.roles.len() < Role::ALL.len() {
             warnings.push("the embedded log serves one process: roles left out here run nowhere");
         }
-        if matches!(self.store, store::Settings::Redis(_)) {
+        let cluster = matches!(self.store, store::Settings::Redis(_));
+        if cluster && self.vault.key.is_none() && self.vault.key_file.is_none() {
             warnings.push(
-                "persons, drafts, citizens' answers, drills and the audit are files of each node: \
-                 run api, console and what serves /v1/answers and /v1/me on one node that keeps \
-                 its data directory",
+                "vault.key_file: the vault's key lies in Redis beside what it seals, so whoever \
+                 reads Redis reads both; give all nodes one file, or LOA__VAULT__KEY",
             );
         }
-        if !self.node.listen.ip().is_loopback() {
-            warnings.push("the HTTP faces speak plain HTTP: put a TLS proxy before them");
+        let alone = self.http.tls.is_none() && self.http.trusted_proxies.is_empty();
+        if alone && !self.node.listen.ip().is_loopback() {
+            warnings.push(
+                "node.listen: plain HTTP beyond this machine, and no proxy is trusted: keys, \
+                 sessions and secrets go in the clear; set http.tls, or http.trusted_proxies to \
+                 the TLS proxy before it",
+            );
         }
         warnings
     }
@@ -420,6 +438,18 @@ mod tests {
         let broken = write("[fanout]\nbatch = 0\n[registry]\nshards = 0\n");
         let error = load(Some(broken.path()), &[]).expect_err("two rules").to_string();
         assert!(error.contains("fanout.batch") && error.contains("registry.shards"), "{error}");
+    }
+
+    #[test]
+    fn a_vaults_key_beside_what_it_seals_is_warned_of() {
+        let cluster = "[store]\nkind = \"redis\"\n[store.redis]\nurls = [\"redis://r:6379\"]\n";
+        let warned = |more: &str| {
+            let config = load(Some(write(&format!("{cluster}{more}")).path()), &[]);
+            let warnings = config.expect("valid").warnings();
+            warnings.iter().any(|warning| warning.starts_with("vault.key_file"))
+        };
+        assert!(warned("") && !warned("[vault]\nkey_file = \"vault.key\"\n"));
+        assert!(load(None, &[]).expect("valid").warnings().is_empty());
     }
 
     #[test]

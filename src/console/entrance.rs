@@ -105,6 +105,7 @@ pub async fn callback(
                 let actor = Actor::Unknown { name: STRANGER.to_owned() };
                 let deed = Deed::refused(actor, Act::Login, STRANGER, problem.code.as_str());
                 console.trail.note(deed).await;
+                return Err(problem.noted());
             }
             return Err(problem);
         }

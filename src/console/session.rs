@@ -168,6 +168,7 @@ pub async fn login(
                     problem.code.as_str(),
                 );
                 console.trail.note(deed).await;
+                return Err(problem.noted());
             }
             return Err(problem);
         }

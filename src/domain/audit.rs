@@ -36,7 +36,7 @@ pub struct Entry {
 }
 
 /// Who acted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Actor {
     /// An agency, with one of its keys.
@@ -53,9 +53,10 @@ pub enum Actor {
         /// The person's id.
         id: String,
     },
-    /// Somebody who is not known: a login that failed. The name they gave.
+    /// Somebody who is not known: the name they gave at a login that failed, or a keyed hash of
+    /// the address that a refused request came from.
     Unknown {
-        /// What they called themselves, cut.
+        /// What they called themselves, cut; or `address:` and the hash of a day.
         name: String,
     },
     /// Somebody at the command line of the node.
@@ -118,6 +119,9 @@ pub enum Act {
     VerifySignature,
     /// Dead letters were sent on their way again.
     RedriveDeadLetters,
+    /// A request that came to nothing: refused for its credentials, for what they allow, or by a
+    /// limit. The object is what was asked for.
+    Request,
 }
 
 /// How it ended.

@@ -12,6 +12,7 @@ pub mod channel;
 pub mod device;
 pub mod dispatch;
 pub mod draft;
+pub mod fingerprint;
 pub mod forecast;
 pub mod funnel;
 pub mod geo;

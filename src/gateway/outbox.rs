@@ -204,6 +204,9 @@ impl Queue {
     /// Writes what waits until the socket takes no more.
     fn write(&mut self) {
         let Some(line) = self.line.clone() else { return };
+        if self.frames.is_empty() && line.flush().is_err() {
+            return; // whoever reads the socket finds that out and ends it
+        }
         while let Some(first) = self.frames.front() {
             let wire = first.frame.wire();
             let Ok(taken) = line.write(&wire[self.begun..]) else {

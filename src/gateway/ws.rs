@@ -5,8 +5,11 @@
 //! `Authorization` header of clients that can set one.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -20,8 +23,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -40,6 +42,7 @@ use crate::gateway::wire::{CLIENT_MESSAGE_BYTES_MAX, FromClient, Hello, ToClient
 use crate::http::limits::Slot;
 use crate::http::problem::{Code, Document, Problem};
 use crate::http::serve::Peer;
+use crate::http::tls::Wire;
 
 /// What one read takes before the stream is live.
 const READ_BYTES: usize = 4 << 10;
@@ -79,8 +82,8 @@ pub(super) async fn stream(
     // Owned by the node's lifecycle, so that a drain waits for the close frames.
     life.job("websocket", async move {
         match upgrade.await.map(stream_of) {
-            Ok(Ok((stream, early))) => greet(gateway, stream, early, (known, slot)).await,
-            Ok(Err(_)) => tracing::warn!("a websocket that is no TCP connection of ours"),
+            Ok(Ok((wire, early))) => greet(gateway, wire, early, (known, slot)).await,
+            Ok(Err(_)) => tracing::warn!("a websocket that is no connection of ours"),
             Err(error) => tracing::debug!(error = %error, "a websocket was not opened"),
         }
     });
@@ -120,30 +123,27 @@ fn says(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
 }
 
 /// The connection itself, and what was read of it already.
-fn stream_of(upgraded: Upgraded) -> Result<(TcpStream, Vec<u8>), Upgraded> {
-    let parts = downcast::<TokioIo<TcpStream>>(upgraded)?;
+fn stream_of(upgraded: Upgraded) -> Result<(Wire, Vec<u8>), Upgraded> {
+    let parts = downcast::<TokioIo<Wire>>(upgraded)?;
     Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 
 /// From the open socket to a stream that is live and has its seat.
 async fn greet(
     gateway: Gateway,
-    stream: TcpStream,
+    wire: Wire,
     early: Vec<u8>,
     (known, slot): (Option<Citizen>, Option<Slot>),
 ) {
     let session = Session::new(gateway.hub.settings(), Instant::now());
     let decoder = Decoder::new(CLIENT_MESSAGE_BYTES_MAX);
-    let mut entry = Entry { gateway, stream, session, decoder, events: VecDeque::new() };
+    let mut entry = Entry { gateway, wire, session, decoder, events: VecDeque::new() };
     match entry.let_in(&early, known).await {
         Ok(conn) => {
-            let Entry { gateway, stream, session, decoder, events } = entry;
+            let Entry { gateway, wire, session, decoder, events } = entry;
             let early = events.into();
-            let seated = stream.into_std().and_then(|stream| {
-                let conn = Arc::clone(&conn);
-                gateway.sockets.seat(Guest { conn, stream, decoder, early, session, slot })
-            });
-            match seated {
+            let guest = Guest { conn: Arc::clone(&conn), wire, decoder, early, session, slot };
+            match gateway.sockets.seat(guest) {
                 Ok(()) => gateway.hub.go_live(&conn),
                 Err(error) => {
                     tracing::warn!(error = %error, "a stream could not be seated");
@@ -159,7 +159,7 @@ async fn greet(
 /// A stream that is not live yet.
 struct Entry {
     gateway: Gateway,
-    stream: TcpStream,
+    wire: Wire,
     session: Session,
     decoder: Decoder,
     /// What was read and not looked at.
@@ -224,16 +224,20 @@ impl Entry {
         }
     }
 
-    /// Reads once. Cancel-safe.
+    /// Reads once. Cancel-safe, and without a buffer while nothing comes.
     async fn read(&mut self) -> Result<(), Option<Close>> {
-        self.stream.readable().await.map_err(|_| None)?;
-        let mut bytes = [0; READ_BYTES];
-        match self.stream.try_read(&mut bytes) {
-            Ok(0) => Err(None),
-            Ok(count) => self.feed(&bytes[..count]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(_) => Err(None),
-        }
+        poll_fn(|cx| {
+            let mut bytes = [0; READ_BYTES];
+            let mut read = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.wire).poll_read(cx, &mut read) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                    Poll::Ready(self.feed(read.filled()))
+                }
+                Poll::Ready(_) => Poll::Ready(Err(None)),
+            }
+        })
+        .await
     }
 
     fn feed(&mut self, bytes: &[u8]) -> Result<(), Option<Close>> {
@@ -246,7 +250,11 @@ impl Entry {
     /// Writes one frame; a client that does not read is found out by the time.
     async fn write(&mut self, frame: &[u8]) -> Result<(), Option<Close>> {
         let limit = self.gateway.hub.settings().write();
-        match timeout(limit, self.stream.write_all(frame)).await {
+        let written = async {
+            self.wire.write_all(frame).await?;
+            self.wire.flush().await
+        };
+        match timeout(limit, written).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(None),
             Err(_) => Err(Some(Close::Slow)),
@@ -257,10 +265,11 @@ impl Entry {
     async fn close(&mut self, close: Close) {
         let frame = Frame::goodbye(close, self.gateway.hub.settings().reconnect_ms);
         let goodbye = async {
-            self.stream.write_all(frame.wire()).await?;
-            self.stream.shutdown().await?;
+            self.wire.write_all(frame.wire()).await?;
+            self.wire.flush().await?;
+            self.wire.shutdown().await?;
             let mut rest = [0; READ_BYTES];
-            while tokio::io::AsyncReadExt::read(&mut self.stream, &mut rest).await? > 0 {}
+            while self.wire.read(&mut rest).await? > 0 {}
             io::Result::Ok(())
         };
         let _ = timeout(CLOSE_WITHIN, goodbye).await;

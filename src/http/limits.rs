@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::http::proxies::{Proxies, Proxy};
+use crate::http::tls;
 
 /// The limits of one HTTP face.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,6 +37,8 @@ pub struct Settings {
     pub citizen_request_burst: u32,
     /// Reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Proxy>,
+    /// TLS of our own; absent means plain HTTP.
+    pub tls: Option<tls::Settings>,
 }
 
 impl Default for Settings {
@@ -52,6 +55,7 @@ impl Default for Settings {
             citizen_requests_per_second: 10,
             citizen_request_burst: 100,
             trusted_proxies: Vec::new(),
+            tls: None,
         }
     }
 }
@@ -71,7 +75,10 @@ impl Settings {
             ("citizen_requests_per_second", self.citizen_requests_per_second == 0),
             ("citizen_request_burst", self.citizen_request_burst == 0),
         ];
-        zero.iter().filter(|(_, bad)| *bad).map(|(key, _)| format!("{key} must not be 0")).collect()
+        let zero = zero.iter().filter(|(_, bad)| *bad);
+        let zero = zero.map(|(key, _)| format!("{key} must not be 0"));
+        let tls = self.tls.iter().flat_map(tls::Settings::problems);
+        zero.chain(tls.map(|rule| format!("tls.{rule}"))).collect()
     }
 
     /// How fast a citizen may ask: a second, and at once.

@@ -14,8 +14,10 @@ pub mod limits;
 pub mod pace;
 pub mod pages;
 pub mod proxies;
+pub mod refusals;
 pub mod serve;
 pub mod shield;
+pub mod tls;
 
 pub use problem::{Code, FieldError, Problem};
 

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 use crate::http::limits::{ClientAddress, Settings};
 use crate::http::problem::{Code, Problem};
 use crate::http::proxies::Proxies;
-use crate::http::serve::Peer;
+use crate::http::serve::{Peer, Secured};
 use crate::store::rates::Rates;
 
 /// Names remembered before those that have been quiet are forgotten.
@@ -160,7 +160,7 @@ impl RateGuard {
     }
 }
 
-/// What a proxy says of how a request came to it.
+/// What a proxy says of how a request came to it; our own word where TLS is ours.
 pub const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// Middleware: puts the [`ClientAddress`] into the request and refuses what is over a rate with
@@ -178,6 +178,11 @@ pub async fn rate_limit(
     if !guard.trusted.has(peer.ip()) {
         // That it came over TLS is a proxy's word, too.
         request.headers_mut().remove(FORWARDED_PROTO);
+    }
+    if request.extensions().get::<Secured>().is_some()
+        && !request.headers().contains_key(FORWARDED_PROTO)
+    {
+        request.headers_mut().insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
     }
     if let Err(problem) = guard.addresses.take(&address).await {
         return problem.into_response();

@@ -57,6 +57,9 @@ codes! {
     Unauthorized = "unauthorized", UNAUTHORIZED, "Credentials are missing or wrong";
     /// The credentials are right but do not allow this.
     Forbidden = "forbidden", FORBIDDEN, "This is not allowed to you";
+    /// The API key needs a client certificate that was not presented, or another one.
+    CertificateRequired = "certificate_required", UNAUTHORIZED,
+        "The API key needs its client certificate";
     /// The session's token against forged requests is missing or wrong.
     Csrf = "csrf", FORBIDDEN, "The request does not prove that it comes from our own page";
     /// Who submitted it may not decide on it.
@@ -134,7 +137,13 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// When to try again (`Retry-After`), in seconds.
     pub retry_after_s: Option<u64>,
+    /// Whether the refusal is in the audit already.
+    pub noted: bool,
 }
+
+/// The code of an answer that is a problem and not in the audit yet; an extension of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Coded(pub Code);
 
 /// The document of a [`Problem`] on the wire.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -168,7 +177,7 @@ pub struct Refused(#[expect(dead_code, reason = "only described")] Document);
 impl Problem {
     /// A problem with what happened this time.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after_s: None }
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after_s: None, noted: false }
     }
 
     /// Input that breaks rules. The detail repeats the first, for those who read one line.
@@ -205,6 +214,11 @@ impl Problem {
         Self { retry_after_s: Some(seconds), ..self }
     }
 
+    /// Whose refusal is in the audit already.
+    pub fn noted(self) -> Self {
+        Self { noted: true, ..self }
+    }
+
     /// As it goes over the wire.
     pub fn document(&self) -> Document {
         Document {
@@ -235,12 +249,15 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.code.status(), Json(self.document())).into_response();
+        if !self.noted {
+            response.extensions_mut().insert(Coded(self.code));
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(seconds) = self.retry_after_s {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.code == Code::Unauthorized {
+        if self.code.status() == StatusCode::UNAUTHORIZED {
             let schemes = HeaderValue::from_static("Loa-Device, Bearer");
             headers.insert(axum::http::header::WWW_AUTHENTICATE, schemes);
         }

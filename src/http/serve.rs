@@ -1,6 +1,6 @@
-//! Serves a router on a socket: HTTP/1.1 and HTTP/2 (cleartext), bounded in connections and time,
-//! drained within a grace period. A face binds first and serves later, so that a taken port stops
-//! the node before any work starts.
+//! Serves a router on a socket: HTTP/1.1 and HTTP/2, under TLS of our own or bare, bounded in
+//! connections and time, drained within a grace period. A face binds first and serves later, so
+//! that a taken port stops the node before any work starts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::http::limits::Settings;
+use crate::http::tls::{ClientCertificate, Door, Wire};
 
 /// Connections the kernel may queue before we accept them.
 const BACKLOG: u32 = 4_096;
@@ -42,6 +43,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
+/// A request came over TLS of our own; an extension of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Secured {
+    /// The certificate that the client proved to hold.
+    pub client: Option<ClientCertificate>,
+    /// Whether no API key is taken without one.
+    pub keys_need_one: bool,
+}
+
+/// What is served where.
+#[derive(Debug)]
+pub struct Face {
+    /// The bound socket.
+    pub listener: TcpListener,
+    /// The answers.
+    pub router: axum::Router,
+    /// TLS of our own; without it the face speaks plain HTTP.
+    pub door: Option<Arc<Door>>,
+}
+
 /// Binds a listener.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
@@ -56,12 +77,12 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves until the token is cancelled, then lets requests in flight end within the grace period.
 pub async fn serve(
-    listener: TcpListener,
-    router: axum::Router,
+    face: Face,
     limits: &Settings,
     stop: CancellationToken,
     grace: Duration,
 ) -> io::Result<()> {
+    let Face { listener, router, door } = face;
     let room = Arc::new(Semaphore::new(limits.connections_max));
     let header_time = Duration::from_secs(limits.header_seconds);
     let tracker = TaskTracker::new();
@@ -84,7 +105,8 @@ pub async fn serve(
             tracing::debug!(limit = limits.connections_max, "connection limit reached");
             continue;
         };
-        let work = connection(stream, Peer(peer), router.clone(), header_time, stop.clone());
+        let served = Served { router: router.clone(), door: door.clone(), header_time };
+        let work = connection(stream, Peer(peer), served, stop.clone());
         let cut = cut.clone();
         tracker.spawn(async move {
             tokio::select! {
@@ -104,43 +126,35 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: Peer,
+/// What a connection is served with.
+struct Served {
     router: axum::Router,
+    door: Option<Arc<Door>>,
     header_time: Duration,
-    stop: CancellationToken,
-) {
+}
+
+async fn connection(stream: TcpStream, peer: Peer, served: Served, stop: CancellationToken) {
     if stream.set_nodelay(true).is_err() {
         return; // already gone
     }
+    let Served { router, door, header_time } = served;
+    let keys_need_one = door.as_ref().is_some_and(|door| door.keys_need_certificates());
     let begun = tokio::select! {
-        begun = tokio::time::timeout(header_time, begin(&stream)) => begun,
+        begun = begin(stream, peer, door, header_time) => begun,
         () = stop.cancelled() => return,
     };
-    if !matches!(begun, Ok(Ok(()))) {
-        return;
-    }
+    let Some(wire) = begun else { return };
+    let secured = wire.is_tls().then(|| Secured { client: wire.client(), keys_need_one });
     let service = router.map_request(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
+        if let Some(secured) = secured {
+            request.extensions_mut().insert(secured);
+        }
         request
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_time)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX as u32)
-        .keep_alive_interval(Duration::from_secs(25))
-        .keep_alive_timeout(Duration::from_secs(8));
-    let io = TokioIo::new(stream);
+    let builder = builder(&wire, header_time);
+    let io = TokioIo::new(wire);
     let served = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(service));
     let mut served = pin!(served);
     let outcome = tokio::select! {
@@ -155,9 +169,50 @@ async fn connection(
     }
 }
 
-/// Waits until the connection's first bytes decide between HTTP/1 and HTTP/2: hyper's own limit on
-/// headers only starts after that.
-async fn begin(stream: &TcpStream) -> io::Result<()> {
+fn builder(wire: &Wire, header_time: Duration) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_time)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .keep_alive_interval(Duration::from_secs(25))
+        .keep_alive_timeout(Duration::from_secs(8));
+    match (wire.is_tls(), wire.agreed_on_h2()) {
+        (false, _) => builder,
+        (true, true) => builder.http2_only(),
+        (true, false) => builder.http1_only(),
+    }
+}
+
+/// The connection, once it is known that its client speaks HTTP/1 or HTTP/2: hyper's own limit on
+/// headers only starts after that. `None`: it came to nothing in time.
+async fn begin(
+    stream: TcpStream,
+    Peer(peer): Peer,
+    door: Option<Arc<Door>>,
+    header_time: Duration,
+) -> Option<Wire> {
+    let Some(door) = door else {
+        let begun = tokio::time::timeout(header_time, begun(&stream)).await;
+        return matches!(begun, Ok(Ok(()))).then(|| Wire::bare(stream));
+    };
+    let mut wire = door.enter(stream, peer).await?;
+    if wire.agreed_on_h2() {
+        let begun = tokio::time::timeout(header_time, wire.begins_with(PREFACE)).await;
+        return matches!(begun, Ok(Ok(()))).then_some(wire);
+    }
+    Some(wire)
+}
+
+/// Waits until a bare connection's first bytes decide between HTTP/1 and HTTP/2.
+async fn begun(stream: &TcpStream) -> io::Result<()> {
     let mut head = [0u8; PREFACE.len()];
     loop {
         let got = stream.peek(&mut head).await?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, STRICT_TRANSPORT_SECURITY};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::http::limits::Settings;
 use crate::http::pace::{RateGuard, Together, rate_limit};
 use crate::http::problem::{Code, MEDIA_TYPE, Problem};
+use crate::http::tls;
 use crate::lifecycle::panic_message;
 
 /// The header that carries the request id, both ways.
@@ -35,7 +36,28 @@ pub fn around(router: Router, settings: &Settings, together: Option<Together>) -
         .layer(from_fn_with_state(settings.request_time(), in_time))
         .layer(from_fn_with_state(RateGuard::new(settings, together), rate_limit))
         .layer(from_fn(only_problems))
+        .layer(from_fn_with_state(settings.tls.as_ref().and_then(strict), says_strict))
         .layer(from_fn(watched))
+}
+
+/// What browsers are told to keep to where TLS is ours (RFC 6797). Not for subdomains: those are
+/// others'.
+fn strict(tls: &tls::Settings) -> Option<HeaderValue> {
+    let seconds = u64::from(tls.hsts_days) * 24 * 60 * 60;
+    let told = HeaderValue::from_str(&format!("max-age={seconds}"));
+    (seconds > 0).then(|| told.expect("digits are a header's value"))
+}
+
+async fn says_strict(
+    State(strict): State<Option<HeaderValue>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(strict) = strict {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, strict);
+    }
+    response
 }
 
 /// Request id and span; the path is the route's pattern, so that no id reaches the log.

@@ -4,6 +4,7 @@
 //! every minute in which something was added ([`start`]), so that whoever changes the file later
 //! would need the node's key too.
 
+pub mod refused;
 pub mod seal;
 pub mod verify;
 

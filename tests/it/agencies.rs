@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use loa::domain::agency::{Agency, Jurisdiction};
+use loa::domain::fingerprint::Fingerprint;
 use loa::domain::ids::AgencyId;
-use loa::store::agencies::{Agencies, Error, KEYS_MAX, Settings};
+use loa::store::agencies::{Agencies, Error, Holder, KEYS_MAX, Settings};
 
 use crate::support::home::{Home, connect, contract};
 
 contract!(
     agencies_are_kept_replaced_and_listed_by_id,
     a_key_opens_its_agency_until_it_expires_or_is_revoked,
+    a_key_may_be_bound_to_a_certificate,
     the_key_itself_is_stored_nowhere,
     what_another_process_changes_holds_at_once,
     the_last_use_of_a_key_is_remembered_to_the_minute,
@@ -93,7 +95,8 @@ async fn a_key_opens_its_agency_until_it_expires_or_is_revoked(home: Home) {
     let lasting = agencies.add_key(&id("kttv"), "lasting", now(), None).await.expect("made");
     for (key, name) in [(&brief, "brief"), (&lasting, "lasting")] {
         let who = agencies.authenticate(key.expose(), now()).await.expect("asked");
-        assert_eq!(who, Some((agency("kttv"), name.to_owned())));
+        let (agency, key_name) = (agency("kttv"), name.to_owned());
+        assert_eq!(who, Some(Holder { agency, key_name, certificate: None }));
     }
     let ask = async |key: &str, at| agencies.authenticate(key, at).await.expect("asked");
     assert_eq!(ask(brief.expose(), tomorrow).await, None, "expired");
@@ -104,6 +107,21 @@ async fn a_key_opens_its_agency_until_it_expires_or_is_revoked(home: Home) {
     for nonsense in ["", "loa_", &brief.expose()[1..], &brief.expose().replace("loa_", "loa_A")] {
         assert_eq!(ask(nonsense, now()).await, None, "{nonsense}");
     }
+}
+
+async fn a_key_may_be_bound_to_a_certificate(home: Home) {
+    let agencies = open(&home).await;
+    agencies.put(agency("kttv")).await.expect("put");
+    let certificate = Some(Fingerprint::of(b"a certificate"));
+    let key = agencies.add_bound_key(&id("kttv"), "bound", (now(), None), certificate).await;
+    let key = key.expect("made");
+    drop(agencies);
+    let agencies = open(&home).await;
+    let holder = agencies.authenticate(key.expose(), now()).await.expect("asked");
+    assert_eq!(holder.expect("a key").certificate, certificate);
+    assert_eq!(agencies.keys(&id("kttv")).await.expect("listed")[0].certificate, certificate);
+    assert!(agencies.revoke(&id("kttv"), "bound", now()).await.expect("revoked"));
+    assert_eq!(agencies.keys(&id("kttv")).await.expect("listed")[0].certificate, certificate);
 }
 
 async fn the_key_itself_is_stored_nowhere(home: Home) {

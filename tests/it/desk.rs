@@ -27,20 +27,20 @@ use crate::support::citizen::{Answer, ask};
 use crate::support::node::TestNode;
 
 /// The password of everybody here.
-const PASSWORD: &str = "mật khẩu của bài thử";
+pub(crate) const PASSWORD: &str = "mật khẩu của bài thử";
 
 /// A node with an agency `a` and a few people: lan writes, minh approves, nga may do everything,
 /// hung is of another agency, ops is an operator.
-struct House {
-    test: TestNode,
+pub(crate) struct House {
+    pub test: TestNode,
 }
 
 impl House {
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         Self::over(TestNode::start().await).await
     }
 
-    async fn over(test: TestNode) -> Self {
+    pub async fn over(test: TestNode) -> Self {
         let house = Self { test };
         house.agency("a", false, Jurisdiction::unlimited()).await;
         house.agency("b", false, Jurisdiction::unlimited()).await;
@@ -69,7 +69,7 @@ impl House {
         house
     }
 
-    async fn agency(&self, id: &str, operator: bool, jurisdiction: Jurisdiction) {
+    pub async fn agency(&self, id: &str, operator: bool, jurisdiction: Jurisdiction) {
         let id = id.parse().expect("an id");
         let name = format!("agency {id}");
         let agency = Agency {
@@ -85,7 +85,7 @@ impl House {
     }
 
     /// A key of an agency with rights.
-    async fn key(&self, agency: &str, name: &str, rights: &[Right]) -> Officer {
+    pub async fn key(&self, agency: &str, name: &str, rights: &[Right]) -> Officer {
         let agencies = &self.test.node.parts.agencies;
         let agency = agency.parse().expect("an id");
         let key = agencies.add_key(&agency, name, Timestamp::now(), None).await.expect("made");
@@ -95,24 +95,24 @@ impl House {
         Officer { to: self.to(), headers: vec![header], csrf: None }
     }
 
-    fn to(&self) -> String {
+    pub fn to(&self) -> String {
         self.test.node.address.to_string()
     }
 
-    async fn login(&self, person: &str) -> Officer {
+    pub async fn login(&self, person: &str) -> Officer {
         let answer = self.try_login(person, PASSWORD).await;
         assert_eq!(answer.status, 200, "{person}: {}", answer.text());
         Officer::of(&self.to(), &answer)
     }
 
-    async fn try_login(&self, person: &str, password: &str) -> Answer {
+    pub async fn try_login(&self, person: &str, password: &str) -> Answer {
         let body = json!({"person": person, "password": password}).to_string();
         let kind = ["content-type: application/json"];
         ask(&self.to(), "POST", "/v1/console/login", &kind, body.as_bytes()).await
     }
 
     /// Whether the audit has a deed of an actor.
-    async fn audited(&self, actor: &str, act: Act) -> Option<Verdict> {
+    pub async fn audited(&self, actor: &str, act: Act) -> Option<Verdict> {
         let filter = Filter { actor: Some(actor.to_owned()), limit: 100, ..Filter::default() };
         let links = self.test.node.parts.trail.audit().list(filter).await.expect("read");
         links.into_iter().find(|link| link.entry.act == act).map(|link| link.entry.verdict)
@@ -121,14 +121,14 @@ impl House {
 
 /// Somebody who asks: a person in a session, or a key.
 #[derive(Clone)]
-struct Officer {
-    to: String,
-    headers: Vec<String>,
-    csrf: Option<String>,
+pub(crate) struct Officer {
+    pub to: String,
+    pub headers: Vec<String>,
+    pub csrf: Option<String>,
 }
 
 impl Officer {
-    fn of(to: &str, login: &Answer) -> Self {
+    pub fn of(to: &str, login: &Answer) -> Self {
         let cookie = login.header("set-cookie").expect("a cookie");
         let cookie = cookie.split(';').next().expect("a pair").to_owned();
         let csrf = login.json()["csrf"].as_str().expect("a token").to_owned();
@@ -136,7 +136,7 @@ impl Officer {
         Self { to: to.to_owned(), headers, csrf: Some(csrf) }
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let mut headers: Vec<&str> = self.headers.iter().map(String::as_str).collect();
         let csrf = self.csrf.as_ref().map(|csrf| format!("x-loa-csrf: {csrf}"));
         headers.extend(csrf.as_deref());
@@ -147,25 +147,25 @@ impl Officer {
         ask(&self.to, method, path, &headers, body.as_bytes()).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, None).await
     }
 
     /// Posts what must be done, and answers what came of it.
-    async fn done(&self, path: &str, body: Value) -> Value {
+    pub async fn done(&self, path: &str, body: Value) -> Value {
         let answer = self.ask("POST", path, Some(&body)).await;
         assert!((200..300).contains(&answer.status), "{path}: {}", answer.text());
         answer.json()
     }
 
     /// Posts what must be refused, and answers status and code.
-    async fn refused(&self, path: &str, body: Value) -> (u16, String) {
+    pub async fn refused(&self, path: &str, body: Value) -> (u16, String) {
         let answer = self.ask("POST", path, Some(&body)).await;
         refusal(&answer)
     }
 
     /// A submitted draft of a hot alert.
-    async fn submitted(&self) -> String {
+    pub async fn submitted(&self) -> String {
         let draft = self.done("/v1/console/drafts", json!({"kind": "alert", "body": hot()})).await;
         let id = draft["id"].as_str().expect("an id").to_owned();
         let path = format!("/v1/console/drafts/{id}/submit");
@@ -175,7 +175,7 @@ impl Officer {
     }
 }
 
-fn refusal(answer: &Answer) -> (u16, String) {
+pub(crate) fn refusal(answer: &Answer) -> (u16, String) {
     assert!(answer.status >= 400, "{}", answer.text());
     (answer.status, answer.json()["code"].as_str().expect("a code").to_owned())
 }
@@ -204,6 +204,6 @@ fn hot() -> Value {
 }
 
 /// The body of an alert that is not hot.
-fn calm() -> Value {
+pub(crate) fn calm() -> Value {
     json!({"infos": [info("vi-VN", "Minor")]})
 }

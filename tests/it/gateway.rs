@@ -3,6 +3,6 @@
 mod clients;
 mod conformance;
 mod face;
-mod house;
+pub mod house;
 mod limits;
 mod streams;

@@ -64,7 +64,7 @@ fn info_json(language: &str, headline: &str) -> Value {
 }
 
 /// The present second and some hours, as CAP writes it.
-fn stamp(hours: i64) -> String {
+pub(crate) fn stamp(hours: i64) -> String {
     let now = Timestamp::from_second(Timestamp::now().as_second()).expect("a second");
     let time = now + SignedDuration::from_hours(hours);
     loa::domain::alert::CapTime::new(time, 420).to_string()

@@ -38,6 +38,7 @@ mod reports;
 mod signatures;
 mod submissions;
 mod tidy;
+mod tls;
 mod topics;
 mod trust;
 mod turned_back;

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod erasure;
+mod forbidden;
 mod issuer;
 mod oidc;
 mod people;

@@ -1,4 +1,4 @@
-// The citizens' identity provider of a test: npm's oidc-provider, in a process of its own.
+// The identity provider of a test, the citizens' or the agencies' people's: npm's oidc-provider, in a process of its own.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -10,10 +10,10 @@ const SECRET = "s e+cret";
 
 export class Provider {
   /** Starts it for a node that will listen at `url`. */
-  static async start(url) {
+  static async start(url, path = "/v1/login/callback") {
     const folder = join(CLIENTS, "node_modules/oidc-provider");
     if (!existsSync(folder)) throw new Error(`there is no ${folder}: make e2e installs it`);
-    const callback = `${url}/v1/login/callback`;
+    const callback = `${url}${path}`;
     const child = spawn("node", [join(ROOT, "tests/it/clients/provider.mjs"), folder, callback], { stdio: ["pipe", "pipe", "ignore"] });
     const lines = createInterface({ input: child.stdout });
     for await (const line of lines) {
@@ -23,9 +23,9 @@ export class Provider {
     throw new Error("the identity provider does not start");
   }
 
-  /** The settings of a node whose citizens log in here. */
-  settings() {
-    return `[auth.citizens]\nissuer = "${this.issuer}"\naudience = "loa"\n[auth.citizens.login]\nredirect_url = "${this.callback}"\nsecret = "${SECRET}"\n`;
+  /** The settings of a node whose citizens, or people, log in here. */
+  settings(who = "citizens") {
+    return `[auth.${who}]\nissuer = "${this.issuer}"\naudience = "loa"\n[auth.${who}.login]\nredirect_url = "${this.callback}"\nsecret = "${SECRET}"\n`;
   }
 
   end() {

@@ -151,6 +151,8 @@ export interface Letter {
 }
 export interface Key {
   name: string; rights?: Right[]; created_at: string; last_used_at?: string; revoked_at?: string;
+  /** SHA-256 of the client certificate that it needs. */
+  certificate?: string;
 }
 export interface Certificate {
   name: string; fingerprint: string; subject: string; kind: string; bits: number; not_before: string; not_after: string;

@@ -15,6 +15,7 @@ use crate::console::session::AgencyAnswer;
 use crate::domain::agency::{Agency, Jurisdiction};
 use crate::domain::audit::Act;
 use crate::domain::certificate::CapSigning;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::AgencyId;
 use crate::domain::person::Right;
 use crate::http::input::{Json, Path};
@@ -83,6 +84,10 @@ pub struct KeyAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = "date-time")]
     pub revoked_at: Option<Timestamp>,
+    /// The SHA-256 of the client certificate that it is bound to (`x5t#S256`, RFC 8705).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub certificate: Option<Fingerprint>,
 }
 
 /// A right by its name, as `domain::person::Right` reads it.
@@ -115,6 +120,11 @@ pub struct KeyInput {
     /// Days until it stops working; absent means never.
     #[serde(default)]
     pub days: Option<u32>,
+    /// The SHA-256 of the client certificate without which it opens nothing, as base64url or in
+    /// hexadecimal digits; absent means that it needs none.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub certificate: Option<Fingerprint>,
 }
 
 pub(super) fn agency_id(text: &str) -> Result<AgencyId, Problem> {
@@ -241,6 +251,7 @@ pub async fn keys(
             expires_at: info.expires,
             last_used_at: info.last_used,
             revoked_at: info.revoked,
+            certificate: info.certificate,
         });
     }
     Ok(axum::Json(KeysAnswer { keys }))
@@ -261,7 +272,7 @@ pub async fn add_key(
 ) -> Result<(StatusCode, axum::Json<Outcome>), Problem> {
     let agency = agency_id(&id)?;
     console.manages(&caller, &agency)?;
-    let KeyInput { name, rights, days } = input;
+    let KeyInput { name, rights, days, certificate } = input;
     let count = name.chars().count();
     if count == 0 || count > KEY_NAME_CHARS_MAX || name.chars().any(char::is_control) {
         return Err(store_problem(store::Error::BadName));
@@ -279,7 +290,7 @@ pub async fn add_key(
     let hours = |days| SignedDuration::from_hours(24 * i64::from(days));
     let expires = days.and_then(|days| console.clock.now().checked_add(hours(days)).ok());
     let rights = rights.unwrap_or([Right::Write].into()).into_iter().collect();
-    let change = Change::Key { agency, name, rights, expires };
+    let change = Change::Key { agency, name, rights, expires, certificate };
     let outcome = console.more(&caller, change).await?;
     Ok((status(&outcome), axum::Json(outcome)))
 }

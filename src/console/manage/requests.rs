@@ -79,9 +79,9 @@ impl RequestAnswer {
                 detail["new_password"] = json!(password_hash.is_some());
                 (Act::ChangePerson, detail)
             }
-            Change::Key { agency, name, rights, expires } => {
+            Change::Key { agency, name, rights, expires, certificate } => {
                 let detail = json!({"agency": agency, "name": name, "rights": rights,
-                    "expires_at": expires});
+                    "expires_at": expires, "certificate": certificate});
                 (Act::CreateKey, detail)
             }
             Change::Certificate { agency, name, certificate } => {
@@ -122,10 +122,10 @@ impl Console {
                 self.desk.people.put(person, password_hash).await.map_err(store_problem)?;
                 (Act::ChangePerson, Done::default())
             }
-            Change::Key { agency, name, rights, expires } => {
-                let now = self.clock.now();
+            Change::Key { agency, name, rights, expires, certificate } => {
+                let life = (self.clock.now(), expires);
                 let agencies = &self.desk.agencies;
-                let key = agencies.add_key(&agency, &name, now, expires).await;
+                let key = agencies.add_bound_key(&agency, &name, life, certificate).await;
                 let key = key.map_err(agency_problem)?;
                 let rights = rights.into_iter().collect();
                 agencies.set_key_rights(&agency, &name, rights).await.map_err(agency_problem)?;
@@ -199,7 +199,7 @@ pub async fn decide(
     if decision == Decision::Confirm && request.asked_by == caller.id() {
         let code = Code::SamePerson;
         console.trail.note(Deed::refused(caller.actor(), act, object, code.as_str())).await;
-        return Err(Problem::new(code, "who asked cannot confirm: a second admin must"));
+        return Err(Problem::new(code, "who asked cannot confirm: a second admin must").noted());
     }
     let decided = (state, caller.id(), console.clock.now());
     let decided = console.desk.people.decide_request(id, decided).await.map_err(store_problem)?;

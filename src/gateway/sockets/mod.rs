@@ -4,17 +4,17 @@
 //!
 //! ```text
 //! ws (handshake, hello) ─→ Sockets::seat ─→ table ─→ frames in ─→ session ─→ ack, places
-//! hub ─→ outbox ─→ Line ─→ socket                └─→ pings, slow readers, goodbyes
+//! hub ─→ outbox ─→ Line (─→ TLS) ─→ socket       └─→ pings, slow readers, goodbyes
 //! ```
 //!
 //! A stream leaves the table when its client has closed, is gone, or did not answer a close frame
 //! in time; then its slot is free again.
 
+mod line;
 mod seat;
 mod table;
 
-use std::io::{self, ErrorKind, Write};
-use std::net::TcpStream;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mio::{Poll, Token, Waker};
@@ -23,11 +23,12 @@ use tokio_util::sync::CancellationToken;
 use crate::gateway::Gateway;
 use crate::gateway::deliveries::Deliveries;
 use crate::gateway::hub::{Conn, Hub};
-use crate::gateway::outbox::Outgoing;
 use crate::gateway::rfc6455::{Decoder, Event};
 use crate::gateway::session::Session;
 use crate::http::limits::Slot;
+use crate::http::tls::Wire;
 
+pub use line::Line;
 use seat::Seat;
 use table::Table;
 
@@ -74,21 +75,13 @@ enum Notice {
     Stuck(u64),
 }
 
-/// The socket of one stream, to write to.
-#[derive(Debug)]
-pub struct Line {
-    stream: TcpStream,
-    id: u64,
-    sockets: Sockets,
-}
-
 /// A stream that was let in, about to be seated.
 #[derive(Debug)]
 pub struct Guest {
     /// What it is to the hub.
     pub conn: Arc<Conn>,
-    /// Its socket.
-    pub stream: TcpStream,
+    /// Its connection.
+    pub wire: Wire,
     /// How far its client's frames were read.
     pub decoder: Decoder,
     /// What came after the hello.
@@ -111,9 +104,7 @@ pub fn open(hub: Hub, deliveries: Deliveries) -> io::Result<(Sockets, Reader)> {
 impl Sockets {
     /// Seats a stream: from now on its outbox writes to its socket.
     pub fn seat(&self, guest: Guest) -> io::Result<()> {
-        guest.stream.set_nonblocking(true)?;
-        let line = Line { stream: guest.stream, id: guest.conn.id(), sockets: self.clone() };
-        let line = Arc::new(line);
+        let line = Arc::new(Line::new(guest.wire, guest.conn.id(), self.clone())?);
         guest.conn.outbox().attach(Arc::clone(&line));
         let seat = Seat::new(guest.conn, line, guest.decoder, guest.session);
         let seat = Box::new(seat.holding(guest.slot));
@@ -158,36 +149,5 @@ impl Door {
 
     fn taken(&self) -> Vec<Notice> {
         std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Line {
-    /// Writes what the socket takes now. An error means that the client is gone.
-    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match (&self.stream).write(bytes) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                written => return written,
-            }
-        }
-    }
-
-    /// A frame was written whole: the ledger hears of it if it delivers something.
-    pub fn has_written(&self, outgoing: Outgoing) {
-        if let Some(delivers) = outgoing.delivers.filter(|delivers| delivers.device.is_some()) {
-            let shared = &self.sockets.shared;
-            shared.deliveries.written(delivers, shared.hub.now());
-        }
-    }
-
-    /// The stream is to be closed.
-    pub fn closing(&self) {
-        self.sockets.shared.door.knock(Notice::Closing(self.id));
-    }
-
-    /// The socket takes no more.
-    pub fn stuck(&self) {
-        self.sockets.shared.door.knock(Notice::Stuck(self.id));
     }
 }

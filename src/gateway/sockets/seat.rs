@@ -1,8 +1,7 @@
 //! One live websocket as the table holds it.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read};
-use std::net::Shutdown;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,13 +85,16 @@ impl Seat {
 
     /// Takes what came with the hello.
     pub(super) fn begin(&mut self, early: Vec<Event>) -> Fate {
-        self.heard(early, None)
+        match self.heard(early, None) {
+            Fate::Stays if self.line.may_hold_words() => Fate::Unread,
+            fate => fate,
+        }
     }
 
     /// Reads what there is.
     pub(super) fn read(&mut self, scratch: &mut [u8]) -> Fate {
         for _ in 0..READS_MAX {
-            let count = match (&self.line.stream).read(scratch) {
+            let count = match self.line.read(scratch) {
                 Ok(0) => return Fate::Leaves,
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Fate::Stays,
@@ -199,7 +201,7 @@ impl Seat {
         self.conn.outbox().farewell(Frame::goodbye(close, reconnect_ms));
         if self.deaf && self.conn.outbox().is_empty() {
             // An answer could not be understood: the end of the connection must do.
-            let _ = self.line.stream.shutdown(Shutdown::Write);
+            self.line.hang_up();
         }
         self.leaving = Some(Instant::now() + CLOSE_WITHIN);
         true

@@ -136,7 +136,7 @@ impl Table {
             self.seats.len() - 1
         });
         self.by_conn.insert(seat.conn.id(), index);
-        let (descriptor, token) = (seat.line.stream.as_raw_fd(), Token(index));
+        let (descriptor, token) = (seat.line.as_raw_fd(), Token(index));
         let interest = Interest::READABLE | Interest::WRITABLE;
         let listed = self.poll.registry().register(&mut SourceFd(&descriptor), token, interest);
         let fate = match listed {
@@ -188,6 +188,7 @@ impl Table {
         if !seat.is_leaving() {
             self.gateway.hub.leave(&seat.conn);
         }
+        seat.line.part();
         // With the last of the line the descriptor closes, and leaves the kernel's list.
         seat.conn.outbox().detach();
     }

@@ -132,6 +132,7 @@ impl Ingest {
         {
             let code = problem.code.as_str();
             self.trail.note(Deed::refused(caller.actor(), act, id, code)).await;
+            return outcome.map_err(Problem::noted);
         }
         outcome
     }

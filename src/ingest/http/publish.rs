@@ -245,6 +245,7 @@ async fn submit(
     {
         let (act, code) = (Act::Publish, problem.code.as_str());
         ingest.trail.note(Deed::refused(actor(caller), act, identifier, code)).await;
+        return outcome.map_err(Problem::noted);
     }
     outcome
 }

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use subtle::ConstantTimeEq;
 
-use super::{ApiKey, Error, KEYS_MAX, KeyInfo, LAST_USED_EVERY, Result, Settings, key};
+use super::{ApiKey, Error, Holder, KEYS_MAX, KeyInfo, LAST_USED_EVERY, Result, Settings, key};
 use crate::domain::agency::Agency;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::AgencyId;
 use crate::domain::person::Right;
 use crate::store::Failure;
@@ -16,7 +17,7 @@ use crate::store::sqlite::{Database, from_ms, to_ms};
 /// Bytes of a key's digest that it is found by; the rest is compared in constant time.
 const PREFIX_BYTES: usize = 8;
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE agencies (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE keys (
@@ -30,6 +31,8 @@ const MIGRATIONS: [&str; 2] = [
 ",
     // Comma-separated; a key of before may write.
     "ALTER TABLE keys ADD COLUMN rights TEXT NOT NULL DEFAULT 'write'",
+    // The client certificate that a key is bound to.
+    "ALTER TABLE keys ADD COLUMN certificate TEXT",
 ];
 
 /// The store.
@@ -45,6 +48,7 @@ struct Found {
     expires: Option<Timestamp>,
     last_used: Option<Timestamp>,
     revoked: bool,
+    certificate: Option<Fingerprint>,
 }
 
 impl Store {
@@ -91,8 +95,8 @@ impl Store {
         &self,
         id: &AgencyId,
         name: &str,
-        now: Timestamp,
-        expires: Option<Timestamp>,
+        (now, expires): (Timestamp, Option<Timestamp>),
+        certificate: Option<Fingerprint>,
     ) -> Result<ApiKey> {
         let (id, name, key) = (id.clone(), name.to_owned(), ApiKey::generate());
         let digest = key::digest(key.expose()).expect("a generated key has the form of a key");
@@ -108,11 +112,12 @@ impl Store {
                 return Err(Error::TooManyKeys(id));
             }
             let insert = "INSERT INTO keys
-                (agency, name, digest_prefix, digest, created_ms, expires_ms)
-                VALUES (?, ?, ?, ?, ?, ?)";
+                (agency, name, digest_prefix, digest, created_ms, expires_ms, certificate)
+                VALUES (?, ?, ?, ?, ?, ?, ?)";
             let prefix = &digest[..PREFIX_BYTES];
-            let expires_ms = expires.map(to_ms);
-            let values = params![id.as_str(), name, prefix, digest, to_ms(now), expires_ms];
+            let (made, expires) = (to_ms(now), expires.map(to_ms));
+            let bound = certificate.map(String::from);
+            let values = params![id.as_str(), name, prefix, digest, made, expires, bound];
             connection.execute(insert, values).map_err(Failure::from)?;
             Ok(())
         };
@@ -127,11 +132,7 @@ impl Store {
     }
 
     /// Whose key it is.
-    pub async fn authenticate(
-        &self,
-        key: &str,
-        now: Timestamp,
-    ) -> Result<Option<(Agency, String)>> {
+    pub async fn authenticate(&self, key: &str, now: Timestamp) -> Result<Option<Holder>> {
         let Some(digest) = key::digest(key) else { return Ok(None) };
         let work = move |connection: &Connection| -> Result<_, Failure> {
             let Some(found) = find(connection, &digest)? else { return Ok(None) };
@@ -146,7 +147,7 @@ impl Store {
         if stale {
             self.touch(&agency.id, &found.name, now);
         }
-        Ok(Some((agency, found.name)))
+        Ok(Some(Holder { agency, key_name: found.name, certificate: found.certificate }))
     }
 
     /// What a key may.
@@ -222,8 +223,8 @@ fn agency(connection: &Connection, id: &str) -> Result<Option<Agency>, Failure> 
 }
 
 fn find(connection: &Connection, digest: &[u8; 32]) -> Result<Option<Found>, Failure> {
-    let select = "SELECT digest, agency, name, expires_ms, last_used_ms, revoked_ms FROM keys
-        WHERE digest_prefix = ?";
+    let select = "SELECT digest, agency, name, expires_ms, last_used_ms, revoked_ms, certificate
+        FROM keys WHERE digest_prefix = ?";
     let mut select = connection.prepare_cached(select)?;
     let mut rows = select.query([&digest[..PREFIX_BYTES]])?;
     while let Some(row) = rows.next()? {
@@ -235,6 +236,7 @@ fn find(connection: &Connection, digest: &[u8; 32]) -> Result<Option<Found>, Fai
                 expires: instant(row, 3)?,
                 last_used: instant(row, 4)?,
                 revoked: row.get::<_, Option<i64>>(5)?.is_some(),
+                certificate: bound(row, 6)?,
             }));
         }
     }
@@ -242,7 +244,8 @@ fn find(connection: &Connection, digest: &[u8; 32]) -> Result<Option<Found>, Fai
 }
 
 fn infos(connection: &Connection, id: &AgencyId) -> Result<Vec<KeyInfo>, Failure> {
-    let select = "SELECT name, created_ms, expires_ms, last_used_ms, revoked_ms FROM keys
+    let select =
+        "SELECT name, created_ms, expires_ms, last_used_ms, revoked_ms, certificate FROM keys
         WHERE agency = ? ORDER BY name";
     let mut select = connection.prepare_cached(select)?;
     let mut rows = select.query([id.as_str()])?;
@@ -254,9 +257,16 @@ fn infos(connection: &Connection, id: &AgencyId) -> Result<Vec<KeyInfo>, Failure
             expires: instant(row, 2)?,
             last_used: instant(row, 3)?,
             revoked: instant(row, 4)?,
+            certificate: bound(row, 5)?,
         });
     }
     Ok(infos)
+}
+
+/// A binding that cannot be read opens nothing: it fails, and is not passed over.
+fn bound(row: &Row<'_>, column: usize) -> Result<Option<Fingerprint>, Failure> {
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| text.parse().map_err(Failure::new)).transpose()
 }
 
 fn instant(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, Failure> {

@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use key::ApiKey;
 
 use crate::domain::agency::Agency;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::AgencyId;
 use crate::domain::person::Right;
 use crate::store::Failure;
@@ -78,6 +79,19 @@ pub struct KeyInfo {
     pub last_used: Option<Timestamp>,
     /// When it was revoked.
     pub revoked: Option<Timestamp>,
+    /// The client certificate without which it opens nothing.
+    pub certificate: Option<Fingerprint>,
+}
+
+/// Who holds a key that works.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Holder {
+    /// Whose it is.
+    pub agency: Agency,
+    /// What it is called.
+    pub key_name: String,
+    /// The client certificate without which it opens nothing; for the caller to check.
+    pub certificate: Option<Fingerprint>,
 }
 
 /// The store. A cheap handle; clones share it.
@@ -132,13 +146,24 @@ impl Agencies {
         now: Timestamp,
         expires: Option<Timestamp>,
     ) -> Result<ApiKey> {
+        self.add_bound_key(agency, name, (now, expires), None).await
+    }
+
+    /// Makes a key that opens nothing without a client certificate, if one is given.
+    pub async fn add_bound_key(
+        &self,
+        agency: &AgencyId,
+        name: &str,
+        life: (Timestamp, Option<Timestamp>),
+        certificate: Option<Fingerprint>,
+    ) -> Result<ApiKey> {
         let count = name.chars().count();
         if count == 0 || count > KEY_NAME_CHARS_MAX || name.chars().any(char::is_control) {
             return Err(Error::BadName);
         }
         match self {
-            Agencies::Embedded(store) => store.add_key(agency, name, now, expires).await,
-            Agencies::Redis(store) => store.add_key(agency, name, now, expires).await,
+            Agencies::Embedded(store) => store.add_key(agency, name, life, certificate).await,
+            Agencies::Redis(store) => store.add_key(agency, name, life, certificate).await,
         }
     }
 
@@ -173,11 +198,7 @@ impl Agencies {
 
     /// Whose key this is and what the key is called; none if it is unknown, expired or revoked
     /// (which of them is not told).
-    pub async fn authenticate(
-        &self,
-        key: &str,
-        now: Timestamp,
-    ) -> Result<Option<(Agency, String)>> {
+    pub async fn authenticate(&self, key: &str, now: Timestamp) -> Result<Option<Holder>> {
         match self {
             Agencies::Embedded(store) => store.authenticate(key, now).await,
             Agencies::Redis(store) => store.authenticate(key, now).await,

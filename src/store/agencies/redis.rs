@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
-use super::{ApiKey, Error, KEYS_MAX, KeyInfo, LAST_USED_EVERY, Result, key};
+use super::{ApiKey, Error, Holder, KEYS_MAX, KeyInfo, LAST_USED_EVERY, Result, key};
 use crate::domain::agency::Agency;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::AgencyId;
 use crate::domain::person::Right;
 use crate::store::Failure;
@@ -39,6 +40,9 @@ struct Row {
     created: String,
     expires: String,
     revoked: String,
+    /// The client certificate that it is bound to; empty for none.
+    #[serde(default)]
+    certificate: String,
 }
 
 impl Store {
@@ -87,8 +91,8 @@ impl Store {
         &self,
         id: &AgencyId,
         name: &str,
-        now: Timestamp,
-        expires: Option<Timestamp>,
+        (now, expires): (Timestamp, Option<Timestamp>),
+        certificate: Option<Fingerprint>,
     ) -> Result<ApiKey> {
         let made = ApiKey::generate();
         let digest = key::digest(made.expose()).expect("a generated key has the form of a key");
@@ -96,7 +100,8 @@ impl Store {
         let call = call.arg(id.as_str()).arg(name).arg(URL_SAFE_NO_PAD.encode(digest));
         let call = call.arg(now.as_millisecond().to_string());
         let expires = expires.map_or_else(String::new, |at| at.as_millisecond().to_string());
-        let call = call.arg(expires).arg(KEYS_MAX);
+        let bound = certificate.map_or_else(String::new, String::from);
+        let call = call.arg(expires).arg(KEYS_MAX).arg(bound);
         match self.0.redis.run_lasting(&self.0.keys, &call).await? {
             0u8 => Ok(made),
             1 => Err(Error::UnknownAgency(id.clone())),
@@ -120,6 +125,7 @@ impl Store {
                 expires: instant(&row.expires)?,
                 last_used: uses.get(&name).copied().map(from_ms).transpose()?,
                 revoked: instant(&row.revoked)?,
+                certificate: bound(&row.certificate)?,
                 name,
             });
         }
@@ -162,11 +168,7 @@ impl Store {
     }
 
     /// Whose key it is.
-    pub async fn authenticate(
-        &self,
-        key: &str,
-        now: Timestamp,
-    ) -> Result<Option<(Agency, String)>> {
+    pub async fn authenticate(&self, key: &str, now: Timestamp) -> Result<Option<Holder>> {
         let Some(digest) = key::digest(key) else { return Ok(None) };
         let digest = URL_SAFE_NO_PAD.encode(digest);
         let call = self.0.find.call().key(self.owners()).key(self.agencies());
@@ -187,7 +189,8 @@ impl Store {
         if stale {
             self.touch(&agency.id, name, now);
         }
-        Ok(Some((agency, name.clone())))
+        let certificate = bound(&row.certificate)?;
+        Ok(Some(Holder { agency, key_name: name.clone(), certificate }))
     }
 
     /// Writes a key's last use behind the answer; a failure is no reason to refuse anybody.
@@ -233,6 +236,14 @@ impl Store {
 
 fn parse(body: &str) -> Result<Agency, Failure> {
     serde_json::from_str(body).map_err(Failure::new)
+}
+
+/// A binding that cannot be read opens nothing: it fails, and is not passed over.
+fn bound(text: &str) -> Result<Option<Fingerprint>, Failure> {
+    match text {
+        "" => Ok(None),
+        text => Ok(Some(text.parse().map_err(Failure::new)?)),
+    }
 }
 
 fn instant(ms: &str) -> Result<Option<Timestamp>, Failure> {

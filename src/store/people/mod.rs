@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::domain::agency::Agency;
 use crate::domain::certificate::Certificate;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{AgencyId, PersonId};
 use crate::domain::person::{Person, Right};
 use crate::store::Failure;
@@ -149,6 +150,9 @@ pub enum Change {
         /// When it stops working.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires: Option<Timestamp>,
+        /// The client certificate that it is bound to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<Fingerprint>,
     },
     /// A certificate that an agency signs its CAP messages with.
     Certificate {

@@ -20,6 +20,7 @@ use loa::event;
 use loa::gateway::settings::Settings;
 use loa::gateway::{Gateway, Parts};
 use loa::geofence::{BUILTIN_CITY, City};
+use loa::http::tls::Door;
 use loa::http::{limits, serve, shield};
 use loa::lifecycle::{Drained, Lifecycle};
 use loa::store::alerts::{Accepting, Alerts, Identity};
@@ -100,11 +101,11 @@ impl House {
         let to = listener.local_addr().expect("bound").to_string();
         let (router, _) = gateway.router().split_for_parts();
         let router = shield::around(router, &limits, None);
+        let door = limits.tls.as_ref().map(|tls| Door::open(tls, Timestamp::now()));
+        let door = door.transpose().expect("a certificate");
+        let face = serve::Face { listener, router, door };
         let stop = life.token().clone();
-        life.service(
-            "http",
-            async move { serve::serve(listener, router, &limits, stop, GRACE).await },
-        );
+        life.service("http", async move { serve::serve(face, &limits, stop, GRACE).await });
         Self { to, gateway, bus, alerts, ledger, keys, life, units, _dir: dir }
     }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -116,16 +116,29 @@ impl Citizen {
     }
 }
 
+/// A connection, bare or under TLS.
+pub trait Pipe: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Pipe for T {}
+
 /// A websocket.
 pub struct Socket {
-    inner: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    inner: WebSocketStream<Box<dyn Pipe>>,
     /// The last position that was given.
     pub position: Option<String>,
 }
 
 impl Socket {
     pub async fn open(to: &str) -> Self {
-        let (inner, _) = connect_async(format!("ws://{to}/v1/stream")).await.expect("upgraded");
+        let stream = TcpStream::connect(to).await.expect("the gateway listens");
+        stream.set_nodelay(true).expect("open");
+        Self::over(stream).await
+    }
+
+    /// Over an open connection.
+    pub async fn over(stream: impl Pipe + 'static) -> Self {
+        let stream: Box<dyn Pipe> = Box::new(stream);
+        let (inner, _) = client_async("ws://loa/v1/stream", stream).await.expect("upgraded");
         Self { inner, position: None }
     }
 
@@ -135,6 +148,16 @@ impl Socket {
 
     pub async fn send(&mut self, message: Message) {
         self.inner.send(message).await.expect("open");
+    }
+
+    /// Makes a message ready without sending it.
+    pub async fn feed(&mut self, message: &Value) {
+        self.inner.feed(Message::text(message.to_string())).await.expect("open");
+    }
+
+    /// Sends what is ready.
+    pub async fn flush(&mut self) {
+        self.inner.flush().await.expect("open");
     }
 
     /// The next event; pings are left out.
@@ -204,14 +227,20 @@ pub fn id_of(event: &Value) -> String {
 
 /// An event stream.
 pub struct Events {
-    lines: BufReader<TcpStream>,
+    lines: BufReader<Box<dyn Pipe>>,
     /// The last `id:`.
     pub last_id: Option<String>,
 }
 
 impl Events {
     pub async fn open(to: &str, path: &str, headers: &[&str]) -> Self {
-        let mut stream = TcpStream::connect(to).await.expect("the gateway listens");
+        let stream = TcpStream::connect(to).await.expect("the gateway listens");
+        Self::over(stream, path, headers).await
+    }
+
+    /// Over an open connection.
+    pub async fn over(stream: impl Pipe + 'static, path: &str, headers: &[&str]) -> Self {
+        let mut stream: Box<dyn Pipe> = Box::new(stream);
         let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
         let head = format!("GET {path} HTTP/1.1\r\nhost: loa\r\n{lines}\r\n");
         stream.write_all(head.as_bytes()).await.expect("open");

@@ -20,6 +20,7 @@ pub mod redis;
 pub mod road;
 pub mod shape;
 pub mod site;
+pub mod tls;
 pub mod wire;
 
 /// A vault with these keys, the first of which seals.

@@ -14,7 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bus", &["domain", "event", "clock", "metrics", "config::secret"]),
     ("store", &["domain", "clock", "config::secret"]),
     ("channel", &["domain", "clock", "config::secret"]),
-    ("http", &["domain", "clock", "store", "lifecycle", "metrics"]),
+    ("http", &["domain", "clock", "store", "lifecycle", "metrics", "config::secret"]),
     ("auth", &["domain", "clock", "store", "http", "config::secret"]),
     ("trail", &["domain", "event", "bus", "store", "clock", "lifecycle"]),
     (
@@ -77,8 +77,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "domain", "auth", "bus", "channel", "fanout", "gateway", "geofence", "http", "ingest",
-            "store",
+            "domain", "auth", "bus", "channel", "clock", "fanout", "gateway", "geofence", "http",
+            "ingest", "store",
         ],
     ),
     ("telemetry", &["config"]),
@@ -167,6 +167,7 @@ const HOMES: &[Home] = &[
         path.starts_with("src/channel/http2/")
             || (path.starts_with("src/channel/") && path.ends_with("/client.rs"))
             || path.starts_with("src/simulator/")
+            || path.starts_with("src/http/tls/")
             || path == "src/cli/client.rs"
             || path == "src/auth/oidc/wire.rs"
     }),

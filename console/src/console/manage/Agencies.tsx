@@ -96,12 +96,14 @@ function Keys({ agency, close }: { agency: Agency; close: () => void }) {
   const path = `/agencies/${encodeURIComponent(agency.id)}/keys`;
   const [answer, load] = useList<{ keys: Key[] }>(path);
   const [name, setName] = useState("");
+  const [certificate, setCertificate] = useState("");
   const [made, setMade] = useState<string | null>(null);
   const make = () => attempt(async () => {
-    const { key, request } = await post<{ key?: string; request?: string }>(path, { name });
+    const { key, request } = await post<{ key?: string; request?: string }>(path, { name, certificate: certificate.trim() || undefined });
     setMade(key ?? null);
     if (request && !key) say(t("Chờ quản trị viên thứ hai xác nhận.", "A second admin must confirm."));
     setName("");
+    setCertificate("");
     load();
   });
   const drop = (one: string) => attempt(async () => {
@@ -113,12 +115,13 @@ function Keys({ agency, close }: { agency: Agency; close: () => void }) {
       <ul class="plain-list">
         {(answer?.keys ?? []).filter((key) => !key.revoked_at).map((key) => (
           <li class="row" key={key.name}>
-            <b class="grow mono">{key.name}</b><small>{t("tạo", "made")} {dateTime(key.created_at)}{key.last_used_at && ` · ${t("dùng", "used")} ${dateTime(key.last_used_at)}`}</small>
+            <b class="grow mono">{key.name}</b><small>{t("tạo", "made")} {dateTime(key.created_at)}{key.last_used_at && ` · ${t("dùng", "used")} ${dateTime(key.last_used_at)}`}{key.certificate && ` · ${t("cần chứng thư", "needs certificate")} ${key.certificate.slice(0, 8)}…`}</small>
             <button type="button" class="quiet" aria-label={t(`Thu hồi khóa ${key.name}`, `Revoke ${key.name}`)} onClick={() => void drop(key.name)}>{t("Thu hồi", "Revoke")}</button>
           </li>
         ))}
       </ul>
       {made && <p class="note warn" role="status">{t("Chép ngay, chỉ hiện một lần:", "Copy it now, it is shown once:")} <code class="mono">{made}</code></p>}
+      <label class="field"><span>{t("SHA-256 của chứng thư máy khách, nếu khóa cần", "SHA-256 of a client certificate, if the key needs one")}</span><input class="mono" name="certificate" autocomplete="off" value={certificate} onInput={(event) => setCertificate(event.currentTarget.value)} /></label>
       <div class="row"><label class="field grow"><span>{t("Tên khóa mới", "Name of a new key")}</span><input value={name} onInput={(event) => setName(event.currentTarget.value)} /></label><button type="button" disabled={name.trim() === ""} onClick={() => void make()}>{t("Tạo khóa", "Make a key")}</button></div>
       <div class="row end"><button type="button" onClick={close}>{t("Đóng", "Close")}</button></div>
     </Dialog>

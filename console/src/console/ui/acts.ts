@@ -9,7 +9,7 @@ const ACTS: Record<string, [string, string]> = {
   request_admin: ["yêu cầu người thứ hai", "asked a second admin"], confirm_admin: ["xác nhận", "confirmed"], refuse_admin: ["không đồng ý", "refused"],
   register_certificate: ["đăng ký chứng thư số", "registered a certificate"], remove_certificate: ["gỡ chứng thư số", "removed a certificate"],
   verify_signature: ["xác minh chữ ký số của", "verified the signature of"],
-  login: ["đăng nhập", "logged in"], import_geofences: ["nhập ranh giới", "imported boundaries"], redrive_dead_letters: ["gửi lại thư hỏng", "sent a dead letter again"],
+  login: ["đăng nhập", "logged in"], import_geofences: ["nhập ranh giới", "imported boundaries"], redrive_dead_letters: ["gửi lại thư hỏng", "sent a dead letter again"], request: ["yêu cầu bị từ chối", "asked for what was refused"],
 };
 
 /** An act in the language of the screen; one that is new here as the node calls it. */

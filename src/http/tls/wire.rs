@@ -1,0 +1,143 @@
+//! A connection as a face serves it: bare, or under TLS of our own.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rustls::ServerConnection;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::http::tls::ClientCertificate;
+
+/// A connection.
+#[derive(Debug)]
+pub struct Wire {
+    kind: Kind,
+    /// What was read to see how the client begins, and is to be read again.
+    early: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Bare(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Wire {
+    /// A connection without TLS.
+    pub fn bare(stream: TcpStream) -> Self {
+        Self { kind: Kind::Bare(stream), early: Vec::new() }
+    }
+
+    /// A connection whose handshake is done.
+    pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self { kind: Kind::Tls(Box::new(stream)), early: Vec::new() }
+    }
+
+    /// Whether TLS is ours here.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.kind, Kind::Tls(_))
+    }
+
+    /// Whether both ends agreed on HTTP/2 (ALPN).
+    pub fn agreed_on_h2(&self) -> bool {
+        let Kind::Tls(stream) = &self.kind else { return false };
+        stream.get_ref().1.alpn_protocol() == Some(b"h2")
+    }
+
+    /// The certificate that the client proved to hold.
+    pub fn client(&self) -> Option<ClientCertificate> {
+        let Kind::Tls(stream) = &self.kind else { return None };
+        let presented = stream.get_ref().1.peer_certificates()?.first()?;
+        ClientCertificate::of(presented)
+    }
+
+    /// Waits until the client has begun as it must, and lets that be read again.
+    pub async fn begins_with(&mut self, preface: &[u8]) -> io::Result<()> {
+        let mut begun = vec![0; preface.len()];
+        self.read_exact(&mut begun).await?;
+        if begun != preface {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.early = begun;
+        Ok(())
+    }
+
+    /// The socket, and the session over it if there is one. Only for a connection of which nothing
+    /// waits to be read again.
+    pub fn into_parts(self) -> (TcpStream, Option<Box<ServerConnection>>) {
+        match self.kind {
+            Kind::Bare(stream) => (stream, None),
+            Kind::Tls(stream) => {
+                let (stream, session) = stream.into_inner();
+                (stream, Some(Box::new(session)))
+            }
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let count = self.early.len().min(into.remaining());
+            into.put_slice(&self.early[..count]);
+            self.early.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
+        match &mut self.kind {
+            Kind::Bare(stream) => Pin::new(stream).poll_read(cx, into),
+            Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, into),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.kind {
+            Kind::Bare(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.kind {
+            Kind::Bare(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.kind {
+            Kind::Bare(stream) => stream.is_write_vectored(),
+            Kind::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.kind {
+            Kind::Bare(stream) => Pin::new(stream).poll_flush(cx),
+            Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.kind {
+            Kind::Bare(stream) => Pin::new(stream).poll_shutdown(cx),
+            Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
