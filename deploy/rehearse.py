@@ -77,7 +77,8 @@ class Stack:
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         files = 1048576 if files == resource.RLIM_INFINITY else min(files, 1048576)
         override = DIR / "override.yaml"
-        override.write_text(f"services:\n  gateway: {{ ulimits: {{ nofile: {files} }} }}\n")
+        limits = f"{{ nofile: {files}, nproc: 4096 }}"
+        override.write_text(f"services:\n  gateway: {{ ulimits: {limits} }}\n")
         files = ["-p", PROJECT, "-f", "deploy/compose.yaml", "-f", str(override)]
         self.compose = [*self.composer(), *files]
         os.environ["LOA_REDIS_PASSWORD"] = "rehearsal"
@@ -95,16 +96,31 @@ class Stack:
             mark.write_text(PODMAN_COMPOSE)
         return [str(python / "bin/podman-compose")]
 
-    def look_after(self):
-        """Where no systemd runs, nobody asks podman's containers how they are: so this does."""
-        while True:
-            for name in run(self.engine, "ps", "--format", "{{.Names}}").split():
-                if name.startswith(PROJECT) and "kafka" not in name:
-                    subprocess.run([self.engine, "healthcheck", "run", name], capture_output=True)
-            time.sleep(2)
-
     def up(self):
-        run(*self.compose, "up", "-d", *self.services)
+        """Starts all in the order that the file asks for: not every composer waits by itself."""
+        first = ["kafka-1", "kafka-2", "kafka-3", "redis"]
+        rest = [one for one in self.services if one not in [*first, "topics"]]
+        self.start(*first)
+        eventually("Redis is healthy", lambda: self.is_healthy("redis"))
+        self.start("topics")
+        eventually("the topics are made", lambda: self.state("topics") == "exited 0")
+        self.start(*rest)
+        for service in NODES:
+            eventually(f"{service} is healthy", lambda one=service: self.is_healthy(one))
+
+    def start(self, *services):
+        run(*self.compose, "up", "-d", "--no-deps", *services)
+
+    def state(self, service):
+        form = "{{.State.Status}} {{.State.ExitCode}}"
+        return run(self.engine, "inspect", "-f", form, self.container(service))
+
+    def is_healthy(self, service):
+        """Whether a container's own check succeeds, asked now: not every engine asks by itself."""
+        name = self.container(service)
+        if self.engine == "docker":
+            return run("docker", "inspect", "-f", "{{.State.Health.Status}}", name) == "healthy"
+        return subprocess.run(["podman", "healthcheck", "run", name], capture_output=True).returncode == 0
 
     def down(self, *more):
         run(*self.compose, "down", "-t", "20", *more)
@@ -278,8 +294,6 @@ def day(stack):
 def main():
     stack = Stack()
     stack.down("-v")
-    if stack.engine == "podman" and not Path("/run/systemd/system").exists():
-        threading.Thread(target=stack.look_after, daemon=True).start()
     try:
         day(stack)
     except BaseException:
