@@ -74,7 +74,7 @@ pub fn others(tried: &Tried) -> Vec<Row> {
     let mut rows = vec![
         row("narrow", "GET", &one, None, (404, "not_found")),
         row("narrow", "GET", &funnel, None, (404, "not_found")),
-        row("narrow", "POST", &format!("{one}/cancel"), None, (404, "not_found")),
+        row("narrow", "POST", format!("{one}/cancel"), None, (404, "not_found")),
         row("narrow", "GET", "/v1/dead-letters", None, (403, "forbidden")),
     ];
     // The same key twice for two things.
