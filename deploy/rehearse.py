@@ -31,7 +31,7 @@ ALERT = ROOT / "src/simulator/alerts/metro-station-smoke.xml"
 UNIT = "26743"
 # How long anything may take on a busy machine; no promise.
 PATIENCE = 180
-NODES = {"desk": 2, "router": 2, "fanout": 2, "gateway": 2}
+NODES = ["desk", "router", "fanout", "gateway"]
 SERVICES = ["kafka-1", "kafka-2", "kafka-3", "redis", "redis-replica", "topics", *NODES, "front", "prometheus"]
 
 
@@ -131,6 +131,13 @@ class Stack:
         wanted = [f"{PROJECT}{mark}{service}{mark}{number}" for mark in "-_"]
         return next(name for name in names if name in wanted)
 
+    def containers(self, services):
+        """Every container of some services; not every composer starts as many as the file says."""
+        names = run(self.engine, "ps", "-a", "--format", "{{.Names}}").split()
+        ours = [name for name in names if name.startswith(PROJECT)]
+        of = [name[len(PROJECT) + 1 :].rstrip("0123456789").rstrip("-_") for name in ours]
+        return [name for name, service in zip(ours, of) if service in services]
+
     def at(self, service, number=1):
         """A container's own address."""
         networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
@@ -144,16 +151,11 @@ class Stack:
 
     def tell(self):
         """The last words of every node, for whoever reads why it failed."""
-        for service, count in {**NODES, "topics": 1, "front": 1, "kafka-1": 1, "redis": 1}.items():
-            for number in range(1, count + 1):
-                try:
-                    name = self.container(service, number)
-                except StopIteration:
-                    continue
-                said = subprocess.run(
-                    [self.engine, "logs", "--tail", "15", name], capture_output=True, text=True
-                )
-                print(f"--- {name}\n{said.stdout}{said.stderr}", file=sys.stderr)
+        for name in self.containers([*NODES, "topics", "front", "kafka-1", "redis"]):
+            said = subprocess.run(
+                [self.engine, "logs", "--tail", "15", name], capture_output=True, text=True
+            )
+            print(f"--- {name}\n{said.stdout}{said.stderr}", file=sys.stderr)
 
 
 def ask(path, body=None, headers=None, base=FRONT):
@@ -261,7 +263,7 @@ def watched(stack):
     up = sum(target["health"] == "up" for target in targets)
     rules = json.loads(wanted(200, "/api/v1/rules", base=base))["data"]["groups"]
     count = sum(len(group["rules"]) for group in rules)
-    return (up, count) if up == sum(NODES.values()) and count else None
+    return (up, count) if up == len(stack.containers(NODES)) and count else None
 
 
 def day(stack):

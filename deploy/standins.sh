@@ -44,13 +44,14 @@ VOLUME /data
 CMD ["redis-server", "--protected-mode", "no"]
 END
 
-# What the image's entry point does with `*.template` and the resolvers, it does here.
+# What the image's entry point does with `*.template` and the resolvers, it does here; of several
+# resolvers only the engine's own, the first, knows the services.
 has nginx:1-bookworm || image nginx:1-bookworm "$work/empty" <<'END'
 FROM localhost/debian:bookworm-slim
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light gettext-base \
  && rm /etc/nginx/sites-enabled/default && mkdir -p /etc/nginx/templates
 RUN printf '%s\n' '#!/bin/sh' 'set -e' \
- 'servers=$(awk '"'"'/^nameserver/ { print $2 }'"'"' /etc/resolv.conf | xargs)' \
+ 'servers=$(awk '"'"'/^nameserver/ { print $2; exit }'"'"' /etc/resolv.conf)' \
  'export NGINX_LOCAL_RESOLVERS="$servers"' \
  'for one in /etc/nginx/templates/*.template; do' \
  '  envsubst "\$NGINX_LOCAL_RESOLVERS" <"$one" >"/etc/nginx/conf.d/$(basename "$one" .template)"' \
