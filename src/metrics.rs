@@ -128,8 +128,10 @@ pub fn unsealed(is: bool) {
 pub enum Handshake {
     /// The connection is open.
     Done,
-    /// Protocol, certificate or bytes that are not taken.
+    /// Protocol or bytes that are not taken.
     Refused,
+    /// A client's certificate that is not taken.
+    Certificate,
     /// It did not end in time.
     Slow,
     /// Too many were under way, in all or of the address.
@@ -145,6 +147,7 @@ pub fn handshake(outcome: Handshake) {
     let result = match outcome {
         Handshake::Done => "done",
         Handshake::Refused => "refused",
+        Handshake::Certificate => "certificate",
         Handshake::Slow => "slow",
         Handshake::TurnedAway => "turned_away",
         Handshake::Plain => "plain",

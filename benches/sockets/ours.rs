@@ -131,7 +131,7 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
     };
     let router = shield::around(gateway.router().split_for_parts().0, &limits, None);
     let (stop, grace) = (life.token().clone(), Duration::from_secs(5));
-    let face = serve::Face { listener, router, door: None };
+    let face = serve::Face { listener, router, door: None, refusals: None };
     life.service("http", async move { serve::serve(face, &limits, stop, grace).await });
     Ok((gateway, port))
 }

@@ -41,6 +41,7 @@ use crate::gateway::sockets::Guest;
 use crate::gateway::wire::{CLIENT_MESSAGE_BYTES_MAX, FromClient, Hello, ToClient};
 use crate::http::limits::Slot;
 use crate::http::problem::{Code, Document, Problem};
+use crate::http::refusals::Asked;
 use crate::http::serve::Peer;
 use crate::http::tls::Wire;
 
@@ -78,11 +79,12 @@ pub(super) async fn stream(
     let headers = request.headers();
     let slot = gateway.room(headers, peer.map(|Extension(peer)| peer))?;
     let known = gateway.parts.doorkeeper.of_headers(headers).await?;
+    let asked = request.extensions_mut().remove::<Asked>();
     let life = gateway.life.clone();
     // Owned by the node's lifecycle, so that a drain waits for the close frames.
     life.job("websocket", async move {
         match upgrade.await.map(stream_of) {
-            Ok(Ok((wire, early))) => greet(gateway, wire, early, (known, slot)).await,
+            Ok(Ok((wire, early))) => greet(gateway, wire, early, (known, slot, asked)).await,
             Ok(Err(_)) => tracing::warn!("a websocket that is no connection of ours"),
             Err(error) => tracing::debug!(error = %error, "a websocket was not opened"),
         }
@@ -133,7 +135,7 @@ async fn greet(
     gateway: Gateway,
     wire: Wire,
     early: Vec<u8>,
-    (known, slot): (Option<Citizen>, Option<Slot>),
+    (known, slot, asked): (Option<Citizen>, Option<Slot>, Option<Asked>),
 ) {
     let session = Session::new(gateway.hub.settings(), Instant::now());
     let decoder = Decoder::new(CLIENT_MESSAGE_BYTES_MAX);
@@ -151,7 +153,12 @@ async fn greet(
                 }
             }
         }
-        Err(Some(close)) => entry.close(close).await,
+        Err(Some(close)) => {
+            if let (Some(asked), Some(code)) = (asked, weight(close)) {
+                asked.refused(None, code);
+            }
+            entry.close(close).await;
+        }
         Err(None) => {}
     }
 }
@@ -305,6 +312,18 @@ impl Gateway {
         let stored = self.parts.registry.get(&id).await.map_err(registry_problem)?;
         let gone = || Problem::new(Code::NotFound, "this device is not registered any more");
         Ok(stored.ok_or_else(gone)?.device)
+    }
+}
+
+/// The code that a stream which was not let in is told under; `None` where nobody asked for what is
+/// not theirs.
+fn weight(close: Close) -> Option<Code> {
+    match close {
+        Close::Unauthorized => Some(Code::Unauthorized),
+        Close::HelloTimeout => Some(Code::RequestTimeout),
+        Close::Flood => Some(Code::RateLimited),
+        Close::TooLarge => Some(Code::TooLarge),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! connections and time, drained within a grace period. A face binds first and serves later, so
 //! that a taken port stops the node before any work starts.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -21,7 +23,10 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::http::limits::Settings;
+use crate::http::problem::Code;
+use crate::http::refusals::Listener;
 use crate::http::tls::{ClientCertificate, Door, Wire};
+use crate::metrics::Handshake;
 
 /// Connections the kernel may queue before we accept them.
 const BACKLOG: u32 = 4_096;
@@ -36,6 +41,9 @@ const HEAD_BYTES_MAX: usize = 32 << 10;
 const STREAMS_MAX: u32 = 128;
 /// How HTTP/2 begins (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What a connection did not get beyond, as it is told.
+const HANDSHAKE: &str = "a TLS handshake";
+const SLOW_HEAD: &str = "a request's head";
 /// Pause after the kernel refuses a connection, mostly for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -61,6 +69,8 @@ pub struct Face {
     pub router: axum::Router,
     /// TLS of our own; without it the face speaks plain HTTP.
     pub door: Option<Arc<Door>>,
+    /// Who is told of connections that are closed on a client which does not go on.
+    pub refusals: Option<Listener>,
 }
 
 /// Binds a listener.
@@ -82,7 +92,7 @@ pub async fn serve(
     stop: CancellationToken,
     grace: Duration,
 ) -> io::Result<()> {
-    let Face { listener, router, door } = face;
+    let Face { listener, router, door, refusals } = face;
     let room = Arc::new(Semaphore::new(limits.connections_max));
     let header_time = Duration::from_secs(limits.header_seconds);
     let tracker = TaskTracker::new();
@@ -105,7 +115,8 @@ pub async fn serve(
             tracing::debug!(limit = limits.connections_max, "connection limit reached");
             continue;
         };
-        let served = Served { router: router.clone(), door: door.clone(), header_time };
+        let (router, door, refusals) = (router.clone(), door.clone(), refusals.clone());
+        let served = Served { router, door, refusals, header_time };
         let work = connection(stream, Peer(peer), served, stop.clone());
         let cut = cut.clone();
         tracker.spawn(async move {
@@ -130,22 +141,36 @@ pub async fn serve(
 struct Served {
     router: axum::Router,
     door: Option<Arc<Door>>,
+    refusals: Option<Listener>,
     header_time: Duration,
+}
+
+impl Served {
+    fn refused(&self, Peer(peer): Peer, code: Code, step: &str) {
+        if let Some(listener) = &self.refusals {
+            listener.connection(peer.ip(), code, step);
+        }
+    }
 }
 
 async fn connection(stream: TcpStream, peer: Peer, served: Served, stop: CancellationToken) {
     if stream.set_nodelay(true).is_err() {
         return; // already gone
     }
-    let Served { router, door, header_time } = served;
-    let keys_need_one = door.as_ref().is_some_and(|door| door.keys_need_certificates());
+    let keys_need_one = served.door.as_ref().is_some_and(|door| door.keys_need_certificates());
     let begun = tokio::select! {
-        begun = begin(stream, peer, door, header_time) => begun,
+        begun = begin(stream, peer, &served) => begun,
         () = stop.cancelled() => return,
     };
     let Some(wire) = begun else { return };
     let secured = wire.is_tls().then(|| Secured { client: wire.client(), keys_need_one });
-    let service = router.map_request(move |request: Request<Incoming>| {
+    let unanswered = wire.unanswered();
+    let answered = unanswered.clone();
+    let service = served.router.clone().map_response(move |response: Response| {
+        answered.clear();
+        response
+    });
+    let service = service.map_request(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
         if let Some(secured) = secured {
@@ -153,20 +178,31 @@ async fn connection(stream: TcpStream, peer: Peer, served: Served, stop: Cancell
         }
         request
     });
-    let builder = builder(&wire, header_time);
+    let builder = builder(&wire, served.header_time);
     let io = TokioIo::new(wire);
-    let served = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(service));
-    let mut served = pin!(served);
+    let work = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(service));
+    let mut work = pin!(work);
     let outcome = tokio::select! {
-        outcome = served.as_mut() => outcome,
+        outcome = work.as_mut() => outcome,
         () = stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
+            work.as_mut().graceful_shutdown();
+            work.await
         }
     };
     if let Err(error) = outcome {
         tracing::debug!(error = %error, "connection ended early");
+        // The same time ends a connection that waits for a next request, which is no refusal.
+        if is_slow_head(error.as_ref()) && unanswered.is_some() {
+            served.refused(peer, Code::RequestTimeout, SLOW_HEAD);
+        }
     }
+}
+
+/// Whether a connection ended because a head took too long. An HTTP/2 connection that answers no
+/// PING ends with a timeout, too, and has the cause beneath.
+fn is_slow_head(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let error = error.downcast_ref::<hyper::Error>();
+    error.is_some_and(|error| error.is_timeout() && error.source().is_none())
 }
 
 fn builder(wire: &Wire, header_time: Duration) -> auto::Builder<TokioExecutor> {
@@ -193,22 +229,37 @@ fn builder(wire: &Wire, header_time: Duration) -> auto::Builder<TokioExecutor> {
 
 /// The connection, once it is known that its client speaks HTTP/1 or HTTP/2: hyper's own limit on
 /// headers only starts after that. `None`: it came to nothing in time.
-async fn begin(
-    stream: TcpStream,
-    Peer(peer): Peer,
-    door: Option<Arc<Door>>,
-    header_time: Duration,
-) -> Option<Wire> {
-    let Some(door) = door else {
-        let begun = tokio::time::timeout(header_time, begun(&stream)).await;
+async fn begin(stream: TcpStream, peer: Peer, served: &Served) -> Option<Wire> {
+    let Some(door) = &served.door else {
+        let begun = tokio::time::timeout(served.header_time, begun(&stream)).await;
         return matches!(begun, Ok(Ok(()))).then(|| Wire::bare(stream));
     };
-    let mut wire = door.enter(stream, peer).await?;
+    let mut wire = match door.enter(stream, peer.0).await {
+        Ok(wire) => wire,
+        Err(outcome) => {
+            if let Some(code) = weight(outcome) {
+                served.refused(peer, code, HANDSHAKE);
+            }
+            return None;
+        }
+    };
     if wire.agreed_on_h2() {
-        let begun = tokio::time::timeout(header_time, wire.begins_with(PREFACE)).await;
+        let begun = tokio::time::timeout(served.header_time, wire.begins_with(PREFACE)).await;
         return matches!(begun, Ok(Ok(()))).then_some(wire);
     }
     Some(wire)
+}
+
+/// The code that a failed handshake is told under; `None` where the client only went away or took
+/// the wrong port.
+fn weight(outcome: Handshake) -> Option<Code> {
+    match outcome {
+        Handshake::Slow => Some(Code::RequestTimeout),
+        Handshake::TurnedAway => Some(Code::RateLimited),
+        Handshake::Certificate => Some(Code::CertificateRequired),
+        Handshake::Refused => Some(Code::BadRequest),
+        Handshake::Done | Handshake::Plain | Handshake::Gone => None,
+    }
 }
 
 /// Waits until a bare connection's first bytes decide between HTTP/1 and HTTP/2.

@@ -40,8 +40,8 @@ pub fn start(
     };
     let listener = Listener::new(tell, &limits.trusted_proxies);
     let router = shield::around(router, &limits, together(parts));
-    let router = router.layer(from_fn_with_state(listener, told));
-    let face = Face { listener: socket, router, door };
+    let router = router.layer(from_fn_with_state(listener.clone(), told));
+    let face = Face { listener: socket, router, door, refusals: Some(listener) };
     let grace = Duration::from_secs(config.node.grace_seconds);
     let stop = tasks.token().clone();
     tasks.service("http", async move { serve(face, &limits, stop, grace).await });

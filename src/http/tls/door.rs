@@ -50,16 +50,15 @@ impl Door {
         self.settings.client_certificates == ClientCertificates::Required
     }
 
-    /// A connection after its handshake; `None` where it came to none, and why is counted.
-    pub async fn enter(&self, stream: TcpStream, peer: SocketAddr) -> Option<Wire> {
+    /// A connection after its handshake, or how that failed. Both are counted.
+    pub async fn enter(&self, stream: TcpStream, peer: SocketAddr) -> Result<Wire, Handshake> {
         let until = Instant::now() + Duration::from_secs(self.settings.handshake_seconds);
-        let (outcome, wire) = match timeout_at(until, self.shake(stream, peer)).await {
-            Ok(Ok(wire)) => (Handshake::Done, Some(wire)),
-            Ok(Err(Failed(outcome))) => (outcome, None),
-            Err(_) => (Handshake::Slow, None),
+        let shaken = match timeout_at(until, self.shake(stream, peer)).await {
+            Ok(shaken) => shaken.map_err(|Failed(outcome)| outcome),
+            Err(_) => Err(Handshake::Slow),
         };
-        metrics::handshake(outcome);
-        wire
+        metrics::handshake(shaken.as_ref().map_or_else(|outcome| *outcome, |_| Handshake::Done));
+        shaken
     }
 
     async fn shake(&self, mut stream: TcpStream, peer: SocketAddr) -> Result<Wire, Failed> {
@@ -90,8 +89,11 @@ struct Failed(Handshake);
 
 impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
-        Self(match error.kind() {
-            io::ErrorKind::InvalidData => Handshake::Refused,
+        let reason = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        Self(match (error.kind(), reason) {
+            (_, Some(rustls::Error::InvalidCertificate(_))) => Handshake::Certificate,
+            (_, Some(rustls::Error::NoCertificatesPresented)) => Handshake::Certificate,
+            (io::ErrorKind::InvalidData, _) => Handshake::Refused,
             _ => Handshake::Gone,
         })
     }

@@ -21,7 +21,7 @@ use crate::config::secret::Secret;
 pub use certificate::ClientCertificate;
 pub use door::Door;
 pub use files::Error;
-pub use wire::Wire;
+pub use wire::{Unanswered, Wire};
 
 /// TLS of the HTTP faces.
 #[derive(Clone, Debug, Deserialize)]

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use rustls::ServerConnection;
@@ -17,6 +19,23 @@ pub struct Wire {
     kind: Kind,
     /// What was read to see how the client begins, and is to be read again.
     early: Vec<u8>,
+    unanswered: Unanswered,
+}
+
+/// Whether something was read of a connection since its last answer. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Unanswered(Arc<AtomicBool>);
+
+impl Unanswered {
+    /// Whether something was.
+    pub fn is_some(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// What was read is answered.
+    pub fn clear(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -28,12 +47,18 @@ enum Kind {
 impl Wire {
     /// A connection without TLS.
     pub fn bare(stream: TcpStream) -> Self {
-        Self { kind: Kind::Bare(stream), early: Vec::new() }
+        Self { kind: Kind::Bare(stream), early: Vec::new(), unanswered: Unanswered::default() }
     }
 
     /// A connection whose handshake is done.
     pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
-        Self { kind: Kind::Tls(Box::new(stream)), early: Vec::new() }
+        let kind = Kind::Tls(Box::new(stream));
+        Self { kind, early: Vec::new(), unanswered: Unanswered::default() }
+    }
+
+    /// Whether something was read since the last answer.
+    pub fn unanswered(&self) -> Unanswered {
+        self.unanswered.clone()
     }
 
     /// Whether TLS is ours here.
@@ -90,10 +115,15 @@ impl AsyncRead for Wire {
             self.early.drain(..count);
             return Poll::Ready(Ok(()));
         }
-        match &mut self.kind {
+        let before = into.filled().len();
+        let polled = match &mut self.kind {
             Kind::Bare(stream) => Pin::new(stream).poll_read(cx, into),
             Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, into),
+        };
+        if into.filled().len() > before {
+            self.unanswered.0.store(true, Ordering::Relaxed);
         }
+        polled
     }
 }
 

@@ -103,7 +103,7 @@ impl House {
         let router = shield::around(router, &limits, None);
         let door = limits.tls.as_ref().map(|tls| Door::open(tls, Timestamp::now()));
         let door = door.transpose().expect("a certificate");
-        let face = serve::Face { listener, router, door };
+        let face = serve::Face { listener, router, door, refusals: None };
         let stop = life.token().clone();
         life.service("http", async move { serve::serve(face, &limits, stop, GRACE).await });
         Self { to, gateway, bus, alerts, ledger, keys, life, units, _dir: dir }

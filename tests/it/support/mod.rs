@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+pub mod audit;
 pub mod citizen;
 pub mod client;
 pub mod clients;

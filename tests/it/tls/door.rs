@@ -9,8 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::node;
+use crate::support::audit::{entries, requests};
 use crate::support::citizen::within;
 use crate::support::metrics;
+use crate::support::node::TestNode;
 use crate::support::process::{eventually, run};
 use crate::support::tls::{Authority, Client, Pair, replace};
 
@@ -33,6 +35,12 @@ async fn begins(client: &Client, to: SocketAddr) -> TcpStream {
     // The answer is the sign that the handshake is under way.
     stream.readable().await.expect("open");
     stream
+}
+
+/// Waits until the audit has a handshake that was refused with this code.
+pub(super) async fn leaves_a_line(test: &TestNode, code: &str) {
+    let line = ("a TLS handshake".to_owned(), code.to_owned());
+    eventually(async || requests(&entries(test).await).contains_key(&line).then_some(())).await;
 }
 
 fn results(result: &str) -> u64 {
@@ -65,6 +73,9 @@ async fn a_slow_handshake_is_cut_and_the_newcomer_of_its_address_pays() {
     let mut answer = Vec::new();
     open.read_to_end(&mut answer).await.expect("an answer and a proper end");
     assert!(answer.starts_with(b"HTTP/1.1 200"));
+    for code in ["request_timeout", "rate_limited"] {
+        leaves_a_line(&test, code).await;
+    }
     test.stop().await;
 }
 
@@ -88,6 +99,7 @@ async fn plain_http_garbage_and_old_tls_are_refused_cleanly() {
     let alert = said(&hello).await;
     // A fatal alert: protocol_version (70).
     assert_eq!((alert[0], &alert[5..]), (21, &[2, 70][..]), "{alert:?}");
+    leaves_a_line(&test, "bad_request").await;
     test.stop().await;
 }
 

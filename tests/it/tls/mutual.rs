@@ -11,6 +11,7 @@ use loa::http::tls::ClientCertificates;
 use loa::store::audit::Filter;
 use serde_json::json;
 
+use super::door::leaves_a_line;
 use super::node;
 use crate::support::node::{TestNode, agency};
 use crate::support::process::eventually;
@@ -102,6 +103,7 @@ async fn certificates_of_others_and_expired_ones_do_not_get_in() {
             assert!(answer.is_err(), "{answer:?}");
         }
     }
+    leaves_a_line(&mutual.test, "certificate_required").await;
     mutual.test.stop().await;
 }
 

@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use super::{letters, on_the_log, seal, write};
 use crate::desk::{House, Officer, calm, refusal};
 use crate::ingest::alert_json;
+use crate::support::audit::{entries, refusals};
 use crate::support::citizen::{Citizen, within};
 use crate::support::node::{TestNode, agency};
 use crate::support::process::eventually;
@@ -166,31 +167,6 @@ async fn tried(house: &House, by_name: &BTreeMap<&'static str, Officer>) -> (Tri
     (Tried { draft, publication, device }, rows)
 }
 
-/// Every entry of the audit about something refused.
-async fn refused(test: &TestNode) -> Vec<Entry> {
-    let mut found = Vec::new();
-    let mut before = None;
-    loop {
-        let filter = Filter { before, limit: 100, ..Filter::default() };
-        let links = test.node.parts.trail.audit().list(filter).await.expect("read");
-        let Some(last) = links.last() else { return found };
-        before = Some(last.seq);
-        found.extend(links.into_iter().map(|link| link.entry));
-    }
-}
-
-/// How many acts the audit knows of, by what it calls them and the code.
-fn counted(entries: &[Entry]) -> BTreeMap<(String, String), u64> {
-    let mut counted = BTreeMap::new();
-    for entry in entries {
-        let Verdict::Refused { code } = &entry.verdict else { continue };
-        let more = entry.reason.as_deref().and_then(|reason| reason.split_once(" more within "));
-        let count = more.map_or(1, |(count, _)| count.parse().expect("a number"));
-        *counted.entry((format!("{:?}", entry.act), code.clone())).or_default() += count;
-    }
-    counted
-}
-
 /// Whom the audit names for somebody who was recognised.
 fn name_of(who: &str) -> Option<&str> {
     match who {
@@ -245,12 +221,12 @@ async fn every_forbidden_act_is_refused_with_its_status_and_code() {
         *expected.entry((format!("{act:?}"), (*code).to_owned())).or_default() += 1;
     }
     let entries = eventually(async || {
-        let entries = refused(&house.test).await;
+        let entries = entries(&house.test).await;
         let sum = |counts: &BTreeMap<_, u64>| counts.values().sum::<u64>();
-        (sum(&counted(&entries)) >= sum(&expected)).then_some(entries)
+        (sum(&refusals(&entries)) >= sum(&expected)).then_some(entries)
     })
     .await;
-    assert_eq!(counted(&entries), expected);
+    assert_eq!(refusals(&entries), expected);
     for Row { who, path, code, audit, .. } in &table {
         // Who shows nothing good is nobody, and some is refused before anybody is known.
         let nobodys = ["unauthorized", "too_large", "idempotency_mismatch"];
@@ -287,7 +263,7 @@ async fn a_record_forged_onto_the_log_is_refused_and_leaves_a_line() {
     forged.headers.retain(|(name, _)| name != KEY_ID && name != SIGNATURE);
     write(&test, Lane::Emergency, seal(forged, &strangers)).await;
     letters(&test, 1).await;
-    let entries = refused(&test).await;
+    let entries = entries(&test).await;
     let by_writer = |entry: &&Entry| named(&entry.actor).starts_with("a writer of");
     let line = entries.iter().find(by_writer).expect("a line");
     assert_eq!(line.act, Act::Publish);
@@ -324,8 +300,8 @@ async fn slow_requests_and_floods_are_refused_and_cannot_fill_the_audit() {
         assert!([(401, "unauthorized"), (429, "rate_limited")].contains(&(status, &code)));
     }
     let entries = eventually(async || {
-        let entries = refused(&test).await;
-        let counts = counted(&entries);
+        let entries = entries(&test).await;
+        let counts = refusals(&entries);
         let of = |code: &str| counts.get(&("Request".to_owned(), code.to_owned())).copied();
         let refused = of("unauthorized").unwrap_or(0) + of("rate_limited").unwrap_or(0);
         (refused == 100 && of("request_timeout") == Some(1)).then_some(entries)
