@@ -31,6 +31,9 @@ fn main() -> Result<()> {
     if let Some(job) = sockets::job() {
         return runtime()?.block_on(sockets::watch(job));
     }
+    if let Some(dir) = growth::job() {
+        return runtime()?.block_on(growth::reopen(dir));
+    }
     if cost::job() {
         return runtime()?.block_on(cost::provide());
     }

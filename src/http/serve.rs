@@ -166,17 +166,17 @@ async fn connection(stream: TcpStream, peer: Peer, served: Served, stop: Cancell
     let secured = wire.is_tls().then(|| Secured { client: wire.client(), keys_need_one });
     let unanswered = wire.unanswered();
     let answered = unanswered.clone();
-    let service = served.router.clone().map_response(move |response: Response| {
-        answered.clear();
-        response
-    });
-    let service = service.map_request(move |request: Request<Incoming>| {
+    let service = served.router.clone().map_request(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
         if let Some(secured) = secured {
             request.extensions_mut().insert(secured);
         }
         request
+    });
+    let service = service.map_response(move |response: Response| {
+        answered.clear();
+        response
     });
     let builder = builder(&wire, served.header_time);
     let io = TokioIo::new(wire);

@@ -237,6 +237,7 @@ impl Embedded {
             let source = Source { connection, vault: vault.as_ref() };
             let mut writing = Writing { source, shards, now, change: Change::default() };
             let answer = work(&mut writing)?;
+            schema::count(connection, &writing.change.counts)?;
             Ok((answer, writing.change))
         }
     }

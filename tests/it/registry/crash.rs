@@ -5,12 +5,13 @@ use std::path::Path;
 
 use futures_util::future::join_all;
 use loa::clock::Clock;
+use loa::domain::audience::{Audience, Coverage};
 use loa::domain::channel::Channel;
 use loa::domain::ids::{DeviceId, Seq};
 use loa::store::registry::{Registry, Settings};
 use uuid::Uuid;
 
-use super::{device, fcm, profile, scan_all, unit};
+use super::{area, device, fcm, profile, scan_all, unit};
 use crate::ledger::crash::kill_after;
 
 const DIR: &str = "LOA_TEST_REGISTRY_DIR";
@@ -55,6 +56,9 @@ async fn nobody_who_was_answered_is_lost_by_a_kill() {
         let upto = registry.last_seq().await.expect("the newest");
         let there = scan_all(&registry, &unit("1"), Channel::Fcm, upto, 1000).await;
         assert_eq!(upto, Seq(2 * there.len() as u64), "no half registrations, no gaps");
+        let whole = Audience::Area(area(&[("1", Coverage::Whole)]));
+        let counted = registry.estimate(&whole).await.expect("an estimate").total;
+        assert_eq!(counted, there.len() as u64, "as many are counted as are there");
     }
     assert!(answered.len() >= 1800);
 }

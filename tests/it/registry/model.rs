@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use loa::domain::audience::{Audience, Coverage};
 use loa::domain::channel::{Channel, PushAddress};
 use loa::domain::ids::{DeviceId, Seq};
 use loa::store::registry::{Range, Registry};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Home, apns, device, fcm, profile, scan_all, unit};
+use super::{Home, apns, area, device, fcm, profile, scan_all, unit};
 
 const DEVICES: u128 = 6;
 const UNITS: [&str; 3] = ["1", "2", "3"];
@@ -171,6 +172,10 @@ async fn play(home: Home, steps: Vec<Step>) {
         let expected: Vec<_> = expected.map(|(seq, made)| (*seq, made.live)).collect();
         let found: Vec<_> = seen.iter().map(|(seq, m)| (*seq, m.left_at.is_none())).collect();
         assert_eq!(found, expected, "{code} {channel}");
+        let live = expected.iter().filter(|(_, live)| *live).count() as u64;
+        let whole = Audience::Area(area(&[(code, Coverage::Whole)]));
+        let counted = registry.estimate(&whole).await.expect("an estimate");
+        assert_eq!(counted.channels.get(&channel).copied().unwrap_or(0), live, "{code} {channel}");
     }
 }
 
