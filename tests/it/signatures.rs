@@ -5,6 +5,7 @@ mod asked;
 mod attacks;
 mod clients;
 mod real;
+mod roads;
 
 use std::collections::BTreeMap;
 

@@ -28,13 +28,13 @@ mod clients;
 mod principal;
 
 /// An agency's own key pair, registered with a node.
-struct Desk {
-    test: TestNode,
+pub struct Desk {
+    pub test: TestNode,
     pair: Ed25519KeyPair,
 }
 
 impl Desk {
-    async fn open(shape: Shape) -> Self {
+    pub async fn open(shape: Shape) -> Self {
         let test = TestNode::shaped(&shape, |config| {
             config.submissions.reply_prefixes = vec!["agency-".to_owned()];
         });
@@ -49,13 +49,13 @@ impl Desk {
         Self { test, pair }
     }
 
-    fn record(&self, id: &str, said: Said) -> Record {
+    pub fn record(&self, id: &str, said: Said) -> Record {
         let agency = "test".parse().expect("an id");
         let at = Some(Timestamp::now());
         submission::encode(&Submission { id: id.to_owned(), agency, at, said }).into()
     }
 
-    fn sign(&self, mut record: Record) -> Record {
+    pub fn sign(&self, mut record: Record) -> Record {
         let of = |name: &str| {
             let found = record.headers.iter().find(|(given, _)| given == name);
             found.map(|(_, value)| value.clone()).expect("given")
@@ -68,13 +68,13 @@ impl Desk {
         record
     }
 
-    async fn write(&self, record: Record) {
+    pub async fn write(&self, record: Record) {
         let bus = &self.test.node.parts.bus;
         bus.publish(TopicId::Submissions, vec![record]).await.expect("published");
     }
 
     /// The dead letters, once there are so many.
-    async fn letters(&self, count: usize) -> Vec<Value> {
+    pub async fn letters(&self, count: usize) -> Vec<Value> {
         eventually(async || {
             let answer = self.test.ask(Method::GET, "/v1/dead-letters", None).await;
             let letters = answer.json()["letters"].as_array().cloned().unwrap_or_default();
@@ -84,7 +84,7 @@ impl Desk {
     }
 
     /// Waits until an alert's publication is known, and answers its id and the number of its like.
-    async fn published(&self, identifier: &str) -> usize {
+    pub async fn published(&self, identifier: &str) -> usize {
         eventually(async || {
             let live = self.test.node.parts.alerts.live(Timestamp::now());
             let mine = live.iter().filter(|one| {

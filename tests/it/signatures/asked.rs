@@ -13,7 +13,7 @@ async fn post_json(test: &TestNode, path: &str, body: &serde_json::Value) -> Ans
 }
 
 /// Requires signatures of the test's agency.
-async fn require(test: &TestNode) {
+pub(super) async fn require(test: &TestNode) {
     change(test, |agency| agency.cap_signing.required = true).await;
 }
 

@@ -16,7 +16,6 @@ use loa::domain::alert::{Category, Severity};
 use loa::domain::audit::{Act, Actor, Entry, Verdict};
 use loa::domain::lane::Lane;
 use loa::domain::person::Right;
-use loa::store::audit::Filter;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -13,11 +13,17 @@ use crate::support::citizen::within;
 use crate::support::node::TestNode;
 use crate::support::process::eventually;
 
-/// Sends this, and says what came until the node closed the connection.
-async fn until_closed(test: &TestNode, bytes: &[u8]) -> String {
+/// Sends this, each part once something came of the one before, and says what came until the node
+/// closed the connection.
+async fn until_closed(test: &TestNode, parts: &[&str]) -> String {
     let mut stream = TcpStream::connect(test.node.address).await.expect("open");
-    stream.write_all(bytes).await.expect("open");
     let mut read = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            within("an answer", stream.read_buf(&mut read)).await.expect("open");
+        }
+        stream.write_all(part.as_bytes()).await.expect("open");
+    }
     // A connection that is cut with unread bytes ends in a reset.
     let _ = within("the end", stream.read_to_end(&mut read)).await;
     String::from_utf8(read).expect("text")
@@ -56,13 +62,13 @@ async fn what_is_not_brought_to_an_end_is_ended_and_leaves_a_line() {
         "secret": "A".repeat(43),
     });
     // A first head that does not end, and a second one.
-    assert_eq!(until_closed(&test, half.as_bytes()).await, "");
-    let second = until_closed(&test, format!("{whole}{half}").as_bytes()).await;
+    assert_eq!(until_closed(&test, &[half]).await, "");
+    let second = until_closed(&test, &[whole, half]).await;
     assert!(second.starts_with("HTTP/1.1 200 ") && second.matches("HTTP/1.1").count() == 1);
     // Those that only wait: before their first request, and after one with and without a body.
-    assert_eq!(until_closed(&test, b"").await, "");
-    assert!(until_closed(&test, whole.as_bytes()).await.starts_with("HTTP/1.1 200 "));
-    assert!(until_closed(&test, post.as_bytes()).await.starts_with("HTTP/1.1 "));
+    assert_eq!(until_closed(&test, &[]).await, "");
+    assert!(until_closed(&test, &[whole]).await.starts_with("HTTP/1.1 200 "));
+    assert!(until_closed(&test, &[post]).await.starts_with("HTTP/1.1 "));
     // A stream of nobody, and one that never says whose it is.
     assert_eq!(closed_with(&test, Some(stranger)).await, 4501);
     assert_eq!(closed_with(&test, None).await, 4003);
