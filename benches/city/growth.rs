@@ -18,9 +18,10 @@ use loa::store::registry::{self, Range, Registry};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
+use crate::plot;
 use crate::report::{Row, Table};
 
-const SIZES: [u32; 2] = [100_000, 1_000_000];
+const SIZES: [u32; 3] = [10_000, 100_000, 1_000_000];
 const FULL: u32 = 10_000_000;
 const VERTICES: u32 = 500;
 /// Looks at each polygon with each registry, in turn; the fastest counts.
@@ -101,6 +102,7 @@ pub async fn run(table: &mut Table, full: bool) -> Result<()> {
     let largest = all.last().context("at least one size")?;
     of_registry(table, &city, largest).await?;
     let settings = MatchSettings::default();
+    let mut lines: Vec<plot::Line> = Vec::new();
     for (name, (lat, lon), radius, target_ms) in POLYGONS {
         let target = ring(lat, lon, radius);
         // Fastest match, and fastest of everything by registry.
@@ -121,6 +123,8 @@ pub async fn run(table: &mut Table, full: bool) -> Result<()> {
                 found = (matched.units.len(), estimate.total);
             }
         }
+        let points = all.iter().zip(&fastest).map(|(one, ms)| (f64::from(one.size), *ms));
+        lines.push((name.to_owned(), points.collect()));
         let largest = fastest.last().copied().context("at least one size")?;
         let row = Row::new(format!("growth: {name}, {} M devices", millions(&all)), largest, "ms");
         table.add(match target_ms {
@@ -134,6 +138,8 @@ pub async fn run(table: &mut Table, full: bool) -> Result<()> {
             table.add(Row::new(name, pair[1], "ms").peer(pair[0]).at_most(1.2));
         }
     }
+    let title = "Who a drawn polygon means: match, estimate and ranges";
+    table.picture("growth.svg", plot::growth(title, "ms", &lines)?);
     Ok(())
 }
 

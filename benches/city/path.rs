@@ -7,12 +7,15 @@ use anyhow::Result;
 use loa::simulator::citizens::{Mix, Population};
 
 use crate::disk::Bare;
+use crate::plot;
 use crate::report::{Row, Table, median};
 use crate::stage::{Heat, Stage};
 
 /// Devices, and how often.
 const SIZES: [(u32, usize); 2] = [(10_000, 5), (100_000, 3)];
 const FULL: (u32, usize) = (1_000_000, 1);
+/// The devices whose times are told.
+const NAMES: [&str; 4] = ["first", "median", "p99", "last"];
 /// Lone publications.
 const LONE: usize = 200;
 /// After a lone publication, until the router has taken it.
@@ -21,13 +24,20 @@ const SETTLE: Duration = Duration::from_millis(10);
 /// Runs it.
 pub async fn run(table: &mut Table, full: bool) -> Result<()> {
     lone(table).await?;
+    let mut lines = NAMES.map(|name| (name.to_owned(), Vec::new()));
     for (devices, repeats) in SIZES.into_iter().chain(full.then_some(FULL)) {
-        broadcast(table, devices, repeats).await?;
+        let medians = broadcast(table, devices, repeats).await?;
+        for ((_, points), ms) in lines.iter_mut().zip(medians) {
+            points.push((f64::from(devices), ms));
+        }
     }
+    let title = "From the 202 to the devices";
+    table.picture("path.svg", plot::growth(title, "ms", &lines)?);
     Ok(())
 }
 
-async fn broadcast(table: &mut Table, size: u32, repeats: usize) -> Result<()> {
+/// The medians of the first, median, 99th and last device, in milliseconds.
+async fn broadcast(table: &mut Table, size: u32, repeats: usize) -> Result<[f64; 4]> {
     let mut stage = Stage::set().await?;
     let units = stage.units();
     let mix = Mix { apns: 444, fcm: 556, second_place: 0, ..Mix::default() };
@@ -48,12 +58,14 @@ async fn broadcast(table: &mut Table, size: u32, repeats: usize) -> Result<()> {
         stage.quiet(alert.id).await?;
     }
     let at = format!("path: {} k devices,", size / 1000);
-    for (name, found) in ["first", "median", "p99", "last"].iter().zip(&mut found) {
-        table.add(Row::new(format!("{at} 202 to {name}"), median(found), "ms"));
+    let medians = found.map(|mut found| median(&mut found));
+    for (name, ms) in NAMES.iter().zip(medians) {
+        table.add(Row::new(format!("{at} 202 to {name}"), ms, "ms"));
     }
-    let rate = f64::from(size) / median(&mut found[3]) * 1e3;
+    let rate = f64::from(size) / medians[3] * 1e3;
     table.add(Row::new(format!("{at} pushes"), rate, "1/s"));
-    stage.strike().await
+    stage.strike().await?;
+    Ok(medians)
 }
 
 async fn lone(table: &mut Table) -> Result<()> {

@@ -58,13 +58,22 @@ impl Row {
 
 /// All rows of a run.
 #[derive(Debug, Default)]
-pub struct Table(Vec<Row>);
+pub struct Table {
+    rows: Vec<Row>,
+    /// Pictures, by the name of their file.
+    pictures: Vec<(&'static str, String)>,
+}
 
 impl Table {
     /// Adds a row, and says so while the run goes on.
     pub fn add(&mut self, row: Row) {
         eprintln!("{}", line(&row));
-        self.0.push(row);
+        self.rows.push(row);
+    }
+
+    /// Adds a picture, to be written beside the table.
+    pub fn picture(&mut self, name: &'static str, svg: String) {
+        self.pictures.push((name, svg));
     }
 
     /// Prints the table and writes `summary.json`.
@@ -73,7 +82,7 @@ impl Table {
             "\n{:<52} {:>10} {:<9} {:>10} {:>10} {:>7} {:>7}  met",
             "bench", "figure", "unit", "limit", "peer", "ratio", "target"
         );
-        self.0.iter().for_each(|row| println!("{}", line(row)));
+        self.rows.iter().for_each(|row| println!("{}", line(row)));
         println!("machine: {}", machine());
         let path = target().join("bench").join("summary.json");
         let dir = path.parent().context("a file is in a directory")?;
@@ -81,6 +90,11 @@ impl Table {
         let text = serde_json::to_string_pretty(&self.beside_others(&path)?)?;
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
         println!("written to {}", path.display());
+        for (name, svg) in &self.pictures {
+            let path = dir.join(name);
+            std::fs::write(&path, svg).with_context(|| path.display().to_string())?;
+            println!("drawn in {}", path.display());
+        }
         Ok(())
     }
 
@@ -90,10 +104,10 @@ impl Table {
         let mut rows: Vec<Value> = serde_json::from_slice(&earlier).unwrap_or_default();
         let is_new = |row: &Value| {
             let name = row["bench"].as_str().unwrap_or_default();
-            self.0.iter().any(|new| group(&new.bench) == group(name))
+            self.rows.iter().any(|new| group(&new.bench) == group(name))
         };
         rows.retain(|row| !is_new(row));
-        for row in &self.0 {
+        for row in &self.rows {
             rows.push(serde_json::to_value(row)?);
         }
         Ok(rows)
