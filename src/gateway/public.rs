@@ -34,6 +34,8 @@ const SEARCH_BYTES_MAX: usize = 100;
 /// Seconds a shared cache may answer for us: an alert is public within that time.
 pub(super) const CACHE_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=5");
 
+/// What is published under an id never changes: an update or a cancel has an id of its own.
+const DOCUMENT_KEPT: HeaderValue = HeaderValue::from_static("public, max-age=86400, immutable");
 /// For as long as a shared cache may answer with our keys: less than from a new key's making to
 /// its first signature.
 const KEYS_CACHED: HeaderValue = HeaderValue::from_static("public, max-age=30");
@@ -216,7 +218,10 @@ pub(super) async fn cap(
     if !is_for_citizens(&stored.publication) {
         return Err(missing());
     }
-    let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/cap+xml"))];
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/cap+xml")),
+        (CACHE_CONTROL, DOCUMENT_KEPT),
+    ];
     Ok(match &stored.raw {
         Some(raw) => (headers, raw.clone()).into_response(),
         None => (headers, event::cap::write(alert)).into_response(),

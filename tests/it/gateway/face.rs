@@ -160,6 +160,7 @@ async fn what_is_public_and_what_is_in_the_inbox() {
     assert!(feed.text().contains(&format!("/v1/cap/{live}.xml")), "{}", feed.text());
     let cap = ask(&house.to, "GET", &format!("/v1/cap/{live}.xml"), &[], b"").await;
     assert_eq!(cap.header("content-type"), Some("application/cap+xml"));
+    assert_eq!(cap.header("cache-control"), Some("public, max-age=86400, immutable"));
     assert!(cap.text().contains("urn:oasis:names:tc:emergency:cap:1.2"));
     let units = ask(&house.to, "GET", "/v1/units", &[], b"").await;
     assert_eq!(units.json()["units"].as_array().map(Vec::len), Some(168));
