@@ -270,8 +270,7 @@ pub async fn add_key(
     Path(id): Path<String>,
     Json(input): Json<KeyInput>,
 ) -> Result<(StatusCode, axum::Json<Outcome>), Problem> {
-    let agency = agency_id(&id)?;
-    console.manages(&caller, &agency)?;
+    let Agency { id: agency, .. } = console.managed(&caller, &agency_id(&id)?).await?;
     let KeyInput { name, rights, days, certificate } = input;
     let count = name.chars().count();
     if count == 0 || count > KEY_NAME_CHARS_MAX || name.chars().any(char::is_control) {
@@ -279,9 +278,6 @@ pub async fn add_key(
     }
     if days.is_some_and(|days| !(1..=KEY_DAYS_MAX).contains(&days)) {
         return Err(Problem::field("days", "range", format!("must be 1..={KEY_DAYS_MAX}")));
-    }
-    if console.desk.agencies.get(&agency).await.map_err(store_problem)?.is_none() {
-        return Err(store_problem(store::Error::UnknownAgency(agency)));
     }
     let known = console.desk.agencies.keys(&agency).await.map_err(store_problem)?;
     if known.iter().any(|key| key.name == name) {

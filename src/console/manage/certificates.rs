@@ -17,7 +17,6 @@ use crate::domain::certificate::{CERTIFICATES_MAX, Certificate, KeyKind, is_name
 use crate::domain::ids::AgencyId;
 use crate::http::input::{Json, Path};
 use crate::http::problem::{Code, Problem, Refused};
-use crate::store::agencies::Error;
 use crate::store::people::Change;
 use crate::trail::Deed;
 
@@ -73,13 +72,6 @@ pub struct CertificateInput {
 }
 
 impl Console {
-    /// An agency that the caller manages.
-    async fn managed(&self, caller: &Caller, id: &AgencyId) -> Result<Agency, Problem> {
-        self.manages(caller, id)?;
-        let known = self.desk.agencies.get(id).await.map_err(store_problem)?;
-        known.ok_or_else(|| store_problem(Error::UnknownAgency(id.clone())))
-    }
-
     /// Registers a certificate with an agency as it is now.
     pub(super) async fn register(
         &self,
@@ -87,12 +79,10 @@ impl Console {
         name: String,
         certificate: Certificate,
     ) -> Result<(), Problem> {
-        let agencies = &self.desk.agencies;
-        let known = agencies.get(id).await.map_err(store_problem)?;
-        let mut agency = known.ok_or_else(|| store_problem(Error::UnknownAgency(id.clone())))?;
+        let mut agency = self.agency(id).await?;
         room(&agency, &name, &certificate)?;
         agency.cap_signing.certificates.insert(name, certificate);
-        agencies.put(agency).await.map_err(store_problem)
+        self.desk.agencies.put(agency).await.map_err(store_problem)
     }
 }
 

@@ -13,11 +13,13 @@ use uuid::Uuid;
 
 use crate::auth::desk::{Caller, store_problem};
 use crate::console::Console;
+use crate::domain::agency::Agency;
 use crate::domain::audit::Act;
 use crate::domain::ids::AgencyId;
 use crate::domain::person::{NAME_CHARS_MAX, Right};
 use crate::http::Router;
 use crate::http::problem::{Code, Problem};
+use crate::store::agencies::Error;
 use crate::store::people::{Change, Request, RequestState};
 use crate::trail::Deed;
 
@@ -42,6 +44,18 @@ impl Console {
             return Ok(());
         }
         Err(Problem::new(Code::Forbidden, "this is for the agency's own admins"))
+    }
+
+    /// An agency that the caller manages.
+    async fn managed(&self, caller: &Caller, id: &AgencyId) -> Result<Agency, Problem> {
+        self.manages(caller, id)?;
+        self.agency(id).await
+    }
+
+    /// An agency as it is now.
+    async fn agency(&self, id: &AgencyId) -> Result<Agency, Problem> {
+        let known = self.desk.agencies.get(id).await.map_err(agencies::store_problem)?;
+        known.ok_or_else(|| agencies::store_problem(Error::UnknownAgency(id.clone())))
     }
 
     /// Admins but the caller who could confirm what concerns an agency.

@@ -1,17 +1,10 @@
 //! What a certificate says of itself: from when until when it holds.
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use x509_parser::parse_x509_certificate;
+use x509_parser::time::ASN1Time;
 
 use crate::domain::fingerprint::Fingerprint;
-
-const INTEGER: u8 = 0x02;
-const SEQUENCE: u8 = 0x30;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-/// `[0]`, which stands before the version.
-const VERSION: u8 = 0xa0;
 
 /// The certificate a client proved to hold; an extension of its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,51 +35,10 @@ impl ClientCertificate {
 /// When a certificate in DER holds; `None` where that cannot be read. The rest of it is rustls' to
 /// judge.
 pub fn validity(certificate: &[u8]) -> Option<Validity> {
-    let (certificate, _) = within(certificate, SEQUENCE)?;
-    let (mut fields, _) = within(certificate, SEQUENCE)?;
-    // Version (absent in version 1), serial number, algorithm, issuer (RFC 5280, 4.1).
-    if let Some((_, rest)) = within(fields, VERSION) {
-        fields = rest;
-    }
-    for tag in [INTEGER, SEQUENCE, SEQUENCE] {
-        (_, fields) = within(fields, tag)?;
-    }
-    let (both, _) = within(fields, SEQUENCE)?;
-    let (begins, rest) = instant(both)?;
-    let (ends, _) = instant(rest)?;
-    Some(Validity { begins, ends })
-}
-
-/// The content of the first element, which must have this tag, and what follows it (X.690, 8.1).
-fn within(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&found, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81 | 0x82 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)
-        }
-        _ => return None,
-    };
-    if found != tag {
-        return None;
-    }
-    rest.split_at_checked(length)
-}
-
-/// An instant of a certificate's validity (RFC 5280, 4.1.2.5), and what follows it.
-fn instant(der: &[u8]) -> Option<(Timestamp, &[u8])> {
-    let (digits, rest) = within(der, UTC_TIME).or_else(|| within(der, GENERALIZED_TIME))?;
-    let text = std::str::from_utf8(digits).ok()?;
-    let whole = match text.len() {
-        13 if *text >= *"5" => format!("19{text}"),
-        13 => format!("20{text}"),
-        15 => text.to_owned(),
-        _ => return None,
-    };
-    let at = DateTime::strptime("%Y%m%d%H%M%SZ", &whole).ok()?;
-    Some((at.to_zoned(TimeZone::UTC).ok()?.timestamp(), rest))
+    let (_, read) = parse_x509_certificate(certificate).ok()?;
+    let at = |time: ASN1Time| Timestamp::from_second(time.timestamp()).ok();
+    let validity = read.validity();
+    Some(Validity { begins: at(validity.not_before)?, ends: at(validity.not_after)? })
 }
 
 #[cfg(test)]
