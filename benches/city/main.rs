@@ -1,10 +1,10 @@
 //! The whole path in one process: a node, simulated providers over real TLS sockets, and the
 //! hardware's own limits beside it, in one table and in `bench/summary.json` of the target
-//! directory, with growth drawn beside it: `cargo bench --bench city`, with names after `--` to run only those (`hot`,
-//! `growth`, `path`, `log`, `sockets`, `cost`, `cluster`). `LOA_BENCH_FULL=1` adds a million
-//! devices on the path, ten million in the registry and five million on a cluster, which takes many
-//! minutes, some 4 GB of disk and as much memory. `cluster` needs what `deploy/setup.sh test`
-//! installs.
+//! directory, with growth drawn beside it: `cargo bench --bench city`, with names after `--` to run
+//! only those (`hot`, `growth`, `path`, `log`, `sockets`, `cost`, `cluster`). `LOA_BENCH_FULL=1`
+//! adds a million devices on the path, ten million in the registry and five million on a cluster,
+//! which takes many minutes, some 4 GB of disk and as much memory. `cluster` needs what
+//! `deploy/setup.sh test` installs.
 
 mod cluster;
 mod cost;

@@ -58,7 +58,8 @@ pub(crate) fn area_m2(area: &MultiPolygon) -> f64 {
     let polygon = |polygon: &Polygon| {
         ring(polygon.exterior()) - polygon.interiors().iter().map(ring).sum::<f64>()
     };
-    area.iter().map(polygon).sum()
+    // A sum of nothing is −0.
+    0.0 + area.iter().map(polygon).sum::<f64>()
 }
 
 /// Mean width in metres: area over half the perimeter.

@@ -415,3 +415,29 @@ fn units_that_share_ground_are_named() {
     let errors = check::check(&text).expect("GeoJSON").errors();
     assert_eq!(errors, ["Xã a (a) and Xã b (b) overlap by 12.13 km²"]);
 }
+
+#[test]
+fn holes_and_parts_that_lie_where_they_must_not_are_named_and_not_measured() {
+    let square = |west: f64, side: f64| {
+        let (east, north) = (west + side, 10.0 + side);
+        format!("[[{west},10],[{east},10],[{east},{north}],[{west},{north}],[{west},10]]")
+    };
+    let small = "[[100.02,10.02],[100.04,10.02],[100.04,10.04],[100.02,10.02]]";
+    let leaves = "[[100.02,10.02],[100.77,10.02],[100.07,10.07],[100.02,10.02]]";
+    let refused = |parts: &[&str], reason: &str| {
+        let text = format!(
+            r#"{{"type":"FeatureCollection","features":[{{"type":"Feature","properties":{{
+            "code":"a","name":"A","kind":"Xã","area_km2":121}},"geometry":{{
+            "type":"MultiPolygon","coordinates":[{}]}}}}]}}"#,
+            parts.join(",")
+        );
+        let report = check::check(&text).expect("GeoJSON");
+        let errors = report.errors();
+        assert!(errors.len() == 1 && errors[0].contains(reason), "{parts:?}: {errors:?}");
+        assert!(report.areas.is_empty() && report.measured_km2 == 0.0, "{report:?}");
+    };
+    let (shell, far) = (square(100.0, 0.1), square(101.0, 0.01));
+    refused(&[&format!("[{shell},{leaves}]")], "its border crosses itself");
+    refused(&[&format!("[{shell},{far}]")], "a hole of it lies outside of it");
+    refused(&[&format!("[{shell}]"), &format!("[{small}]")], "one part of it lies in another");
+}

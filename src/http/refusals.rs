@@ -1,7 +1,7 @@
 //! What is told of a refused request: who asked, if that was known, from where, for what, and with
 //! which code it was refused. Told are those that somebody may have to answer for, or that look
-//! like an attack; a wrong field is neither. So are connections that come to no request, and streams
-//! that are refused after their upgrade. Whoever listens must not hold a request up.
+//! like an attack; a wrong field is neither. So are connections that come to no request, and
+//! streams that are refused after their upgrade. Whoever listens must not hold a request up.
 
 use std::fmt;
 use std::net::IpAddr;
