@@ -169,6 +169,29 @@ fn every_direct_dependency_is_explained() {
 }
 
 #[test]
+fn the_fuzz_package_is_locked_with_our_dependencies() {
+    let table = |name: &str| -> toml::Table {
+        let text = fs::read_to_string(root().join(name)).expect(name);
+        toml::from_str(&text).expect("TOML")
+    };
+    let (manifest, lock) = (table("Cargo.toml"), table("fuzz/Cargo.lock"));
+    let packages = lock["package"].as_array().expect("packages");
+    let ours = packages.iter().find(|one| one["name"].as_str() == Some("loa"));
+    let locked = ours.expect("loa is locked")["dependencies"].as_array().expect("a list");
+    // A name stands with its version where there are several.
+    let names = locked.iter().filter_map(|one| one.as_str()?.split(' ').next());
+    let names: Vec<&str> = names.collect();
+    let mut found = Found::new();
+    for (key, value) in manifest["dependencies"].as_table().expect("a table") {
+        let name = value.get("package").and_then(toml::Value::as_str).unwrap_or(key);
+        if !names.contains(&name) {
+            found.add("fuzz/Cargo.lock", format!("lacks `{name}`: `cargo update -w` in fuzz"));
+        }
+    }
+    found.settle("`make fuzz` builds with its lock file");
+}
+
+#[test]
 fn links_between_the_pages_lead_somewhere() {
     let mut found = Found::new();
     for (path, text) in texts().into_iter().filter(|(path, _)| path.ends_with(".md")) {
