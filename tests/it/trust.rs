@@ -9,6 +9,7 @@ mod people;
 mod privacy;
 mod records;
 mod retention;
+mod rotation;
 
 use jiff::Timestamp;
 use loa::auth::gate;
