@@ -3,10 +3,10 @@
 //! When the pseudonyms' key was rotated, only a token of a citizen tells what they are called under
 //! the new one ([`crate::auth::pseudonym`]); so the move happens when they come. First the alerts
 //! store gives everything of theirs to the new name in one step, and remembers which took the place
-//! of which. From then on the old name finds them: agencies may go on writing to it, and a browser's
-//! session may go on with it. Then their devices follow, and what they answered. Each step is safe to
-//! repeat, and what a crash leaves half done is found under both names until the citizen's next
-//! token, or the old key's end, finishes it.
+//! of which. From then on the old name finds them: agencies may go on writing to it, and a
+//! browser's session may go on with it. Then their devices follow, and what they answered. Each
+//! step is safe to repeat, and what a crash leaves half done is found under both names until the
+//! citizen's next token, or the old key's end, finishes it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,10 +67,15 @@ impl Names {
     /// first. Whatever is kept under an older name is theirs under the present one afterwards.
     pub async fn arrived(&self, names: &[SubjectId]) -> Result<SubjectId, Error> {
         let (newest, older) = names.split_first().expect("there is always one key");
+        let mut moved = None;
         for old in older {
-            self.bring(old, newest).await?;
+            moved = self.bring(old, newest).await?.or(moved);
         }
-        self.present(newest).await
+        match moved {
+            Some(present) => Ok(present),
+            // Another node may know a newer key already.
+            None => self.present(newest).await,
+        }
     }
 
     /// What a citizen is called now.
@@ -88,24 +93,19 @@ impl Names {
 
     /// A citizen's devices.
     pub async fn devices(&self, name: &SubjectId) -> Result<Vec<Arc<Device>>, Error> {
-        let mut devices = Vec::new();
-        for name in self.all(name).await? {
-            devices.extend(self.registry.of_subject(&name).await?);
-        }
-        Ok(devices)
+        Ok(self.registry.of_names(&self.all(name).await?).await?)
     }
 
-    /// Moves a citizen from an older name, if anything is known of them under it.
-    async fn bring(&self, old: &SubjectId, newest: &SubjectId) -> Result<(), Error> {
+    /// Moves a citizen from an older name, if anything is known of them under it; answers what they
+    /// are called then.
+    async fn bring(&self, old: &SubjectId, newest: &SubjectId) -> Result<Option<SubjectId>, Error> {
         let devices = self.registry.of_subject(old).await?;
         let is_known = !devices.is_empty() || self.answers.knows(old).await?;
-        let Some(present) = self.alerts.rename((old, newest), is_known).await? else {
-            return Ok(());
-        };
-        if is_known {
-            self.follow((old, &present), &devices).await?;
+        let moved = self.alerts.rename((old, newest), is_known).await?;
+        if let Some(present) = moved.as_ref().filter(|_| is_known) {
+            self.follow((old, present), &devices).await?;
         }
-        Ok(())
+        Ok(moved)
     }
 
     /// The devices, and what was answered, follow to the present name.
@@ -153,9 +153,9 @@ impl Names {
     }
 
     /// At keys' end: whoever came since is called by their present name alone. Of the others what
-    /// was said to them and what they answered is erased, as if they had left, and their devices are
-    /// nobody's: these go on being warned for their places. Safe to repeat. Registries are large:
-    /// `pause` between two steps leaves room for everything else.
+    /// was said to them and what they answered is erased, as if they had left, and their devices
+    /// are nobody's: these go on being warned for their places. Safe to repeat. Registries are
+    /// large: `pause` between two steps leaves room for everything else.
     pub async fn end(&self, keys: &[Ended], pause: Duration) -> Result<(), Error> {
         let over = |name: &SubjectId| keys.iter().any(|key| key.made(name));
         let mut after = DeviceNum(0);

@@ -1,11 +1,11 @@
-//! The ring of keys that are rotated: Ed25519 keys that prove where a record of the log and an alert
-//! come from, and secrets that citizens' pseudonyms follow from. All nodes share one ring, and look
-//! again every few seconds whether it changed.
+//! The ring of keys that are rotated: Ed25519 keys that prove where a record of the log and an
+//! alert come from, and secrets that citizens' pseudonyms follow from. All nodes share one ring,
+//! and look again every few seconds whether it changed.
 //!
 //! Each purpose has keys of its own: `records` (ingest signs what it puts on the log, routers and
 //! gateways verify it), `alerts` (what citizens verify, published as a JWK set) and `pseudonyms`
-//! ([`crate::auth::pseudonym`]). A new key verifies at once and signs a little later, when every node
-//! knows it; the one before verifies until what it signed is gone.
+//! ([`crate::auth::pseudonym`]). A new key verifies at once and signs a little later, when every
+//! node knows it; the one before verifies until what it signed is gone.
 
 use std::sync::Arc;
 
@@ -174,8 +174,8 @@ impl Ring {
         Self { keys: Purpose::SIGNING.map(key).into() }
     }
 
-    /// With a first key for pseudonyms, if it has none: the one that they followed from before there
-    /// was any in the ring.
+    /// With a first key for pseudonyms, if it has none: the one that they followed from before
+    /// there was any in the ring.
     pub fn with_pseudonyms(mut self, secret: &[u8; SEED_BYTES]) -> Self {
         if self.of(Purpose::Pseudonyms).next().is_none() {
             let seed = URL_SAFE_NO_PAD.encode(secret);

@@ -20,8 +20,8 @@ pub enum Command {
     /// List them: purpose, name, from when and until when they verify; never a secret
     #[command(after_help = "Example:\n  loa keys list --data-dir data")]
     List(ListArgs),
-    /// Make a new key, which is used from a minute later; the one before stays good for what was made
-    /// with it
+    /// Make a new key, which is used from a minute later; what was made with the one before stays
+    /// good
     #[command(after_help = "Example:\n  loa keys rotate alerts --data-dir data --by lan\n\n\
         pseudonyms: each citizen gets another one when they come with a token or log in; the old \
         one finds\nthem as well for `retention.devices_days`. Who has not come by then is a \

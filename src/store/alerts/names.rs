@@ -52,17 +52,26 @@ impl Alerts {
                 Alerts::Embedded(store) => store.pseudonyms(from).await?,
                 Alerts::Redis(store) => store.pseudonyms(from).await?,
             };
-            for name in page.names.iter().filter(|name| of(name)) {
-                match (&self.names(name).await?[0] == name, self) {
-                    (true, _) => self.erase(name).await?,
-                    (false, Alerts::Embedded(store)) => store.forget_name(name).await?,
-                    (false, Alerts::Redis(store)) => store.forget_name(name).await?,
+            let mut former = Vec::new();
+            for name in page.names.into_iter().filter(&of) {
+                match self.names(&name).await?[0] == name {
+                    true => self.erase(&name).await?,
+                    false => former.push(name),
                 }
+            }
+            match self {
+                Alerts::Embedded(store) => store.forget_names(former).await?,
+                Alerts::Redis(store) => store.forget_names(former).await?,
             }
             from = page.next;
             if from.is_none() {
-                return Ok(());
+                break;
             }
+        }
+        match self {
+            // What a move took away is in the journal until then.
+            Alerts::Embedded(store) => store.scrub().await,
+            Alerts::Redis(_) => Ok(()),
         }
     }
 }

@@ -220,6 +220,11 @@ impl Store {
         Ok(self.database.scrub().await?)
     }
 
+    /// Empties the journal.
+    pub async fn scrub(&self) -> Result<()> {
+        Ok(self.database.scrub().await?)
+    }
+
     /// Whether a citizen answered anything.
     pub async fn knows(&self, subject: &SubjectId) -> Result<bool> {
         let subject = subject.to_string();

@@ -242,7 +242,11 @@ impl Answers {
         for subject in citizens {
             self.erase(None, Some(subject)).await?;
         }
-        Ok(())
+        match self {
+            // What a move took away is in the journal until then.
+            Answers::Embedded(store) => store.scrub().await,
+            Answers::Redis(_) => Ok(()),
+        }
     }
 
     /// Drops answers given before an instant, and answers how many.

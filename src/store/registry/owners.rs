@@ -66,11 +66,13 @@ impl Registry {
         }
     }
 
-    /// The devices of the citizen that a publication is for, under whichever of their pseudonyms;
-    /// none for an area.
-    pub async fn of_citizen(&self, audience: &Audience) -> Result<Vec<Arc<Device>>, Error> {
+    /// The devices of a citizen under whichever of their pseudonyms, in the order of their numbers.
+    pub async fn of_names(
+        &self,
+        names: impl IntoIterator<Item = &SubjectId>,
+    ) -> Result<Vec<Arc<Device>>, Error> {
         let mut devices = Vec::new();
-        for name in audience.names() {
+        for name in names {
             devices.extend(self.of_subject(name).await?);
         }
         devices.sort_unstable_by_key(|device| device.num);
@@ -79,9 +81,10 @@ impl Registry {
         Ok(devices)
     }
 
+    /// How many devices the citizen has that an audience is.
     pub(super) async fn estimate_citizen(&self, audience: &Audience) -> Result<Estimate, Error> {
         let mut estimate = Estimate::default();
-        for device in self.of_citizen(audience).await? {
+        for device in self.of_names(audience.names()).await? {
             *estimate.channels.entry(device.profile.address.channel()).or_default() += 1;
             estimate.total += 1;
         }

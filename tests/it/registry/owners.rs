@@ -29,7 +29,7 @@ pub async fn a_device_follows_its_citizen_to_another_name_and_nobody_elses_does(
     registry.hand_over(&one.id, (&old, Some(&new))).await.expect("handed over");
     // In between, the citizen is found whole under whichever name is asked for.
     let both = Audience::Subject { subject: new.clone(), former: vec![old.clone()] };
-    let devices = registry.of_citizen(&both).await.expect("a look");
+    let devices = registry.of_names(both.names()).await.expect("a look");
     let ids: Vec<DeviceId> = devices.iter().map(|device| device.id).collect();
     assert_eq!(ids, [one.id, two.id]);
     assert_eq!(registry.estimate(&both).await.expect("an estimate").total, 2);

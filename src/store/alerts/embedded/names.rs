@@ -6,7 +6,7 @@ use super::Store;
 use crate::domain::ids::SubjectId;
 use crate::store::Failure;
 use crate::store::alerts::names::Page;
-use crate::store::alerts::{Error, PAGE_MAX, Result};
+use crate::store::alerts::{PAGE_MAX, Result};
 
 impl Store {
     /// The present pseudonym, then the former ones.
@@ -29,14 +29,20 @@ impl Store {
         self.database.change(move |connection| rename(connection, (&from, &to), is_known)).await
     }
 
-    /// Forgets what a citizen was called before.
-    pub async fn forget_name(&self, former: &SubjectId) -> Result<()> {
-        let former = former.clone();
+    /// Forgets what citizens were called before.
+    pub async fn forget_names(&self, former: Vec<SubjectId>) -> Result<()> {
         let forget = move |connection: &Connection| {
-            connection.execute("DELETE FROM names WHERE former = ?", [former.as_str()])?;
+            let mut delete = connection.prepare_cached("DELETE FROM names WHERE former = ?")?;
+            for name in former {
+                delete.execute([name.as_str()])?;
+            }
             Ok(())
         };
-        self.database.change::<_, Error>(forget).await?;
+        self.database.change(forget).await
+    }
+
+    /// Empties the journal.
+    pub async fn scrub(&self) -> Result<()> {
         Ok(self.database.scrub().await?)
     }
 

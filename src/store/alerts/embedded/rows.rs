@@ -193,8 +193,12 @@ pub fn carried(connection: &Connection, ids: &[PublicationId]) -> Result<Vec<Car
 
 /// Destroys a citizen's keys, and removes what was said to them alone and what they were called.
 pub fn erase(connection: &Connection, subject: &SubjectId) -> Result<(), Failure> {
-    for of in ["subject_keys WHERE subject", "publications WHERE subject", "names WHERE present"] {
-        connection.execute(&format!("DELETE FROM {of} = ?"), [subject.as_str()])?;
+    for delete in [
+        "DELETE FROM subject_keys WHERE subject = ?",
+        "DELETE FROM publications WHERE subject = ?",
+        "DELETE FROM names WHERE present = ?",
+    ] {
+        connection.execute(delete, [subject.as_str()])?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! What citizens were called before, on Redis: `names` hash, present by former; `former:…` sets, the
-//! other way; `holder:…`, who holds the key of a handle, of citizens that were called otherwise.
+//! What citizens were called before, on Redis: `names` hash, present by former; `former:…` sets,
+//! the other way; `holder:…`, who holds the key of a handle, of citizens once called otherwise.
 
 use super::{Failure, Store};
 use crate::domain::ids::SubjectId;
@@ -36,10 +36,14 @@ impl Store {
         Ok(present.map(|name| name.parse()).transpose().map_err(Failure::new)?)
     }
 
-    /// Forgets what a citizen was called before.
-    pub async fn forget_name(&self, former: &SubjectId) -> Result<()> {
-        let call = self.0.scripts.forget_name.call().key(self.taken()).arg(self.0.keys.stem());
-        Ok(self.0.redis.run(&call.arg(former.as_str())).await?)
+    /// Forgets what citizens were called before.
+    pub async fn forget_names(&self, former: Vec<SubjectId>) -> Result<()> {
+        for name in former {
+            let call = self.0.scripts.forget_name.call().key(self.taken());
+            let call = call.arg(self.0.keys.stem()).arg(name.as_str());
+            self.0.redis.run::<()>(&call).await?;
+        }
+        Ok(())
     }
 
     /// The next pseudonyms: the former ones, then those of whoever has publications. A key without

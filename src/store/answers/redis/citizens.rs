@@ -1,5 +1,5 @@
-//! Citizens who are called otherwise now, on Redis: their answers lie under their pseudonym, and so do
-//! the names that lead to them.
+//! Citizens who are called otherwise now, on Redis: their answers lie under their pseudonym, and so
+//! do the names that lead to them.
 
 use std::collections::BTreeSet;
 
