@@ -67,15 +67,14 @@ impl Names {
     /// first. Whatever is kept under an older name is theirs under the present one afterwards.
     pub async fn arrived(&self, names: &[SubjectId]) -> Result<SubjectId, Error> {
         let (newest, older) = names.split_first().expect("there is always one key");
-        let mut moved = None;
+        // Another node may know a newer key already.
+        let mut called = self.all(newest).await?;
         for old in older {
-            moved = self.bring(old, newest).await?.or(moved);
+            if let Some(present) = self.bring(old, &called).await? {
+                called[0] = present;
+            }
         }
-        match moved {
-            Some(present) => Ok(present),
-            // Another node may know a newer key already.
-            None => self.present(newest).await,
-        }
+        Ok(called.swap_remove(0))
     }
 
     /// What a citizen is called now.
@@ -96,12 +95,19 @@ impl Names {
         Ok(self.registry.of_names(&self.all(name).await?).await?)
     }
 
-    /// Moves a citizen from an older name, if anything is known of them under it; answers what they
-    /// are called then.
-    async fn bring(&self, old: &SubjectId, newest: &SubjectId) -> Result<Option<SubjectId>, Error> {
+    /// Moves a citizen who is called so from an older name, if anything is known of them under it;
+    /// answers what they are called then.
+    async fn bring(
+        &self,
+        old: &SubjectId,
+        called: &[SubjectId],
+    ) -> Result<Option<SubjectId>, Error> {
         let devices = self.registry.of_subject(old).await?;
         let is_known = !devices.is_empty() || self.answers.knows(old).await?;
-        let moved = self.alerts.rename((old, newest), is_known).await?;
+        let moved = match called.contains(old) {
+            true => Some(called[0].clone()),
+            false => self.alerts.rename((old, &called[0]), is_known).await?,
+        };
         if let Some(present) = moved.as_ref().filter(|_| is_known) {
             self.follow((old, present), &devices).await?;
         }
