@@ -14,12 +14,10 @@ use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::bearer::{OwnKeys, Verifier};
-use crate::auth::citizen::Doorkeeper;
 use crate::auth::gate::Gate;
-use crate::auth::oidc::session::Sessions;
+use crate::auth::names::Names;
+use crate::auth::pseudonym::Pseudonyms;
 use crate::auth::ring::Keyring;
-use crate::auth::ticket::Tickets;
 use crate::bus::Bus;
 use crate::channel::Sender;
 use crate::clock::Clock;
@@ -29,10 +27,9 @@ use crate::domain::audience::Boundaries;
 use crate::domain::channel::Channel;
 use crate::domain::forecast::Outlook;
 use crate::domain::status_kinds::StatusKinds;
-use crate::domain::webpush::Offer;
 use crate::gateway::Gateway;
 use crate::geofence::City;
-use crate::http::pace::{Pace, Together};
+use crate::http::pace::Together;
 use crate::ingest::{self, Ingest};
 use crate::lifecycle::{Drained, Lifecycle};
 use crate::store::agencies::Agencies;
@@ -49,8 +46,9 @@ use crate::store::registry::seen::Seen;
 use crate::store::replies::Replies;
 use crate::store::vault::Vault;
 use crate::trail::{self, Trail};
-use crate::{channel, fanout, gateway, http, receipt, route, store};
+use crate::{channel, fanout, http, receipt, route, store};
 
+pub mod citizens;
 mod desk;
 pub mod dormant;
 mod face;
@@ -119,6 +117,8 @@ pub struct Parts {
     pub keys: Keyring,
     /// What is kept of people is sealed with.
     pub vault: Vault,
+    /// What citizens are called.
+    pub names: Names,
 }
 
 /// What a node does not make itself.
@@ -150,7 +150,8 @@ impl Node {
         announce(config, &parts, address, &senders);
         trail::start(parts.trail.clone(), &tasks);
         let place = signing::Place::of(config, parts.redis.as_ref());
-        signing::follow(place, parts.keys.clone(), &tasks);
+        signing::follow(place.clone(), parts.keys.clone(), &tasks);
+        citizens::start(parts.names.clone(), place, &tasks);
         let wired = Wired { senders: &senders, secrets: &secrets, simulated: outside.simulated };
         let router = roles(config, &parts, &wired, &tasks).await?;
         let kept = senders.values().cloned().collect();
@@ -219,9 +220,13 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Parts> {
     let bus = Bus::open(&config.bus, clock.clone()).await.context("the event log")?;
     let stores = stores::open(config, &clock).await?;
     let seal = key::seal(config, stores.redis.as_ref()).await.context("the audit's key")?;
-    let ring = signing::Place::of(config, stores.redis.as_ref()).load().await?;
+    let place = signing::Place::of(config, stores.redis.as_ref());
+    let keys = Keyring::new(place.load().await?);
+    let pseudonyms = Pseudonyms::new(keys.clone(), place.first_pseudonyms().await?, clock.clone());
+    let known = (stores.alerts.clone(), stores.registry.clone(), stores.answers.clone());
     Ok(Parts {
-        keys: Keyring::new(ring),
+        names: Names::new(pseudonyms, known),
+        keys,
         trail: Trail::new(stores.audit, bus.clone(), clock.clone(), seal),
         people: stores.people,
         answers: stores.answers,
@@ -344,7 +349,7 @@ async fn roles(
     }
     if on(Role::Gateway) {
         let trusted = &config.http.trusted_proxies;
-        let parts = gateway_parts(config, parts, wired.secrets)?;
+        let parts = citizens::gateway(config, parts, wired.secrets)?;
         let (gateway, services) = Gateway::open(parts, &config.gateway, trusted, tasks).await?;
         gateway.start(services);
         faces = faces.merge(gateway.router());
@@ -449,48 +454,4 @@ fn fanout_parts(config: &Config, parts: &Parts, senders: &Senders) -> fanout::Pa
         kinds: Arc::clone(&parts.kinds),
         senders: senders.clone(),
     }
-}
-
-fn gateway_parts(config: &Config, parts: &Parts, secrets: &Secrets) -> Result<gateway::Parts> {
-    let key = secrets.node;
-    let verifier = match &config.auth.citizens {
-        Some(provider) => {
-            let (pseudonym, login) = (key::derived(&key, "subject"), key::derived(&key, "login"));
-            let own = OwnKeys { pseudonym: &pseudonym, login: &login };
-            let verifier = Verifier::new(provider, own, "loa_login", parts.clock.clone());
-            Some(Arc::new(verifier.context("auth.citizens")?))
-        }
-        None => None,
-    };
-    let apps = config.channel.apns.as_ref().map(|apns| Arc::from(apns.served()));
-    let tickets = Tickets::new(&key::derived(&key, "ticket"));
-    let sessions = Sessions::new(&key::derived(&key, "citizen session"));
-    let registry = parts.registry.clone();
-    Ok(gateway::Parts {
-        bus: parts.bus.clone(),
-        registry: parts.registry.clone(),
-        alerts: parts.alerts.clone(),
-        gate: gate(config, parts),
-        ledger: parts.ledger.clone(),
-        replies: parts.replies.clone(),
-        answers: parts.answers.clone(),
-        city: Arc::clone(&parts.city),
-        doorkeeper: Doorkeeper::new(registry, verifier, (tickets, sessions), parts.clock.clone())
-            .paced(Pace::new("citizen", config.http.citizen_rate(), together(parts)))
-            .noting(parts.seen.clone()),
-        kinds: Arc::clone(&parts.kinds),
-        together: together(parts),
-        node_key: key::derived(&key, "device").into(),
-        webpush: offer(config, secrets)?,
-        apns_apps: apps,
-        clock: parts.clock.clone(),
-    })
-}
-
-fn offer(config: &Config, secrets: &Secrets) -> Result<Option<Arc<Offer>>> {
-    let webpush = config.channel.webpush.as_ref().zip(secrets.vapid()?);
-    Ok(webpush.map(|(webpush, key)| {
-        let application_server_key = key.public().to_owned();
-        Arc::new(Offer { application_server_key, services: webpush.push_services() })
-    }))
 }

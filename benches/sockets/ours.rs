@@ -8,8 +8,10 @@ use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use loa::auth::citizen::Doorkeeper;
 use loa::auth::gate::{self, Gate};
+use loa::auth::names::Names;
 use loa::auth::oidc::session::Sessions;
-use loa::auth::ring::{Keyring, Ring};
+use loa::auth::pseudonym::Pseudonyms;
+use loa::auth::ring::{Keyring, Ring, SEED_BYTES};
 use loa::auth::ticket::Tickets;
 use loa::bus::Bus;
 use loa::clock::Clock;
@@ -84,23 +86,27 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
     });
     registry.bulk_load(devices).await?;
     let keys = Keyring::new(Ring::fresh());
+    let alerts = Alerts::open(&alerts::Settings { dir: dir.to_owned() }).await?;
+    let answers = Answers::open(&answers::Settings { dir: dir.to_owned() }).await?;
+    let pseudonyms = Pseudonyms::new(keys.clone(), [7; SEED_BYTES], clock.clone());
+    let names = Names::new(pseudonyms, (alerts.clone(), registry.clone(), answers.clone()));
     let parts = Parts {
         kinds: Arc::default(),
         together: None,
         gate: Gate::new(keys, clock.clone(), gate::Settings::default()),
         apns_apps: None,
         doorkeeper: Doorkeeper::new(
-            registry.clone(),
+            names,
             None,
             (Tickets::new(b"a key"), Sessions::new(b"a key")),
             clock.clone(),
         ),
         bus,
         registry,
-        alerts: Alerts::open(&alerts::Settings { dir: dir.to_owned() }).await?,
+        alerts,
         ledger: Ledger::start(&ledger::Settings { dir: dir.to_owned() }, clock.clone()).await?,
         replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
-        answers: Answers::open(&answers::Settings { dir: dir.to_owned() }).await?,
+        answers,
         city: Arc::clone(city),
         node_key: Arc::from(&b"a key"[..]),
         webpush: None,

@@ -5,16 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
-use sha2::Sha256;
 use url::Url;
 
 use crate::auth::oidc::login::{Answer, Client, Login};
 use crate::auth::oidc::provider::{self, Provider};
 use crate::auth::oidc::wire::{Wire, may_be_asked};
+use crate::auth::pseudonym::Pseudonyms;
 use crate::clock::Clock;
 use crate::config::secret::Secret;
 use crate::domain::ids::SubjectId;
@@ -129,20 +126,10 @@ pub enum Error {
     Secret(#[from] crate::config::secret::Error),
 }
 
-/// The keys that a verifier needs of ours.
-#[derive(Clone, Copy)]
-pub struct OwnKeys<'a> {
-    /// Turns `sub` into a pseudonym; whoever changes it makes strangers of all.
-    pub pseudonym: &'a [u8],
-    /// Binds the two steps of a login.
-    pub login: &'a [u8],
-}
-
 /// Who somebody is, by one issuer's word.
 pub struct Verifier {
     provider: Arc<Provider>,
     login: Option<Login>,
-    pseudonym_key: Vec<u8>,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -152,10 +139,11 @@ impl std::fmt::Debug for Verifier {
 }
 
 impl Verifier {
-    /// A verifier for an issuer; `cookie` is the name of the cookie between a login's steps.
+    /// A verifier for an issuer; `login_key` binds the two steps of a login, and `cookie` is the
+    /// name of the cookie between them.
     pub fn new(
         settings: &Settings,
-        keys: OwnKeys<'_>,
+        login_key: &[u8],
         cookie: &'static str,
         clock: Clock,
     ) -> Result<Self, Error> {
@@ -177,16 +165,21 @@ impl Verifier {
         };
         let provider = Arc::new(provider);
         let login = settings.login.as_ref().map(|login| {
-            let own = (clock, keys.login.to_vec());
+            let own = (clock, login_key.to_vec());
             let client = client(audience, login)?;
             Ok::<_, Error>(Login::new(Arc::clone(&provider), wire, client, own, cookie))
         });
-        Ok(Self { provider, login: login.transpose()?, pseudonym_key: keys.pseudonym.to_vec() })
+        Ok(Self { provider, login: login.transpose()? })
     }
 
-    /// Whose token this is.
-    pub async fn subject(&self, token: &str) -> Result<SubjectId, provider::Error> {
-        Ok(self.named(&self.provider.verify(token).await?.sub))
+    /// What whoever has this token is called: under each key, the newest first.
+    pub async fn names(
+        &self,
+        token: &str,
+        pseudonyms: &Pseudonyms,
+    ) -> Result<Vec<SubjectId>, provider::Error> {
+        let sub = self.provider.verify(token).await?.sub;
+        Ok(pseudonyms.of(self.provider.issuer(), &sub))
     }
 
     /// How browsers log in, if they do.
@@ -194,14 +187,16 @@ impl Verifier {
         self.login.as_ref()
     }
 
-    /// Who came back from a login.
+    /// What whoever came back from a login is called: under each key, the newest first.
     pub async fn finished(
         &self,
         headers: &HeaderMap,
         answer: &Answer,
-    ) -> Result<SubjectId, provider::Error> {
+        pseudonyms: &Pseudonyms,
+    ) -> Result<Vec<SubjectId>, provider::Error> {
         let login = self.login.as_ref().ok_or(provider::Error::Refused)?;
-        Ok(self.named(&login.finish(headers, answer).await?.sub))
+        let sub = login.finish(headers, answer).await?.sub;
+        Ok(pseudonyms.of(self.provider.issuer(), &sub))
     }
 
     /// The accounts of whoever came back from a login, as they may be linked to a person: the
@@ -217,10 +212,6 @@ impl Verifier {
         let email = claims.email.filter(|_| claims.email_verified);
         let email = email.map(|address| Account::email(issuer, &address));
         Ok([Some(Account::subject(issuer, &claims.sub)), email].into_iter().flatten().collect())
-    }
-
-    fn named(&self, sub: &str) -> SubjectId {
-        pseudonym(&self.pseudonym_key, self.provider.issuer(), sub)
     }
 }
 
@@ -238,24 +229,18 @@ fn client(audience: &str, login: &LoginSettings) -> Result<Client, Error> {
     })
 }
 
-/// A pseudonym: base64url(HMAC-SHA256(key, iss | sub)).
-pub fn pseudonym(key: &[u8], issuer: &str, sub: &str) -> SubjectId {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes any key");
-    mac.update(issuer.as_bytes());
-    mac.update(b"|");
-    mac.update(sub.as_bytes());
-    let text = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
-    text.parse().expect("43 characters of base64url are a subject")
-}
-
 #[cfg(test)]
 mod tests {
     use jsonwebtoken::jwk::{Jwk, JwkSet};
     use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
     use serde_json::{Value, json};
 
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
     use crate::auth::oidc::provider::SKEW_SECONDS;
+    use crate::auth::ring::{Keyring, Ring, SEED_BYTES};
 
     const ISSUER: &str = "https://id.example";
 
@@ -273,8 +258,11 @@ mod tests {
             ca_file: None,
             login: None,
         };
-        let keys = OwnKeys { pseudonym: b"pepper", login: b"salt" };
-        (signer, Verifier::new(&settings, keys, "loa_login", Clock::System).expect("one key"))
+        (signer, Verifier::new(&settings, b"salt", "loa_login", Clock::System).expect("one key"))
+    }
+
+    fn pseudonyms(first: u8) -> Pseudonyms {
+        Pseudonyms::new(Keyring::new(Ring::fresh()), [first; SEED_BYTES], Clock::System)
     }
 
     fn token(signer: &EncodingKey, change: impl FnOnce(&mut Value)) -> String {
@@ -286,16 +274,17 @@ mod tests {
     }
 
     async fn taken(verifier: &Verifier, token: &str) -> bool {
-        verifier.subject(token).await.is_ok()
+        verifier.names(token, &pseudonyms(1)).await.is_ok()
     }
 
     #[tokio::test]
     async fn a_good_token_gives_a_pseudonym_and_never_the_id() {
         let (signer, verifier) = pair();
-        let subject = verifier.subject(&token(&signer, |_| {})).await.expect("a good token");
-        assert_eq!(subject, pseudonym(b"pepper", ISSUER, "079"));
-        assert!(!subject.as_str().contains("079"));
-        assert_ne!(subject, pseudonym(b"salt", ISSUER, "079"));
+        let token = token(&signer, |_| {});
+        let names = verifier.names(&token, &pseudonyms(1)).await.expect("a good token");
+        assert_eq!(names, pseudonyms(1).of(ISSUER, "079"));
+        assert!(names.len() == 1 && !names[0].as_str().contains("079"));
+        assert_ne!(names, pseudonyms(2).of(ISSUER, "079"), "under another key");
     }
 
     #[tokio::test]

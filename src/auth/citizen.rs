@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 
 use crate::auth::bearer::Verifier;
 use crate::auth::device::{self, Secret};
+use crate::auth::names::Names;
 use crate::auth::oidc::provider;
 use crate::auth::oidc::session::{Session, Sessions};
 use crate::auth::ticket::{Holder, Tickets};
@@ -17,13 +18,12 @@ use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, SubjectId};
 use crate::http::pace::Pace;
 use crate::http::{Code, Problem};
-use crate::store::registry::Registry;
 use crate::store::registry::seen::Seen;
 
 /// Checks who a citizen is.
 #[derive(Clone, Debug)]
 pub struct Doorkeeper {
-    registry: Registry,
+    names: Names,
     bearer: Option<Arc<Verifier>>,
     tickets: Tickets,
     sessions: Sessions,
@@ -56,15 +56,15 @@ pub struct AsSubject(pub SubjectId);
 const EXPECTED: &str = "`Authorization: Loa-Device <device id>:<secret>` or `Bearer <token>`";
 
 impl Doorkeeper {
-    /// A doorkeeper over the registry; without a verifier nobody can log in.
+    /// A doorkeeper who knows citizens by their names; without a verifier nobody can log in.
     pub fn new(
-        registry: Registry,
+        names: Names,
         bearer: Option<Arc<Verifier>>,
         (tickets, sessions): (Tickets, Sessions),
         clock: Clock,
     ) -> Self {
         let (pace, seen) = (None, Seen::default());
-        Self { registry, bearer, tickets, sessions, clock, pace, seen }
+        Self { names, bearer, tickets, sessions, clock, pace, seen }
     }
 
     /// Says whom it has seen.
@@ -75,6 +75,11 @@ impl Doorkeeper {
     /// Lets each citizen ask so fast, whichever of their devices they ask with.
     pub fn paced(self, pace: Pace<SubjectId>) -> Self {
         Self { pace: Some(Arc::new(pace)), ..self }
+    }
+
+    /// What citizens are called.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Whose word is taken for who somebody is.
@@ -94,8 +99,8 @@ impl Doorkeeper {
 
     /// The device with this id, if the secret is its own.
     pub async fn device(&self, id: &DeviceId, secret: &Secret) -> Result<Arc<Device>, Problem> {
-        let stored = self.registry.get(id).await.map_err(|error| Problem::internal(&error))?;
-        match stored {
+        let stored = self.names.registry().get(id).await;
+        match stored.map_err(|error| Problem::internal(&error))? {
             Some(stored) if secret.matches(&stored.secret_hash) => {
                 self.seen.saw(stored.device.num, self.clock.now());
                 Ok(stored.device)
@@ -107,7 +112,18 @@ impl Doorkeeper {
     /// The citizen of a bearer token.
     pub async fn subject(&self, token: &str) -> Result<SubjectId, Problem> {
         let verifier = self.bearer.as_ref().ok_or_else(|| unauthorized(EXPECTED))?;
-        verifier.subject(token).await.map_err(refused)
+        let names = verifier.names(token, self.names.pseudonyms()).await.map_err(refused)?;
+        self.arrived(&names).await
+    }
+
+    /// What a citizen is called whom a token or a login named so.
+    pub async fn arrived(&self, names: &[SubjectId]) -> Result<SubjectId, Problem> {
+        self.names.arrived(names).await.map_err(|error| Problem::internal(&error))
+    }
+
+    /// A citizen as they are called now.
+    async fn present(&self, name: &SubjectId) -> Result<SubjectId, Problem> {
+        self.names.present(name).await.map_err(|error| Problem::internal(&error))
     }
 
     /// Who asks: by the `Authorization` header, or else by the session of a browser.
@@ -117,8 +133,9 @@ impl Doorkeeper {
         }
         let Some(session) = self.session(&parts.headers) else { return Ok(None) };
         session.check(&parts.method, &parts.headers)?;
-        self.counted(&session.subject).await?;
-        Ok(Some(Citizen::Subject(session.subject)))
+        let subject = self.present(&session.subject).await?;
+        self.counted(&subject).await?;
+        Ok(Some(Citizen::Subject(subject)))
     }
 
     /// Who the headers say is asking; `None` without an `Authorization` header.
@@ -167,9 +184,9 @@ impl Doorkeeper {
     pub async fn of_ticket(&self, ticket: &str) -> Result<Citizen, Problem> {
         let refused = || unauthorized("a fresh ticket of POST /v1/stream-tickets");
         match self.tickets.redeem(ticket, self.clock.now()).ok_or_else(refused)? {
-            Holder::Subject(subject) => Ok(Citizen::Subject(subject)),
+            Holder::Subject(subject) => Ok(Citizen::Subject(self.present(&subject).await?)),
             Holder::Device(id) => {
-                let stored = self.registry.get(&id).await;
+                let stored = self.names.registry().get(&id).await;
                 let stored = stored.map_err(|error| Problem::internal(&error))?;
                 stored.map(|stored| Citizen::Device(stored.device)).ok_or_else(refused)
             }

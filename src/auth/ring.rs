@@ -1,10 +1,11 @@
-//! The ring of signing keys: Ed25519 keys that prove where a record of the log and an alert come
-//! from. All nodes share one ring, and look again every few seconds whether it changed.
+//! The ring of keys that are rotated: Ed25519 keys that prove where a record of the log and an
+//! alert come from, and secrets that citizens' pseudonyms follow from. All nodes share one ring,
+//! and look again every few seconds whether it changed.
 //!
-//! There are two purposes, with keys of their own: `records` (ingest signs what it puts on the
-//! log, routers and gateways verify it) and `alerts` (what citizens verify, published as a JWK
-//! set). A new key verifies at once and signs a little later, when every node knows it; the one
-//! before verifies until what it signed is gone.
+//! Each purpose has keys of its own: `records` (ingest signs what it puts on the log, routers and
+//! gateways verify it), `alerts` (what citizens verify, published as a JWK set) and `pseudonyms`
+//! ([`crate::auth::pseudonym`]). A new key verifies at once and signs a little later, when every
+//! node knows it; the one before verifies until what it signed is gone.
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ pub const HANDOVER: SignedDuration = SignedDuration::from_secs(60);
 /// The same after a leak, when each second counts: every node has looked at least twice.
 pub const HASTE: SignedDuration = SignedDuration::from_secs(15);
 
-/// What a key signs.
+/// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
@@ -34,17 +35,20 @@ pub enum Purpose {
     Alerts,
     /// Publications on the log, for routers and gateways to verify.
     Records,
+    /// Citizens' pseudonyms. Signs nothing; a ring has none before the first rotation.
+    Pseudonyms,
 }
 
 impl Purpose {
-    /// Every purpose.
-    pub const ALL: [Purpose; 2] = [Purpose::Alerts, Purpose::Records];
+    /// What every ring has keys for.
+    pub const SIGNING: [Purpose; 2] = [Purpose::Alerts, Purpose::Records];
 
     /// As it is written.
     pub fn as_str(self) -> &'static str {
         match self {
             Purpose::Alerts => "alerts",
             Purpose::Records => "records",
+            Purpose::Pseudonyms => "pseudonyms",
         }
     }
 }
@@ -61,6 +65,9 @@ pub enum Error {
     /// Too many keys.
     #[error("the ring holds {KEYS_MAX} keys; revoke one that is no longer needed")]
     Full,
+    /// Citizens who have not come since would be strangers.
+    #[error("key `{0}` is for pseudonyms: rotate those, and it ends when all have come")]
+    Pseudonyms(String),
 }
 
 /// As a key is kept.
@@ -101,9 +108,14 @@ impl Key {
         &self.kid
     }
 
-    /// What it signs.
+    /// What it is for.
     pub fn purpose(&self) -> Purpose {
         self.kept.purpose
+    }
+
+    /// The secret itself: what pseudonyms follow from.
+    pub(super) fn secret(&self) -> Vec<u8> {
+        URL_SAFE_NO_PAD.decode(&self.kept.seed).expect("it was read as base64url")
     }
 
     /// When it signs first.
@@ -136,7 +148,8 @@ impl Key {
         })
     }
 
-    fn over(&self, now: Timestamp) -> bool {
+    /// Whether its time is over.
+    pub fn over(&self, now: Timestamp) -> bool {
         self.kept.until.is_some_and(|until| until <= now)
     }
 }
@@ -158,7 +171,18 @@ impl Ring {
     /// A first ring, with a key of each purpose that signs at once.
     pub fn fresh() -> Self {
         let key = |purpose| made(purpose, Timestamp::UNIX_EPOCH);
-        Self { keys: Purpose::ALL.map(key).into() }
+        Self { keys: Purpose::SIGNING.map(key).into() }
+    }
+
+    /// With a first key for pseudonyms, if it has none: the one that they followed from before
+    /// there was any in the ring.
+    pub fn with_pseudonyms(mut self, secret: &[u8; SEED_BYTES]) -> Self {
+        if self.of(Purpose::Pseudonyms).next().is_none() {
+            let seed = URL_SAFE_NO_PAD.encode(secret);
+            let (purpose, from) = (Purpose::Pseudonyms, Timestamp::UNIX_EPOCH);
+            self.keys.push(kept(Kept { purpose, seed, from, until: None }));
+        }
+        self
     }
 
     /// Reads a ring as it is kept.
@@ -170,7 +194,7 @@ impl Ring {
         }
         let ring = Self { keys: kept.into_iter().map(Key::of).collect::<Result<_, _>>()? };
         let lacks = |purpose: &Purpose| !ring.keys.iter().any(|key| key.purpose() == *purpose);
-        match Purpose::ALL.iter().find(|purpose| lacks(purpose)) {
+        match Purpose::SIGNING.iter().find(|purpose| lacks(purpose)) {
             Some(purpose) => Err(Error::Damaged(format!("no key for {}", purpose.as_str()))),
             None => Ok(ring),
         }
@@ -187,9 +211,14 @@ impl Ring {
         &self.keys
     }
 
+    /// The keys of a purpose, the oldest first.
+    pub fn of(&self, purpose: Purpose) -> impl Iterator<Item = &Key> + Clone {
+        self.keys.iter().filter(move |key| key.purpose() == purpose)
+    }
+
     /// The key that signs now: the newest whose time has begun.
     pub fn signer(&self, purpose: Purpose, now: Timestamp) -> Option<&Key> {
-        let mine = self.keys.iter().filter(|key| key.purpose() == purpose && !key.over(now));
+        let mine = self.of(purpose).filter(|key| !key.over(now));
         let begun = mine.clone().filter(|key| key.from() <= now);
         // A clock that was put back finds no key begun: the oldest is known to everybody.
         begun.max_by_key(|key| key.from()).or_else(|| mine.min_by_key(|key| key.from()))
@@ -197,26 +226,26 @@ impl Ring {
 
     /// The key of this name, if it verifies now.
     pub fn verifier(&self, purpose: Purpose, kid: &str, now: Timestamp) -> Option<&Key> {
-        let named = self.keys.iter().find(|key| key.purpose() == purpose && key.kid == kid);
+        let named = self.of(purpose).find(|key| key.kid == kid);
         named.filter(|key| !key.over(now))
     }
 
     /// The keys that citizens verify alerts with, as a JWK set (RFC 7517).
     pub fn jwks(&self, now: Timestamp) -> Value {
-        let mine = self.keys.iter().filter(|key| key.purpose() == Purpose::Alerts);
+        let mine = self.of(Purpose::Alerts);
         let keys: Vec<Value> = mine.filter(|key| !key.over(now)).map(Key::jwk).collect();
         json!({ "keys": keys })
     }
 
     /// With a new key of a purpose; those before verify for `kept` more, and those whose time is
-    /// over are gone.
+    /// over are gone, but for pseudonyms' ([`Ring::without`]).
     pub fn rotated(
         mut self,
         purpose: Purpose,
         now: Timestamp,
         kept: SignedDuration,
     ) -> Result<Self, Error> {
-        self.keys.retain(|key| !key.over(now));
+        self.keys.retain(|key| !key.over(now) || key.purpose() == Purpose::Pseudonyms);
         if self.keys.len() >= KEYS_MAX {
             return Err(Error::Full);
         }
@@ -228,12 +257,21 @@ impl Ring {
         Ok(self)
     }
 
+    /// Without pseudonyms' keys whose time is over, once nothing lies under theirs any more.
+    pub fn without(mut self, kids: &[String]) -> Self {
+        self.keys.retain(|key| !kids.contains(&key.kid));
+        self
+    }
+
     /// Without a key that leaked: it verifies for a moment more, until every node has the key that
     /// takes its place.
     pub fn revoked(mut self, kid: &str, now: Timestamp) -> Result<Self, Error> {
         let at = self.keys.iter().position(|key| key.kid == kid);
         let at = at.ok_or_else(|| Error::Unknown(kid.to_owned()))?;
         let purpose = self.keys[at].purpose();
+        if purpose == Purpose::Pseudonyms {
+            return Err(Error::Pseudonyms(kid.to_owned()));
+        }
         let end = later(now, HASTE);
         self.keys[at].kept.until = Some(end);
         let goes_on = |key: &Key| {
@@ -255,7 +293,11 @@ fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
 
 fn made(purpose: Purpose, from: Timestamp) -> Key {
     let seed = URL_SAFE_NO_PAD.encode(rand::random::<[u8; SEED_BYTES]>());
-    Key::of(Kept { purpose, seed, from, until: None }).expect("32 bytes are a seed")
+    kept(Kept { purpose, seed, from, until: None })
+}
+
+fn kept(kept: Kept) -> Key {
+    Key::of(kept).expect("32 bytes are a seed")
 }
 
 /// The ring as it is now. Clones share it.

@@ -1,4 +1,4 @@
-//! `loa keys`: the signing keys. A running node sees a change within seconds.
+//! `loa keys`: the keys that are rotated. A running node sees a change within seconds.
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
@@ -14,14 +14,18 @@ use crate::node::signing;
 /// Added to how long publications are kept, for alerts that are read as long as that.
 const MARGIN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// What to do with the signing keys.
+/// What to do with the keys.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List them: purpose, name, from when and until when they verify; never a secret
     #[command(after_help = "Example:\n  loa keys list --data-dir data")]
     List(ListArgs),
-    /// Make a new key, which signs a minute later; what was signed before goes on verifying
-    #[command(after_help = "Example:\n  loa keys rotate alerts --data-dir data --by lan")]
+    /// Make a new key, which is used from a minute later; what was made with the one before stays
+    /// good
+    #[command(after_help = "Example:\n  loa keys rotate alerts --data-dir data --by lan\n\n\
+        pseudonyms: each citizen gets another one when they come with a token or log in; the old \
+        one finds\nthem as well for `retention.devices_days`. Who has not come by then is a \
+        stranger afterwards.")]
     Rotate(RotateArgs),
     /// Take a key out of use that leaked; what it signed is not believed any more
     #[command(
@@ -43,7 +47,7 @@ pub struct ListArgs {
 /// What to rotate.
 #[derive(Debug, Args)]
 pub struct RotateArgs {
-    /// What the keys sign
+    /// What the keys are for
     purpose: Purpose,
     /// Who does this, for the audit
     #[arg(long, default_value = "command-line", value_name = "NAME")]
@@ -65,13 +69,15 @@ pub struct RevokeArgs {
     place: Place,
 }
 
-/// What keys sign.
+/// What keys are for.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Purpose {
     /// Alerts, which citizens verify
     Alerts,
     /// Publications on the log, which routers and gateways verify
     Records,
+    /// What citizens are called
+    Pseudonyms,
 }
 
 impl From<Purpose> for ring::Purpose {
@@ -79,6 +85,7 @@ impl From<Purpose> for ring::Purpose {
         match purpose {
             Purpose::Alerts => Self::Alerts,
             Purpose::Records => Self::Records,
+            Purpose::Pseudonyms => Self::Pseudonyms,
         }
     }
 }
@@ -105,11 +112,19 @@ async fn list(args: ListArgs) -> Result<bool> {
 
 async fn rotate(args: RotateArgs) -> Result<bool> {
     let config = args.place.settings()?;
-    let periods = config.periods();
-    let kept = periods.alerts.max(periods.personal) + MARGIN;
-    let (now, purpose) = (Timestamp::now(), ring::Purpose::from(args.purpose));
-    let place = signing::Place::open(&config).await?;
-    let ring = place.change(|ring| ring.rotated(purpose, now, kept)).await?;
+    let (periods, now) = (config.periods(), Timestamp::now());
+    let kept = match args.purpose {
+        Purpose::Alerts | Purpose::Records => periods.alerts.max(periods.personal) + MARGIN,
+        // Whose devices were not seen for as long are dropped anyway.
+        Purpose::Pseudonyms => periods.devices,
+    };
+    let unsealed = config.vault.unsealed_until.filter(|until| *until > now);
+    if let (Purpose::Pseudonyms, Some(until)) = (args.purpose, unsealed) {
+        let rule = "nodes of an earlier release, which know no such keys, may run until";
+        return Err(BadInput(format!("vault.unsealed_until: {rule} {until}")).into());
+    }
+    let purpose = ring::Purpose::from(args.purpose);
+    let ring = signing::Place::open(&config).await?.rotate(purpose, now, kept).await?;
     let deed = (Act::RotateSigningKey, purpose.as_str().to_owned());
     audit::note(&config, &args.by, deed).await?;
     show(&ring);
@@ -122,7 +137,9 @@ async fn revoke(args: RevokeArgs) -> Result<bool> {
     let now = Timestamp::now();
     let changed = place.change(|ring| ring.revoked(&args.kid, now)).await;
     let ring = changed.map_err(|error| match error.downcast_ref::<ring::Error>() {
-        Some(ring::Error::Unknown(_)) => BadInput(error.to_string()).into(),
+        Some(ring::Error::Unknown(_) | ring::Error::Pseudonyms(_)) => {
+            BadInput(error.to_string()).into()
+        }
         _ => error,
     })?;
     audit::note(&config, &args.by, (Act::RevokeSigningKey, args.kid)).await?;
@@ -141,6 +158,6 @@ fn show(ring: &Ring) {
     for key in ring.keys() {
         let until = key.until().map_or("-".to_owned(), |until| until.to_string());
         let purpose = key.purpose().as_str();
-        println!("{:8} {}  from {}  until {until}", purpose, key.kid(), key.from());
+        println!("{:10} {}  from {}  until {until}", purpose, key.kid(), key.from());
     }
 }

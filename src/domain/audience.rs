@@ -36,6 +36,10 @@ pub enum Audience {
     Subject {
         /// The citizen's pseudonym.
         subject: SubjectId,
+        /// The pseudonyms that this one took the place of, while their keys live: whatever still
+        /// has one of them means the same citizen. Never written; the store that reads it knows.
+        #[serde(skip)]
+        former: Vec<SubjectId>,
     },
 }
 
@@ -99,6 +103,25 @@ impl Audience {
         };
         let touched = units.iter().filter(|unit| !matches!(unit.coverage, Coverage::Cells { .. }));
         touched.map(|unit| &unit.code)
+    }
+
+    /// One citizen, who never had another pseudonym.
+    pub fn of_subject(subject: SubjectId) -> Self {
+        Audience::Subject { subject, former: Vec::new() }
+    }
+
+    /// Every pseudonym of the one citizen it is for; none for an area.
+    pub fn names(&self) -> impl Iterator<Item = &SubjectId> {
+        let names = match self {
+            Audience::Area(_) => None,
+            Audience::Subject { subject, former } => Some(std::iter::once(subject).chain(former)),
+        };
+        names.into_iter().flatten()
+    }
+
+    /// Whether it is this one citizen.
+    pub fn is_subject(&self, subject: &SubjectId) -> bool {
+        self.names().any(|name| name == subject)
     }
 }
 

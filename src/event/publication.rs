@@ -49,7 +49,7 @@ pub fn key(publication: &Publication) -> String {
     match (&publication.content, &publication.audience) {
         (Content::Alert(_), _) => publication.chain.to_string(),
         (Content::StatusChange(change), _) => change.owner.subject().to_string(),
-        (Content::Notice(_), Audience::Subject { subject }) => subject.to_string(),
+        (Content::Notice(_), Audience::Subject { subject, .. }) => subject.to_string(),
         (Content::Notice(_), Audience::Area(_)) => publication.id.to_string(),
     }
 }

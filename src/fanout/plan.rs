@@ -185,10 +185,8 @@ impl Run<'_> {
                 self.fetch_these(&rest).await
             }
             Scope::Subject { .. } => {
-                let devices = match &self.outgoing.publication.audience {
-                    Audience::Subject { subject } => registry.of_subject(subject).await?,
-                    Audience::Area(_) => Vec::new(),
-                };
+                let names = self.outgoing.publication.audience.names();
+                let devices = registry.of_names(names).await?;
                 let mut candidates: Vec<_> = devices
                     .into_iter()
                     .filter(|device| Seq(device.num.0) > after)

@@ -362,7 +362,9 @@ pub(super) async fn claim(
     let (id, secret) = (id.parse().ok(), Secret::parse(&claim.secret));
     let (Some(id), Some(secret)) = (id, secret) else { return Err(refused()) };
     let device = gateway.parts.doorkeeper.device(&id, &secret).await?;
-    if device.subject.as_ref().is_some_and(|other| *other != subject) {
+    let names = gateway.names().all(&subject).await;
+    let names = names.map_err(|error| Problem::internal(&error))?;
+    if device.subject.as_ref().is_some_and(|owner| !names.contains(owner)) {
         let detail = "the device is another citizen's: it must be released first";
         return Err(Problem::new(Code::Conflict, detail));
     }

@@ -121,7 +121,7 @@ pub fn status(number: u128, second: i64, subject: &str) -> Publication {
     };
     Publication {
         lane: Lane::Personal,
-        audience: Audience::Subject { subject },
+        audience: Audience::of_subject(subject),
         content: Content::StatusChange(Box::new(change)),
         ..alert(number, second, &[])
     }

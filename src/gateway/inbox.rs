@@ -187,8 +187,9 @@ impl Reader<'_> {
             return None;
         }
         match &publication.audience {
-            Audience::Subject { subject } => {
-                (self.subject.as_ref() == Some(subject)).then_some(false)
+            own @ Audience::Subject { .. } => {
+                let reader = self.subject.as_ref();
+                reader.is_some_and(|reader| own.is_subject(reader)).then_some(false)
             }
             Audience::Area(area) => {
                 // An all-clear is only for those who were there before it.

@@ -80,9 +80,12 @@ pub(super) async fn callback(
     Query(answer): Query<Answer>,
 ) -> Result<Response, Problem> {
     let (verifier, login) = gateway.entrance()?;
-    let subject = verifier.finished(&headers, &answer).await.map_err(refused)?;
+    let doorkeeper = &gateway.parts.doorkeeper;
+    let pseudonyms = doorkeeper.names().pseudonyms();
+    let names = verifier.finished(&headers, &answer, pseudonyms).await.map_err(refused)?;
+    let subject = doorkeeper.arrived(&names).await?;
     let (tls, now) = (over_tls(&headers), gateway.hub.now());
-    let session = gateway.parts.doorkeeper.sessions().open(subject, now, tls);
+    let session = doorkeeper.sessions().open(subject, now, tls);
     let mut response = (StatusCode::SEE_OTHER, [(LOCATION, AFTER)]).into_response();
     let said = response.headers_mut();
     said.insert(CACHE_CONTROL, NO_STORE);

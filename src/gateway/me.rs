@@ -95,8 +95,8 @@ pub(super) async fn read(
     let (subject, devices) = match citizen {
         Citizen::Device(device) => (device.subject.clone(), vec![device]),
         Citizen::Subject(subject) => {
-            let devices = gateway.parts.registry.of_subject(&subject).await;
-            (Some(subject), devices.map_err(registry_problem)?)
+            let devices = gateway.names().devices(&subject).await;
+            (Some(subject), devices.map_err(|error| Problem::internal(&error))?)
         }
     };
     let mut exports = Vec::with_capacity(devices.len());
@@ -154,14 +154,11 @@ pub(super) async fn erase(
     match citizen {
         Citizen::Device(device) => gateway.erase(&device).await,
         Citizen::Subject(subject) => {
-            let devices = gateway.parts.registry.of_subject(&subject).await;
-            for device in devices.map_err(registry_problem)? {
+            let devices = gateway.names().devices(&subject).await;
+            for device in devices.map_err(|error| Problem::internal(&error))? {
                 gateway.erase(&device).await?;
             }
-            let answers = gateway.parts.answers.erase(None, Some(subject.clone())).await;
-            answers.map_err(|error| Problem::internal(&error))?;
-            // Last: whoever asks again because something failed before is still known by it.
-            let erased = gateway.parts.alerts.erase(&subject).await;
+            let erased = gateway.names().erase(&subject).await;
             erased.map_err(|error| Problem::internal(&error))?;
             Ok(StatusCode::NO_CONTENT)
         }

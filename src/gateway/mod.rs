@@ -52,6 +52,7 @@ use utoipa_axum::routes;
 
 use crate::auth::citizen::Doorkeeper;
 use crate::auth::gate::Gate;
+use crate::auth::names::Names;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::domain::channel::ApnsEnvironment;
@@ -162,6 +163,11 @@ impl Gateway {
             parts,
         };
         Ok((gateway, Services { tail, recorder, reader }))
+    }
+
+    /// What citizens are called.
+    fn names(&self) -> &Names {
+        self.parts.doorkeeper.names()
     }
 
     /// Starts the gateway's services.

@@ -67,16 +67,20 @@ impl Gateway {
         let languages = languages.map(checked_languages).transpose()?;
         // A position that cannot be read is one that cannot be resumed from: told, not refused.
         let from = position.and_then(|text| Position::decode(text).ok());
-        let viewer = match &citizen {
-            Citizen::Device(device) => {
-                let stays = self.stays(device).await?;
-                let subject = device.subject.clone();
-                Viewer::new(Some(device), subject, stays, languages)
-            }
-            Citizen::Subject(subject) => {
-                Viewer::new(None, Some(subject.clone()), Vec::new(), languages)
-            }
+        let (device, subject) = match &citizen {
+            Citizen::Device(device) => (Some(device), device.subject.as_ref()),
+            Citizen::Subject(subject) => (None, Some(subject)),
         };
+        let stays = match device {
+            Some(device) => self.stays(device).await?,
+            None => Vec::new(),
+        };
+        let names = match subject {
+            Some(subject) => self.names().all(subject).await,
+            None => Ok(Vec::new()),
+        };
+        let names = names.map_err(|error| Problem::internal(&error))?;
+        let viewer = Viewer::new(device.map(Arc::as_ref), names, stays, languages);
         let entrance = self.hub.enter(viewer, from);
         if let Citizen::Device(device) = &citizen {
             self.recheck(device, &entrance).await?;

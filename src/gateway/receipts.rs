@@ -123,7 +123,10 @@ pub(super) fn addressed(
     stays: &[Stay],
 ) -> Option<Option<UnitCode>> {
     match &publication.audience {
-        Audience::Subject { subject } => (device.subject.as_ref() == Some(subject)).then_some(None),
+        own @ Audience::Subject { .. } => {
+            let owner = device.subject.as_ref();
+            owner.is_some_and(|owner| own.is_subject(owner)).then_some(None)
+        }
         Audience::Area(area) => {
             let present = area.owner(&device.profile.places).map(|(place, _)| place);
             let past = || stays.iter().map(|stay| &stay.place).find(|p| area.fit(p).is_some());

@@ -41,7 +41,8 @@ pub struct Stay {
 #[derive(Debug)]
 pub struct Viewer {
     device: Option<Watcher>,
-    subject: Option<SubjectId>,
+    /// What its citizen is called, if one logged in: now and before.
+    names: Box<[SubjectId]>,
     stays: Box<[Stay]>,
     /// Asked for on this stream instead of the device's own.
     reads: Option<Tongues>,
@@ -67,13 +68,13 @@ impl Viewer {
     /// A device with its stays, or a person without one.
     pub fn new(
         device: Option<&Device>,
-        subject: Option<SubjectId>,
+        names: impl IntoIterator<Item = SubjectId>,
         stays: Vec<Stay>,
         languages: Option<Vec<String>>,
     ) -> Self {
         Self {
             device: device.map(Watcher::of),
-            subject,
+            names: names.into_iter().collect(),
             stays: stays.into(),
             reads: languages.as_deref().map(Tongues::of),
             resumed: None,
@@ -86,9 +87,9 @@ impl Viewer {
         self.device.as_ref()
     }
 
-    /// The citizen, if one logged in.
-    pub fn subject(&self) -> Option<&SubjectId> {
-        self.subject.as_ref()
+    /// The citizen, if one logged in, by every name.
+    pub fn names(&self) -> &[SubjectId] {
+        &self.names
     }
 
     /// Units of all stays, past ones too: an all-clear follows who has moved away.
@@ -105,7 +106,9 @@ impl Viewer {
 
     /// The device changed.
     pub fn change(&mut self, device: &Device, stays: Vec<Stay>) {
-        self.subject = device.subject.clone();
+        if !device.subject.as_ref().is_some_and(|owner| self.names.contains(owner)) {
+            self.names = device.subject.iter().cloned().collect();
+        }
         (self.device, self.stays) = (Some(Watcher::of(device)), stays.into());
     }
 
@@ -113,8 +116,13 @@ impl Viewer {
     pub fn may_concern(&self, entry: &Entry) -> bool {
         match &entry.publication.audience {
             Audience::Area(_) => self.device.is_some(),
-            Audience::Subject { subject } => self.subject.as_ref() == Some(subject),
+            own @ Audience::Subject { .. } => self.is_one_of(own),
         }
+    }
+
+    /// Whether the citizen is the one that a publication is for.
+    fn is_one_of(&self, own: &Audience) -> bool {
+        self.names.iter().any(|name| own.is_subject(name))
     }
 
     /// Takes a publication if it is to be shown: afterwards it counts as sent.
@@ -172,8 +180,8 @@ impl Viewer {
 
     /// Whether it is for this viewer: the owning unit, and whether that is coarse.
     fn addressed(&self, entry: &Entry) -> Option<(Option<UnitCode>, bool)> {
-        if let Audience::Subject { subject } = &entry.publication.audience {
-            return (self.subject.as_ref() == Some(subject)).then_some((None, false));
+        if let own @ Audience::Subject { .. } = &entry.publication.audience {
+            return self.is_one_of(own).then_some((None, false));
         }
         let places = &self.device.as_ref()?.places;
         let owner = entry.area()?.owner(places);

@@ -170,7 +170,7 @@ impl Ingest {
             };
             Checked {
                 lane: Lane::Personal,
-                audience: Audience::Subject { subject: pseudonym(unit) },
+                audience: Audience::of_subject(pseudonym(unit)),
                 expires: now.checked_add(LIFE).unwrap_or(now),
                 chain: None,
                 supersedes: Vec::new(),

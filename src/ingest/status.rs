@@ -59,7 +59,7 @@ impl Ingest {
 }
 
 fn checked(agency: &Agency, change: StatusChange, now: Timestamp) -> Result<Checked, Problem> {
-    let audience = Audience::Subject { subject: change.owner.subject() };
+    let audience = Audience::of_subject(change.owner.subject());
     within_jurisdiction(agency, Kind::StatusChange, &audience, (&[], None))?;
     Ok(Checked {
         lane: Lane::Personal,

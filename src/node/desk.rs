@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use tokio::sync::Semaphore;
 
-use crate::auth::bearer::{OwnKeys, Verifier};
+use crate::auth::bearer::Verifier;
 use crate::auth::desk::Desk;
 use crate::channel::Sender;
 use crate::config::Config;
@@ -75,9 +75,7 @@ pub fn console(
 fn entrance(config: &Config, parts: &Parts, key: &[u8]) -> Result<Entrance> {
     let verifier = |settings| {
         let login = key::derived(key, "people login");
-        // Nobody of an agency gets a pseudonym.
-        let own = OwnKeys { pseudonym: &[], login: &login };
-        let made = Verifier::new(settings, own, "loa_people_login", parts.clock.clone());
+        let made = Verifier::new(settings, &login, "loa_people_login", parts.clock.clone());
         made.map(Arc::new).context("auth.people")
     };
     let provider = config.auth.people.as_ref().map(verifier).transpose()?;

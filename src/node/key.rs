@@ -1,6 +1,6 @@
 //! The node's own keys: made at the first start, kept in the data directory for its owner only.
-//! Stream tickets, repeated registrations and citizens' pseudonyms are made with keys derived from
-//! it, so losing it means that citizens log in again, and nothing worse.
+//! Stream tickets, repeated registrations and citizens' first pseudonyms are made with keys derived
+//! from it, so losing it means that citizens log in again, and nothing worse.
 //!
 //! Nodes of one cluster must have the same keys, so theirs are in Redis: the first node to start
 //! puts its own there (those of its data directory, if it has served alone before), and everybody
@@ -49,17 +49,15 @@ impl Secrets {
                 None if webpush.is_some() => Some(kept_vapid(dir)?),
                 set => set,
             };
-            return Ok(Self { node: of(dir).context("the node's key")?, vapid });
+            return Ok(Self { node: node(dir, None).await?, vapid });
         };
-        let node = agreed(redis, dir, "node.key", random).await?;
         let vapid = match set {
             None if webpush.is_some() => {
                 Some(String::from_utf8(agreed(redis, dir, "vapid.key", fresh_vapid).await?)?)
             }
             set => set,
         };
-        let node = node.try_into().map_err(|_| anyhow!("node.key in Redis is damaged"))?;
-        Ok(Self { node, vapid })
+        Ok(Self { node: node(dir, Some(redis)).await?, vapid })
     }
 
     /// The VAPID key.
@@ -95,8 +93,15 @@ pub async fn agreed(
 
 const AGREE: &str = "redis.call('SETNX', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])";
 
+/// The node's key: of the cluster, or else of the data directory.
+pub async fn node(dir: &Path, redis: Option<&Redis>) -> anyhow::Result<[u8; BYTES]> {
+    let Some(redis) = redis else { return of(dir).context("the node's key") };
+    let node = agreed(redis, dir, "node.key", random).await?;
+    node.try_into().map_err(|_| anyhow!("node.key in Redis is damaged"))
+}
+
 /// The key of a data directory.
-pub fn of(dir: &Path) -> io::Result<[u8; BYTES]> {
+fn of(dir: &Path) -> io::Result<[u8; BYTES]> {
     let kept = kept(dir, "node.key", random)?;
     kept.try_into().map_err(|_| io::Error::other("node.key is damaged"))
 }
@@ -177,10 +182,10 @@ pub fn write(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A key for one purpose.
-pub fn derived(key: &[u8], purpose: &str) -> Vec<u8> {
+pub fn derived(key: &[u8], purpose: &str) -> [u8; BYTES] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(purpose.as_bytes());
-    mac.finalize().into_bytes().to_vec()
+    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]

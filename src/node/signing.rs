@@ -1,4 +1,4 @@
-//! Where the ring of signing keys is kept: `signing.keys` in the data directory, for its owner
+//! Where the ring of keys is kept: `signing.keys` in the data directory, for its owner
 //! only, or in the cluster's Redis, where the first node to start puts its own. Nodes look every
 //! few seconds whether it changed; `loa keys` changes it, also while they run.
 
@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use jiff::{SignedDuration, Timestamp};
 
-use crate::auth::ring::{Error, Keyring, Ring};
+use crate::auth::ring::{Error, Keyring, Purpose, Ring, SEED_BYTES};
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::node::{key, stores};
@@ -59,6 +60,30 @@ impl Place {
     /// The ring; made when there is none.
     pub async fn load(&self) -> Result<Ring> {
         Ring::parse(&self.read().await?).context(NAME)
+    }
+
+    /// What citizens' pseudonyms follow from before a first rotation.
+    pub async fn first_pseudonyms(&self) -> Result<[u8; SEED_BYTES]> {
+        let node = match self {
+            Place::Dir(dir) => key::node(dir, None).await?,
+            Place::Redis(redis, dir) => key::node(dir, Some(redis)).await?,
+        };
+        Ok(key::derived(&node, "subject"))
+    }
+
+    /// Puts a new key of a purpose into the ring; those before are good for `kept` more.
+    pub async fn rotate(
+        &self,
+        purpose: Purpose,
+        now: Timestamp,
+        kept: SignedDuration,
+    ) -> Result<Ring> {
+        let first = self.first_pseudonyms().await?;
+        let rotated = |ring: Ring| match purpose {
+            Purpose::Pseudonyms => ring.with_pseudonyms(&first).rotated(purpose, now, kept),
+            Purpose::Alerts | Purpose::Records => ring.rotated(purpose, now, kept),
+        };
+        self.change(rotated).await
     }
 
     /// Changes the ring.

@@ -193,8 +193,8 @@ pub async fn route(parts: &Parts, publication: &Publication, form: Form) -> Resu
     }
     let (dispatches, targeted) = match &publication.audience {
         Audience::Area(audience) => area(parts, publication, audience, &frozen).await?,
-        Audience::Subject { subject } => {
-            let devices = parts.registry.of_subject(subject).await?;
+        Audience::Subject { subject, .. } => {
+            let devices = parts.registry.of_names(publication.audience.names()).await?;
             let mut counts: BTreeMap<Channel, u64> = BTreeMap::new();
             for device in &devices {
                 *counts.entry(device.profile.address.channel()).or_default() += 1;

@@ -19,9 +19,15 @@ use uuid::Uuid;
 use crate::support::home::{Home, connect, contract};
 use crate::support::vault;
 
+mod names;
 pub mod nodes;
 mod sealed;
 
+use names::{
+    a_citizen_with_two_keys_is_read_under_one_name_and_gone_with_both,
+    at_a_keys_end_its_names_are_gone_with_whatever_lies_under_them,
+    whoever_is_called_otherwise_keeps_what_was_said_to_them,
+};
 use sealed::{
     what_is_one_citizens_is_read_by_an_older_release_until_it_is_sealed,
     what_is_one_citizens_is_sealed_and_gone_with_their_key,
@@ -40,6 +46,9 @@ contract!(
     what_is_long_over_can_be_forgotten_but_not_what_is_not_logged,
     what_is_one_citizens_is_sealed_and_gone_with_their_key,
     what_is_one_citizens_is_read_by_an_older_release_until_it_is_sealed,
+    whoever_is_called_otherwise_keeps_what_was_said_to_them,
+    a_citizen_with_two_keys_is_read_under_one_name_and_gone_with_both,
+    at_a_keys_end_its_names_are_gone_with_whatever_lies_under_them,
 );
 
 fn at(minutes: i64) -> Timestamp {
@@ -103,7 +112,7 @@ fn status_change(n: u128, subject: &str, reference: &str, step: u64) -> Publicat
     };
     Publication {
         lane: Lane::Personal,
-        audience: Audience::Subject { subject },
+        audience: Audience::of_subject(subject),
         content: Content::StatusChange(Box::new(change)),
         ..alert(n, MsgType::Alert)
     }

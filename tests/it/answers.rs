@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use loa::domain::ids::{DeviceNum, PublicationId};
+use loa::domain::ids::{DeviceNum, PublicationId, SubjectId};
 use loa::domain::survey::Answer;
 use loa::store::answers::{Answers, Count, Respondent, Safety, Settings};
 use uuid::Uuid;
@@ -18,6 +18,7 @@ contract!(
     everything_a_device_said_is_found_and_goes_with_it,
     a_citizen_who_leaves_leaves_nothing,
     what_is_old_is_forgotten_and_what_is_newer_stays,
+    whoever_is_called_otherwise_counts_once,
 );
 
 const ALERT: PublicationId = PublicationId(Uuid::from_u128(1));
@@ -93,6 +94,44 @@ async fn a_citizen_answers_a_survey_once_on_all_their_devices(home: Home) {
     let counts: Vec<(&str, u64)> =
         counts.iter().map(|count| (count.value.as_str(), count.count)).collect();
     assert_eq!(counts, [("a", 1), ("b", 1), ("c", 1)]);
+}
+
+async fn whoever_is_called_otherwise_counts_once(home: Home) {
+    const OTHER: PublicationId = PublicationId(Uuid::from_u128(3));
+    let answers = open(&home).await;
+    let (old, new): (SubjectId, SubjectId) =
+        ("old".parse().expect("a subject"), "new".parse().expect("a subject"));
+    let put = async |survey, who, id: &str, minute| {
+        answers.put_survey(survey, who, (chosen("q", &[id]), at(minute))).await.expect("answered");
+    };
+    put(SURVEY, citizen(1, "old"), "a", 0).await;
+    put(SURVEY, citizen(2, "old"), "b", 1).await;
+    put(SURVEY, citizen(3, "another"), "b", 1).await;
+    put(OTHER, citizen(1, "old"), "a", 0).await;
+    put(OTHER, citizen(2, "new"), "b", 1).await;
+    let note = (Safety::Help, Some("tầng hai".to_owned()), at(1));
+    answers.put_safety(ALERT, citizen(1, "old"), note).await.expect("said");
+    assert!(answers.knows(&old).await.expect("a look"));
+    for _ in 0..2 {
+        answers.rename((&old, &new), &[DeviceNum(1), DeviceNum(2)]).await.expect("renamed");
+        assert!(!answers.knows(&old).await.expect("a look"));
+        assert!(answers.knows(&new).await.expect("a look"));
+        assert_eq!(answers.respondents(SURVEY).await.expect("a count"), 2);
+        assert_eq!(answers.respondents(OTHER).await.expect("a count"), 1);
+        let said = |count: &Count| (count.value.clone(), count.count);
+        let tally = answers.tally(OTHER).await.expect("a tally");
+        assert_eq!(tally.iter().map(said).collect::<Vec<_>>(), [("b".to_owned(), 1)]);
+    }
+    // Whoever answers again replaces what they said before.
+    put(SURVEY, citizen(2, "new"), "c", 2).await;
+    assert_eq!(answers.respondents(SURVEY).await.expect("a count"), 2);
+    let own = answers.of(DeviceNum(1)).await.expect("its own");
+    assert_eq!((own.len(), own[0].text.as_deref()), (1, Some("tầng hai")));
+    assert_eq!(answers.said(ALERT).await.expect("notes").len(), 1);
+    answers.erase_all(|name| *name == new).await.expect("erased");
+    assert!(!answers.knows(&new).await.expect("a look"));
+    assert_eq!(answers.respondents(SURVEY).await.expect("a count"), 1, "the other one's");
+    assert_eq!(answers.said(ALERT).await.expect("notes").len(), 0);
 }
 
 async fn options_steps_and_texts_are_told_apart(home: Home) {

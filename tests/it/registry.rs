@@ -16,10 +16,12 @@ use uuid::Uuid;
 mod crash;
 mod home;
 mod model;
+mod owners;
 mod sealed;
 mod shared;
 
 use home::Home;
+use owners::a_device_follows_its_citizen_to_another_name_and_nobody_elses_does;
 use sealed::{
     addresses_of_an_older_release_are_read_and_sealed_and_keys_rotate,
     nothing_is_sealed_before_its_moment_and_an_older_release_reads_it,
@@ -56,6 +58,7 @@ contract!(
     a_subject_is_estimated_by_its_devices,
     a_dead_address_is_taken_only_while_it_is_the_devices,
     a_citizen_has_a_bounded_number_of_devices,
+    a_device_follows_its_citizen_to_another_name_and_nobody_elses_does,
     shards_are_fixed_when_the_registry_is_created,
     a_bulk_load_is_all_or_nothing,
     seqs_rise_by_one_under_many_writers,
@@ -346,7 +349,7 @@ async fn estimates_and_ranges_follow_every_change(home: Home) {
 
 async fn a_subject_is_estimated_by_its_devices(home: Home) {
     let registry = home.open().await;
-    let audience = Audience::Subject { subject: subject("citizen") };
+    let audience = Audience::of_subject(subject("citizen"));
     assert_eq!(registry.estimate(&audience).await.expect("an estimate").total, 0);
     for (number, address) in [(1, apns(1)), (2, fcm("a")), (3, fcm("b"))] {
         let new = device(number, profile(address, &[]));

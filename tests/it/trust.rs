@@ -9,6 +9,7 @@ mod people;
 mod privacy;
 mod records;
 mod retention;
+mod rotation;
 mod unfinished;
 
 use jiff::Timestamp;

@@ -25,9 +25,7 @@ fn publication(lane: Lane, content: Content) -> Publication {
         accepted_at: jiff::Timestamp::UNIX_EPOCH,
         expires: jiff::Timestamp::MAX,
         supersedes: vec![],
-        audience: crate::domain::audience::Audience::Subject {
-            subject: "c1".parse().expect("a subject"),
-        },
+        audience: crate::domain::audience::Audience::of_subject("c1".parse().expect("a subject")),
         content,
         agency_name: None,
         signature: None,

@@ -24,8 +24,8 @@ pub(super) struct Index {
 pub(super) struct Keys {
     /// Its units.
     pub(super) units: Box<[UnitCode]>,
-    /// Its citizen.
-    pub(super) subject: Option<SubjectId>,
+    /// Its citizen, by every name.
+    pub(super) names: Box<[SubjectId]>,
     /// Its device.
     pub(super) device: Option<DeviceNum>,
 }
@@ -47,7 +47,7 @@ impl Keys {
     pub(super) fn of(viewer: &Viewer) -> Self {
         Self {
             units: viewer.units().into_iter().collect(),
-            subject: viewer.subject().cloned(),
+            names: viewer.names().into(),
             device: viewer.device().map(|device| device.num),
         }
     }
@@ -80,7 +80,9 @@ impl Index {
     pub(super) fn concerned(&self, shard: usize, entry: &Entry) -> Vec<Arc<Conn>> {
         let shard = self.lock(shard);
         let groups: Vec<&Group> = match &entry.publication.audience {
-            Audience::Subject { subject } => shard.by_subject.get(subject).into_iter().collect(),
+            own @ Audience::Subject { .. } => {
+                own.names().filter_map(|name| shard.by_subject.get(name)).collect()
+            }
             Audience::Area(_) => entry.units().filter_map(|unit| shard.by_unit.get(unit)).collect(),
         };
         let mut found = Vec::with_capacity(groups.iter().map(|group| group.0.len()).sum());
@@ -124,8 +126,8 @@ impl Shard {
         for unit in &keys.units {
             self.by_unit.entry(unit.clone()).or_default().add(conn);
         }
-        if let Some(subject) = &keys.subject {
-            self.by_subject.entry(subject.clone()).or_default().add(conn);
+        for name in &keys.names {
+            self.by_subject.entry(name.clone()).or_default().add(conn);
         }
         if let Some(device) = keys.device {
             self.by_device.entry(device).or_default().add(conn);
@@ -139,8 +141,8 @@ impl Shard {
         for unit in &keys.units {
             forget(&mut self.by_unit, unit, conn.id());
         }
-        if let Some(subject) = &keys.subject {
-            forget(&mut self.by_subject, subject, conn.id());
+        for name in &keys.names {
+            forget(&mut self.by_subject, name, conn.id());
         }
         if let Some(device) = &keys.device {
             forget(&mut self.by_device, device, conn.id());

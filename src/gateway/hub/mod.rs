@@ -178,7 +178,7 @@ impl Hub {
         let (missed, live, serial) = {
             let book = self.book();
             let wanted = |entry: &Entry| viewer.may_concern(entry);
-            let personal = viewer.subject().is_some();
+            let personal = !viewer.names().is_empty();
             let missed = from.as_ref().and_then(|from| book.after(from, personal, wanted));
             (missed, book.live(now), book.serial())
         };

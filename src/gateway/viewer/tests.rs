@@ -164,6 +164,21 @@ fn a_citizens_own_goes_to_that_citizen_alone() {
 }
 
 #[test]
+fn a_citizen_who_is_called_otherwise_gets_their_own_whichever_end_knows_of_it() {
+    let before = entry(0, &status(1, 0, "old"), &[]);
+    let name = |text: &str| text.parse::<SubjectId>().expect("a subject");
+    let audience = Audience::Subject { subject: name("new"), former: vec![name("old")] };
+    let after = entry(1, &Publication { audience, ..status(2, 0, "old") }, &[]);
+    let gets = |names: &[&str], entry: &Entry| {
+        let names: Vec<SubjectId> = names.iter().map(|text| name(text)).collect();
+        Viewer::new(None, names, vec![], None).judge(entry, at(1)).is_some()
+    };
+    assert!(gets(&["old"], &before) && gets(&["old"], &after), "a stream of before the move");
+    assert!(gets(&["new", "old"], &before) && gets(&["new", "old"], &after), "one of after it");
+    assert!(!gets(&["other"], &before) && !gets(&["other"], &after));
+}
+
+#[test]
 fn a_device_that_changed_is_judged_by_what_it_is_now() {
     let entry = entry(0, &alert(1, 0, &["2"]), &[]);
     let mut viewer = viewer(device(&["1"]));

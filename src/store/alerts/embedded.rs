@@ -3,6 +3,7 @@
 //! Publications are rows of JSON beside the columns they are looked up by; an identity is a unique
 //! index, so a reservation is one insert. What is live is kept in memory as well.
 
+mod names;
 mod rows;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::store::sqlite::{Database, to_ms};
 use crate::store::vault::Vault;
 use rows::File;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE publications (
         id BLOB PRIMARY KEY,
@@ -59,6 +60,24 @@ const MIGRATIONS: [&str; 3] = [
     "
     DELETE FROM subject_keys WHERE subject NOT IN
         (SELECT subject FROM publications WHERE subject IS NOT NULL);
+",
+    // A pseudonym that another took the place of; and several keys of one citizen, each of a time
+    // when they were called otherwise.
+    "
+    CREATE TABLE names (
+        former TEXT PRIMARY KEY,
+        present TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX names_present ON names (present);
+    CREATE TABLE keys (
+        handle BLOB PRIMARY KEY,
+        subject TEXT NOT NULL,
+        key BLOB NOT NULL             -- sealed by the vault
+    ) WITHOUT ROWID;
+    INSERT INTO keys (handle, subject, key) SELECT handle, subject, key FROM subject_keys;
+    DROP TABLE subject_keys;
+    ALTER TABLE keys RENAME TO subject_keys;
+    CREATE INDEX subject_keys_subject ON subject_keys (subject);
 ",
 ];
 
@@ -247,7 +266,9 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Arc<Stored>>> {
         let values = vec![subject.as_str().to_owned().into(), rows::before(before)];
-        self.list("subject = ? AND id < ? ORDER BY id DESC", values, limit).await
+        let filter = "subject = coalesce((SELECT present FROM names WHERE former = ?1), ?1)
+            AND id < ?2 ORDER BY id DESC";
+        self.list(filter, values, limit).await
     }
 
     /// Deletes what is long over, and keys of citizens of whom nothing is left.

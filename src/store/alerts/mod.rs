@@ -10,6 +10,7 @@
 mod embedded;
 mod identity;
 mod live;
+mod names;
 mod personal;
 mod redis;
 

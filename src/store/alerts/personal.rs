@@ -23,8 +23,20 @@ pub const HANDLE_DIGITS: usize = 32;
 /// Whose publication it is, if it is one citizen's.
 pub fn subject_of(publication: &Publication) -> Option<&SubjectId> {
     match &publication.audience {
-        Audience::Subject { subject } => Some(subject),
+        Audience::Subject { subject, .. } => Some(subject),
         Audience::Area(_) => None,
+    }
+}
+
+/// The same publication, for its citizen as they are called now.
+pub fn readdressed(publication: Publication, names: Vec<SubjectId>) -> Publication {
+    let mut names = names.into_iter();
+    match (&publication.audience, names.next()) {
+        (Audience::Subject { .. }, Some(subject)) => {
+            let audience = Audience::Subject { subject, former: names.collect() };
+            Publication { audience, ..publication }
+        }
+        _ => publication,
     }
 }
 

@@ -16,11 +16,12 @@
 //! nodes; who missed that asks within a second.
 
 mod live;
+mod names;
+mod row;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -36,6 +37,7 @@ use crate::store::Failure;
 use crate::store::redis::{Keys, Redis, Script};
 use crate::store::vault::Vault;
 use live::Shared;
+use row::Row;
 
 /// Publications read at once by a listing.
 const AT_ONCE: usize = 64;
@@ -69,9 +71,11 @@ struct Scripts {
     idle: Script,
     key: Script,
     erase: Script,
+    open: Script,
+    names: Script,
+    rename: Script,
+    forget_name: Script,
 }
-
-type Row = (Option<String>, Option<String>, Option<String>, Option<Vec<u8>>);
 
 impl Store {
     /// Opens the store.
@@ -87,6 +91,10 @@ impl Store {
             idle: Script::new(include_str!("redis/idle.lua")),
             key: Script::new(include_str!("redis/key.lua")),
             erase: Script::new(include_str!("redis/erase.lua")),
+            open: Script::new(include_str!("redis/open.lua")),
+            names: Script::new(include_str!("redis/names.lua")),
+            rename: Script::new(include_str!("redis/rename.lua")),
+            forget_name: Script::new(include_str!("redis/forget_name.lua")),
         };
         let live = Shared::start(redis, &keys).await?;
         let inner = Inner { redis: redis.clone(), keys, lease, scripts, live };
@@ -119,7 +127,7 @@ impl Store {
 
     /// What a sealed publication says.
     pub async fn open_sealed(&self, sealed: Sealed) -> Result<Option<Publication>> {
-        Ok(self.place().open(&sealed).await?)
+        Ok(self.unseal(&sealed).await?)
     }
 
     /// Destroys a citizen's key and what was said to them alone.
@@ -130,10 +138,6 @@ impl Store {
         Ok(())
     }
 
-    fn place(&self) -> Place<'_> {
-        Place { redis: &self.0.redis, keys: &self.0.keys, vault: self.1.as_ref() }
-    }
-
     /// The text that is stored of a publication.
     async fn body(&self, publication: &Publication) -> Result<String, Failure> {
         let vault = self.1.as_ref().filter(|vault| vault.seals());
@@ -142,7 +146,7 @@ impl Store {
         };
         let Inner { redis, keys, scripts, .. } = &*self.0;
         let (handle, kept) = SubjectKey::fresh(vault);
-        let call = scripts.key.call().key(keys.pair("key", subject)).arg(keys.stem());
+        let call = scripts.key.call().key(self.taken()).arg(keys.stem());
         let call = call.arg(personal::digits(&handle)).arg(&kept[..]).arg(subject.as_str());
         let (handle, kept): (String, Vec<u8>) = redis.run_lasting(keys, &call).await?;
         let handle = uuid::Uuid::try_parse(&handle).map_err(Failure::new)?.into_bytes();
@@ -220,7 +224,7 @@ impl Store {
 
     /// A publication by its id.
     pub async fn get(&self, id: PublicationId) -> Result<Option<Arc<Stored>>> {
-        Ok(self.place().read(&text(id)).await?)
+        Ok(self.read_one(&text(id)).await?)
     }
 
     /// The alert that a CAP reference names.
@@ -238,7 +242,7 @@ impl Store {
         let id: String = self.0.redis.ask(&get).await?;
         match id.as_str() {
             "" => Ok(None),
-            id => Ok(self.place().read(id).await?),
+            id => Ok(self.read_one(id).await?),
         }
     }
 
@@ -291,7 +295,15 @@ impl Store {
         before: Option<PublicationId>,
         limit: usize,
     ) -> Result<Vec<Arc<Stored>>> {
-        self.newest(self.0.keys.pair("subject", subject), before, limit).await
+        let own = self.newest(self.0.keys.pair("subject", subject), before, limit).await?;
+        if !own.is_empty() {
+            return Ok(own);
+        }
+        // There is nothing left under a former pseudonym.
+        match &self.names(subject).await?[0] {
+            present if present == subject => Ok(own),
+            present => self.newest(self.0.keys.pair("subject", present), before, limit).await,
+        }
     }
 
     /// Deletes what is long over, and keys of citizens of whom nothing is left.
@@ -359,44 +371,42 @@ impl Store {
 
     /// Publications in the order of their ids; what was deleted meanwhile is left out.
     async fn read(&self, ids: Vec<String>) -> Result<Vec<Arc<Stored>>> {
-        let get = |id: String| async move { self.place().read(&id).await };
+        let get = |id: String| async move { self.read_one(&id).await };
         let rows = stream::iter(ids.into_iter().map(get)).buffered(AT_ONCE);
         let rows: Vec<Option<Arc<Stored>>> = rows.try_collect().await?;
         Ok(rows.into_iter().flatten().collect())
     }
-}
 
-/// Where publications are read, and what citizens' keys are kept under.
-struct Place<'a> {
-    redis: &'a Redis,
-    keys: &'a Keys,
-    vault: Option<&'a Vault>,
-}
-
-impl Place<'_> {
     /// A publication by its id's text.
-    async fn read(&self, id: &str) -> Result<Option<Arc<Stored>>, Failure> {
-        let mut get = redis::cmd("HMGET");
-        get.arg(self.keys.pair("p", id)).arg(&["body", "by", "position", "raw"]);
-        let (body, by, logged, raw): Row = self.redis.ask(&get).await?;
-        let Some(body) = body else { return Ok(None) };
-        let publication = match personal::body(id.parse().map_err(Failure::new)?, &body)? {
-            Body::Open(publication) => Some(*publication),
-            Body::Sealed(sealed) => self.open(&sealed).await?,
+    async fn read_one(&self, id: &str) -> Result<Option<Arc<Stored>>, Failure> {
+        let read = Row::read(&self.0.redis, &self.0.keys, id).await?;
+        let Some((body, row)) = read else { return Ok(None) };
+        let publication = match (body, &row.subject) {
+            (Body::Sealed(sealed), _) => self.unseal(&sealed).await?,
+            (Body::Open(publication), None) => Some(*publication),
+            (Body::Open(publication), Some(subject)) => {
+                Some(personal::readdressed(*publication, self.called(subject).await?))
+            }
         };
-        let Some(publication) = publication else { return Ok(None) };
-        let superseded_by = by.as_ref().map(|by| by.parse()).transpose().map_err(Failure::new)?;
-        let (publication, raw) = (Arc::new(publication), raw.map(Bytes::from));
-        Ok(Some(Arc::new(Stored { publication, superseded_by, logged, raw })))
+        publication.map(|publication| row.saying(publication)).transpose()
     }
 
     /// What a sealed publication says; none if its citizen has left.
-    async fn open(&self, sealed: &Sealed) -> Result<Option<Publication>, Failure> {
-        let key = self.keys.pair("handle", personal::digits(&sealed.handle));
-        let kept: Option<Vec<u8>> = self.redis.ask(redis::cmd("GET").arg(key)).await?;
-        let Some(kept) = kept else { return Ok(None) };
-        let vault = self.vault.ok_or_else(|| Failure::new("no vault is at hand"))?;
-        SubjectKey::open(vault, sealed.handle, &kept)?.read(sealed)
+    async fn unseal(&self, sealed: &Sealed) -> Result<Option<Publication>, Failure> {
+        let Inner { redis, keys, scripts, .. } = &*self.0;
+        let handle = personal::digits(&sealed.handle);
+        let call = scripts.open.call().key(keys.pair("handle", &handle));
+        let call = call.key(keys.pair("holder", &handle)).arg(keys.stem());
+        let mut answer: Vec<Vec<u8>> = redis.run(&call).await?;
+        let kept = answer.remove(0);
+        if kept.is_empty() {
+            return Ok(None);
+        }
+        let vault = self.1.as_ref().ok_or_else(|| Failure::new("no vault is at hand"))?;
+        let read = SubjectKey::open(vault, sealed.handle, &kept)?.read(sealed)?;
+        let names = answer.into_iter().map(String::from_utf8).collect::<Result<_, _>>();
+        let names = names::parsed(names.map_err(Failure::new)?)?;
+        Ok(read.map(|publication| personal::readdressed(publication, names)))
     }
 }
 
@@ -446,7 +456,7 @@ fn name_of(publication: &Publication) -> Result<String, Failure> {
 
 fn subject_of(publication: &Publication) -> &str {
     match &publication.audience {
-        Audience::Subject { subject } => subject.as_str(),
+        Audience::Subject { subject, .. } => subject.as_str(),
         Audience::Area(_) => "",
     }
 }

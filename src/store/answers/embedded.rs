@@ -13,7 +13,8 @@ use crate::domain::survey::Answer;
 use crate::store::Failure;
 use crate::store::sqlite::{Database, from_ms, to_ms, unsigned};
 
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE safety (
         publication BLOB NOT NULL, device INTEGER NOT NULL, subject TEXT, unit TEXT,
         safety TEXT NOT NULL, note TEXT, at_ms INTEGER NOT NULL,
@@ -28,7 +29,9 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX surveys_respondent ON surveys (publication, respondent);
     CREATE INDEX surveys_device ON surveys (device);
     CREATE INDEX surveys_subject ON surveys (subject) WHERE subject IS NOT NULL;
-"];
+",
+    "CREATE INDEX safety_subject ON safety (subject) WHERE subject IS NOT NULL;",
+];
 
 /// The store.
 #[derive(Clone, Debug)]
@@ -215,6 +218,58 @@ impl Store {
             })
             .await?;
         Ok(self.database.scrub().await?)
+    }
+
+    /// Empties the journal.
+    pub async fn scrub(&self) -> Result<()> {
+        Ok(self.database.scrub().await?)
+    }
+
+    /// Whether a citizen answered anything.
+    pub async fn knows(&self, subject: &SubjectId) -> Result<bool> {
+        let subject = subject.to_string();
+        self.database
+            .look(move |connection| {
+                let select = "SELECT EXISTS (SELECT 1 FROM safety WHERE subject = ?1)
+                    OR EXISTS (SELECT 1 FROM surveys WHERE subject = ?1)";
+                Ok(connection.prepare_cached(select)?.query_row([subject], |row| row.get(0))?)
+            })
+            .await
+    }
+
+    /// Gives what a citizen answered to another pseudonym.
+    pub async fn rename(&self, (from, to): (&SubjectId, &SubjectId)) -> Result<()> {
+        let (from, to) = (from.to_string(), to.to_string());
+        self.database
+            .change(move |connection| {
+                let twice = "DELETE FROM surveys WHERE subject = ?1 AND publication IN
+                    (SELECT publication FROM surveys WHERE subject = ?2)";
+                let surveys = "UPDATE surveys SET subject = ?2, respondent = 'subject:' || ?2
+                    WHERE subject = ?1";
+                let safety = "UPDATE safety SET subject = ?2 WHERE subject = ?1";
+                for change in [twice, surveys, safety] {
+                    connection.prepare_cached(change)?.execute([&from, &to])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Citizens with such a pseudonym who answered anything.
+    pub async fn citizens(&self, of: impl Fn(&SubjectId) -> bool) -> Result<Vec<SubjectId>> {
+        let all: Vec<String> = self
+            .database
+            .look::<_, Error>(|connection| {
+                let select = "SELECT subject FROM safety WHERE subject IS NOT NULL
+                    UNION SELECT subject FROM surveys WHERE subject IS NOT NULL";
+                let mut select = connection.prepare_cached(select)?;
+                let rows = select.query_map([], |row| row.get(0))?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await?;
+        let all = all.iter().map(|subject| subject.parse().map_err(Failure::new));
+        let all: Vec<SubjectId> = all.collect::<Result<_, Failure>>()?;
+        Ok(all.into_iter().filter(of).collect())
     }
 
     /// Drops old answers.

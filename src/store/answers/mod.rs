@@ -212,6 +212,43 @@ impl Answers {
         }
     }
 
+    /// Whether a citizen answered anything.
+    pub async fn knows(&self, subject: &SubjectId) -> Result<bool> {
+        match self {
+            Answers::Embedded(store) => store.knows(subject).await,
+            Answers::Redis(store) => store.knows(subject).await,
+        }
+    }
+
+    /// Gives what a citizen answered to another pseudonym of theirs; what they answered under both
+    /// stays as it was under the other. `devices` are all of theirs. Safe to repeat.
+    pub async fn rename(
+        &self,
+        (from, to): (&SubjectId, &SubjectId),
+        devices: &[DeviceNum],
+    ) -> Result<()> {
+        match self {
+            Answers::Embedded(store) => store.rename((from, to)).await,
+            Answers::Redis(store) => store.rename((from, to), devices).await,
+        }
+    }
+
+    /// Forgets every citizen with such a pseudonym.
+    pub async fn erase_all(&self, of: impl Fn(&SubjectId) -> bool) -> Result<()> {
+        let citizens = match self {
+            Answers::Embedded(store) => store.citizens(of).await?,
+            Answers::Redis(store) => store.citizens(of).await?,
+        };
+        for subject in citizens {
+            self.erase(None, Some(subject)).await?;
+        }
+        match self {
+            // What a move took away is in the journal until then.
+            Answers::Embedded(store) => store.scrub().await,
+            Answers::Redis(_) => Ok(()),
+        }
+    }
+
     /// Drops answers given before an instant, and answers how many.
     pub async fn forget(&self, before: Timestamp) -> Result<u64> {
         match self {

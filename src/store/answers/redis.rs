@@ -18,6 +18,7 @@ use crate::domain::survey::Answer;
 use crate::store::Failure;
 use crate::store::redis::{Call, Keys, Redis, Script};
 
+mod citizens;
 mod row;
 
 use row::{Kind, Name, Row};
@@ -36,6 +37,7 @@ struct Inner {
     redis: Redis,
     answer: Script,
     erase: Script,
+    rename: Script,
     forget: Script,
     unname: Script,
 }
@@ -51,6 +53,7 @@ impl Store {
             redis: redis.clone(),
             answer: Script::new(include_str!("redis/answer.lua")),
             erase: Script::new(include_str!("redis/erase.lua")),
+            rename: Script::new(include_str!("redis/rename.lua")),
             forget: Script::new(include_str!("redis/forget.lua")),
             unname: Script::new(UNNAME),
         }))
@@ -79,7 +82,7 @@ impl Store {
         // Whoever logged in since has answered already, as a device.
         let as_device = format!("device:{}", who.device.0);
         let name = match &who.subject {
-            Some(subject) => format!("subject:{subject}"),
+            Some(subject) => Name::citizens(subject.as_str()),
             None => as_device.clone(),
         };
         let row = Row::survey(&who, (answers, at))?;
@@ -221,8 +224,15 @@ impl Store {
         let keys = self.keys_of(name.publication);
         let call = self.rows_call(&self.0.erase, &keys, name.kind).arg(name.kind.letter());
         let call = call.arg(&name.name).arg(device).arg(subject);
-        self.0.redis.run_lasting::<()>(&keys, &call).await?;
-        self.unname(list, name.to_string(), at_ms.saturating_add(1)).await
+        let of: Vec<String> = self.0.redis.run_lasting(&keys, &call).await?;
+        let (name, before) = (name.to_string(), at_ms.saturating_add(1));
+        if let [device, subject] = &of[..] {
+            // Where else it was named, nobody may come by.
+            for list in [self.device_key(device), self.subject_key(subject)] {
+                self.unname(list, name.clone(), before).await?;
+            }
+        }
+        self.unname(list, name, before).await
     }
 
     /// Drops old answers.

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::domain::audience::{AreaAudience, Audience};
+use crate::domain::audience::AreaAudience;
 use crate::domain::channel::{Channel, PushAddress};
 use crate::domain::device::{Device, Profile};
-use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId, UnitCode};
+use crate::domain::ids::{DeviceId, DeviceNum, Seq, UnitCode};
 use crate::store::Failure;
 use crate::store::registry::counters::Counters;
 use crate::store::registry::{
@@ -21,6 +21,7 @@ use crate::store::sqlite::{self, Database};
 use crate::store::vault::Vault;
 
 mod load;
+mod owners;
 mod read;
 mod schema;
 mod seen;
@@ -102,24 +103,12 @@ impl Embedded {
         self.write(move |writing| writing.update(id, profile)).await
     }
 
-    pub async fn claim(
-        &self,
-        id: DeviceId,
-        subject: Option<SubjectId>,
-    ) -> Result<Arc<Device>, Error> {
-        self.write(move |writing| writing.claim(id, subject)).await
-    }
-
     pub async fn remove(&self, id: DeviceId) -> Result<bool, Error> {
         self.write(move |writing| writing.remove(id)).await
     }
 
     pub async fn get(&self, id: DeviceId) -> Result<Option<Stored>, Error> {
         self.look(move |source| read::by_id(source, id)).await
-    }
-
-    pub async fn of_subject(&self, subject: SubjectId) -> Result<Vec<Arc<Device>>, Error> {
-        self.look(move |source| read::of_subject(source, &subject)).await
     }
 
     pub async fn deactivate_address(
@@ -155,17 +144,8 @@ impl Embedded {
         self.newest.subscribe()
     }
 
-    pub async fn estimate(&self, audience: &Audience) -> Result<Estimate, Error> {
-        let subject = match audience {
-            Audience::Area(area) => return Ok(self.counters.estimate(area)),
-            Audience::Subject { subject } => subject.clone(),
-        };
-        let mut estimate = Estimate::default();
-        for device in self.of_subject(subject).await? {
-            *estimate.channels.entry(device.profile.address.channel()).or_default() += 1;
-            estimate.total += 1;
-        }
-        Ok(estimate)
+    pub fn estimate(&self, area: &AreaAudience) -> Estimate {
+        self.counters.estimate(area)
     }
 
     pub fn ranges(&self, audience: &AreaAudience, channel: Channel) -> Vec<(UnitCode, u16)> {

@@ -41,6 +41,7 @@ use crate::store::vault::Vault;
 mod codec;
 mod counters;
 mod embedded;
+pub mod owners;
 mod redis;
 pub mod seen;
 
@@ -292,18 +293,6 @@ impl Registry {
         }
     }
 
-    /// Gives a device to a citizen, or takes it from one.
-    pub async fn claim(
-        &self,
-        id: &DeviceId,
-        subject: Option<SubjectId>,
-    ) -> Result<Arc<Device>, Error> {
-        match self {
-            Self::Embedded(embedded) => embedded.claim(*id, subject).await,
-            Self::Redis(shared) => shared.claim(*id, subject).await,
-        }
-    }
-
     /// Removes a device and everything it said of itself; only tombstones with its number stay.
     /// Whether there was one.
     pub async fn remove(&self, id: &DeviceId) -> Result<bool, Error> {
@@ -318,14 +307,6 @@ impl Registry {
         match self {
             Self::Embedded(embedded) => embedded.get(*id).await,
             Self::Redis(shared) => shared.get(*id).await,
-        }
-    }
-
-    /// A citizen's devices, at most [`SUBJECT_DEVICES_MAX`], in the order of their numbers.
-    pub async fn of_subject(&self, subject: &SubjectId) -> Result<Vec<Arc<Device>>, Error> {
-        match self {
-            Self::Embedded(embedded) => embedded.of_subject(subject.clone()).await,
-            Self::Redis(shared) => shared.of_subject(subject.clone()).await,
         }
     }
 
@@ -398,9 +379,10 @@ impl Registry {
 
     /// How many an audience is, without reading a device (but for a subject's).
     pub async fn estimate(&self, audience: &Audience) -> Result<Estimate, Error> {
-        match self {
-            Self::Embedded(embedded) => embedded.estimate(audience).await,
-            Self::Redis(shared) => shared.estimate(audience).await,
+        match (audience, self) {
+            (Audience::Area(area), Self::Embedded(embedded)) => Ok(embedded.estimate(area)),
+            (Audience::Area(area), Self::Redis(shared)) => shared.estimate(area).await,
+            (Audience::Subject { .. }, _) => self.estimate_citizen(audience).await,
         }
     }
 

@@ -27,10 +27,10 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::domain::audience::{AreaAudience, Audience};
+use crate::domain::audience::AreaAudience;
 use crate::domain::channel::{Channel, PushAddress};
 use crate::domain::device::{Device, Profile};
-use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId, UnitCode};
+use crate::domain::ids::{DeviceId, DeviceNum, Seq, UnitCode};
 use crate::store::Failure;
 use crate::store::redis::{Keys, Redis};
 use crate::store::registry::{
@@ -40,6 +40,7 @@ use crate::store::vault::Vault;
 
 mod counts;
 mod load;
+mod owners;
 mod plan;
 mod read;
 mod record;
@@ -175,15 +176,6 @@ impl Shared {
             .await
     }
 
-    pub async fn claim(
-        &self,
-        id: DeviceId,
-        subject: Option<SubjectId>,
-    ) -> Result<Arc<Device>, Error> {
-        self.revise(id, |old, now| plan::revised(old, old.profile.clone(), subject.clone(), now))
-            .await
-    }
-
     pub async fn remove(&self, id: DeviceId) -> Result<bool, Error> {
         let mut tried = false;
         for _ in 0..REPLANS_MAX {
@@ -236,20 +228,9 @@ impl Shared {
         Ok(Some(Stored { device: Arc::new(person.device(found.num)), secret_hash }))
     }
 
-    pub async fn estimate(&self, audience: &Audience) -> Result<Estimate, Error> {
-        let subject = match audience {
-            Audience::Area(area) => {
-                let counts = self.0.counts.fresh(&self.0.redis, &self.0.keys, area).await?;
-                return Ok(counts.estimate(area));
-            }
-            Audience::Subject { subject } => subject.clone(),
-        };
-        let mut estimate = Estimate::default();
-        for device in self.of_subject(subject).await? {
-            *estimate.channels.entry(device.profile.address.channel()).or_default() += 1;
-            estimate.total += 1;
-        }
-        Ok(estimate)
+    pub async fn estimate(&self, area: &AreaAudience) -> Result<Estimate, Error> {
+        let counts = self.0.counts.fresh(&self.0.redis, &self.0.keys, area).await?;
+        Ok(counts.estimate(area))
     }
 
     pub async fn ranges(
@@ -412,9 +393,9 @@ impl Shared {
 
     /// Writes the next devices anew whose addresses are not sealed with the newest key.
     pub async fn reseal(&self, after: DeviceNum, limit: usize) -> Result<Resealed, Error> {
-        let get = redis::cmd("GET").arg(self.0.keys.key("num")).to_owned();
-        let end: Option<u64> = self.0.redis.ask(&get).await?;
-        let last = DeviceNum(end.unwrap_or(0).min(after.0.saturating_add(limit as u64)));
+        let Some(last) = self.last_of(after, limit).await? else {
+            return Ok(Resealed { last: None, changed: 0 });
+        };
         let mut changed = 0;
         for found in self.by_nums(after.0 + 1..=last.0).await? {
             let Some(person) = found.record.person.clone() else { continue };
@@ -425,7 +406,15 @@ impl Shared {
                 changed += 1;
             }
         }
-        Ok(Resealed { last: (last > after).then_some(last), changed })
+        Ok(Resealed { last: Some(last), changed })
+    }
+
+    /// The last of the next so many numbers that were given out; none if none was after this one.
+    async fn last_of(&self, after: DeviceNum, limit: usize) -> Result<Option<DeviceNum>, Error> {
+        let get = redis::cmd("GET").arg(self.0.keys.key("num")).to_owned();
+        let end: Option<u64> = self.0.redis.ask(&get).await?;
+        let last = DeviceNum(end.unwrap_or(0).min(after.0.saturating_add(limit as u64)));
+        Ok((last > after).then_some(last))
     }
 
     /// The key that everything was sealed with, once.

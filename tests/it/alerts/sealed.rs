@@ -13,7 +13,7 @@ use crate::support::vault;
 /// A text that stands nowhere else.
 const REMARK: &str = "Kh\u{f4}ng ai kh\u{e1}c \u{111}\u{1b0}\u{1ee3}c \u{111}\u{1ecd}c 58213";
 
-fn told(n: u128, subject: &str, step: u64) -> Publication {
+pub fn told(n: u128, subject: &str, step: u64) -> Publication {
     let mut told = status_change(n, subject, "R-1", step);
     if let Content::StatusChange(change) = &mut told.content {
         change.remark = Some(REMARK.to_owned());
@@ -21,14 +21,14 @@ fn told(n: u128, subject: &str, step: u64) -> Publication {
     told
 }
 
-async fn sealed(alerts: &Alerts, n: u128) -> Sealed {
+pub async fn sealed(alerts: &Alerts, n: u128) -> Sealed {
     match alerts.carried(vec![id(n)]).await.expect("read").remove(0) {
         Carried::Sealed(sealed) => sealed,
         other => panic!("{other:?}"),
     }
 }
 
-fn subject(name: &str) -> SubjectId {
+pub fn subject(name: &str) -> SubjectId {
     name.parse().expect("a subject")
 }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use loa::auth::citizen::Doorkeeper;
 use loa::auth::gate::{self, Gate};
+use loa::auth::names::Names;
 use loa::auth::oidc::session::Sessions;
-use loa::auth::ring::{Keyring, Ring};
+use loa::auth::pseudonym::Pseudonyms;
+use loa::auth::ring::{Keyring, Ring, SEED_BYTES};
 use loa::auth::ticket::Tickets;
 use loa::bus::{Bus, Record, TopicId};
 use loa::clock::Clock;
@@ -71,21 +73,19 @@ impl House {
         let units = city.units().iter().map(|unit| unit.code.to_string()).collect();
         let tickets = Tickets::new(b"a node's key");
         let keys = Keyring::new(Ring::fresh());
+        let answers = answers.expect("answers");
+        let pseudonyms = Pseudonyms::new(keys.clone(), [7; SEED_BYTES], clock.clone());
+        let names = Names::new(pseudonyms, (alerts.clone(), registry.clone(), answers.clone()));
         let parts = Parts {
             gate: Gate::new(keys.clone(), clock.clone(), gate::Settings::default()),
             apns_apps: None,
-            doorkeeper: Doorkeeper::new(
-                registry.clone(),
-                None,
-                (tickets, Sessions::new(b"k")),
-                clock.clone(),
-            ),
+            doorkeeper: Doorkeeper::new(names, None, (tickets, Sessions::new(b"k")), clock.clone()),
             bus: bus.clone(),
             registry,
             alerts: alerts.clone(),
             ledger: ledger.clone(),
             replies: replies.expect("replies"),
-            answers: answers.expect("answers"),
+            answers,
             city,
             kinds: Arc::default(),
             together: None,

@@ -16,13 +16,13 @@ use crate::support::shape::{Shape, in_every_shape};
 in_every_shape!(whoever_leaves_is_found_nowhere_any_more);
 
 /// The provider's own id of the citizen.
-const NUMBER: &str = "079198764321";
+pub(super) const NUMBER: &str = "079198764321";
 /// Their phone's token, and what an agency tells them.
-const TOKEN: &str = "erasure-token-c7Qm2xWv9sKd4tYh8rBn1zLf6jPg3";
-const REMARK: &str = "Remark 7431: your lamp post is mended";
+pub(super) const TOKEN: &str = "erasure-token-c7Qm2xWv9sKd4tYh8rBn1zLf6jPg3";
+pub(super) const REMARK: &str = "Remark 7431: your lamp post is mended";
 
 /// Everything that may not be found, each with its name.
-struct Traces(Vec<(&'static str, Vec<u8>)>);
+pub(super) struct Traces(pub(super) Vec<(&'static str, Vec<u8>)>);
 
 impl Traces {
     /// Which of them these bytes show.
@@ -33,7 +33,7 @@ impl Traces {
 }
 
 /// Looks through a node's files, its Redis and its log; what is shown where.
-async fn search(test: &TestNode, traces: &Traces) -> Vec<String> {
+pub(super) async fn search(test: &TestNode, traces: &Traces) -> Vec<String> {
     let mut found = Vec::new();
     let mut read = 0;
     let mut note = |place: String, bytes: &[u8]| {
@@ -116,8 +116,8 @@ async fn keys(redis: &loa::store::redis::Redis) -> Vec<(String, Vec<u8>)> {
 }
 
 /// A phone of the citizen's, claimed.
-async fn phone(to: &str, bearer: &str, unit: &str) -> Citizen {
-    let address = json!({"channel": "fcm", "kind": "token", "value": TOKEN});
+pub(super) async fn phone(to: &str, bearer: &str, (unit, token): (&str, &str)) -> Citizen {
+    let address = json!({"channel": "fcm", "kind": "token", "value": token});
     let body = json!({"places": [{"unit": unit}], "address": address});
     let device = Citizen::register(to, body).await;
     let path = format!("/v1/devices/{}/claim", device.id);
@@ -127,9 +127,9 @@ async fn phone(to: &str, bearer: &str, unit: &str) -> Citizen {
     device
 }
 
-async fn tell(test: &TestNode, subject: &str) {
+pub(super) async fn tell(test: &TestNode, subject: &str, step: u64) {
     let change = json!({"changes": [{"kind": "report-1022", "reference": "R-7431",
-        "state": "received", "subject": subject, "step": 1, "remark": REMARK,
+        "state": "received", "subject": subject, "step": step, "remark": REMARK,
         "changed_at": jiff::Timestamp::now().to_string()}]});
     let auth = format!("authorization: Bearer {}", test.key);
     let to = test.node.address.to_string();
@@ -144,10 +144,10 @@ async fn whoever_leaves_is_found_nowhere_any_more(shape: Shape) {
     let to = test.node.address.to_string();
     let bearer = issuer.token(NUMBER);
     let unit = test.node.parts.city.units()[0].code.to_string();
-    let device = phone(&to, &bearer, &unit).await;
+    let device = phone(&to, &bearer, (&unit, TOKEN)).await;
     let me = ask(&to, "GET", "/v1/me", &[&bearer], b"").await.json();
     let subject = me["subject"].as_str().expect("a pseudonym").to_owned();
-    tell(&test, &subject).await;
+    tell(&test, &subject, 1).await;
     eventually(async || (!test.providers.record.of(TOKEN).is_empty()).then_some(())).await;
     let inbox = ask(&to, "GET", "/v1/inbox", &[&bearer], b"").await.json();
     assert_eq!(inbox["items"][0]["publication"]["status"]["remark"], REMARK, "{inbox}");
@@ -184,7 +184,7 @@ async fn whoever_leaves_is_found_nowhere_any_more(shape: Shape) {
 async fn again(test: &TestNode, (to, bearer): (&str, &str), unit: &str) {
     let inbox = ask(to, "GET", "/v1/inbox", &[bearer], b"").await.json();
     assert_eq!(inbox["items"], Value::Array(Vec::new()), "{inbox}");
-    phone(to, bearer, unit).await;
+    phone(to, bearer, (unit, TOKEN)).await;
     let inbox = ask(to, "GET", "/v1/inbox", &[bearer], b"").await.json();
     let own = inbox["items"].as_array().expect("items");
     let told = |item: &Value| item["publication"].to_string().contains("7431");

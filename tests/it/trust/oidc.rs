@@ -148,7 +148,13 @@ impl Browser {
         Self { account: Some(account), ..Self::default() }
     }
 
-    async fn ask(&mut self, method: &str, url: &Url, headers: &[&str], body: &str) -> Answer {
+    pub(super) async fn ask(
+        &mut self,
+        method: &str,
+        url: &Url,
+        headers: &[&str],
+        body: &str,
+    ) -> Answer {
         let to = url.authority().to_owned();
         let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
         let mine = self.cookies.iter().filter(|((host, _), _)| *host == to);

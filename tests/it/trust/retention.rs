@@ -146,7 +146,7 @@ async fn a_device_nobody_saw_is_dropped_with_all_it_said_and_comes_back_as_a_new
     // One of them opens the app 300 days later.
     let (seen, then) = (Seen::default(), Timestamp::now() + days(300));
     let made = (Tickets::new(b"tickets"), Sessions::new(b"sessions"));
-    let door = Doorkeeper::new(registry.clone(), None, made, Clock::manual(then));
+    let door = Doorkeeper::new(test.node.parts.names.clone(), None, made, Clock::manual(then));
     let door = door.noting(seen.clone());
     let secret = Secret::parse(&stays.secret).expect("a secret");
     door.device(&id_of(&stays), &secret).await.expect("its own");

@@ -11,6 +11,7 @@ use crate::domain::ids::{PublicationId, SubjectId};
 use crate::domain::publication::Publication;
 use crate::domain::sealed::{Handle, Sealed};
 use crate::store::Failure;
+use crate::store::alerts::embedded::names;
 use crate::store::alerts::personal::{self, Body, Carried, SubjectKey, subject_of};
 use crate::store::alerts::{Accepting, Dropped, Identity, Over, PAGE_MAX, Stored};
 use crate::store::sqlite::to_ms;
@@ -83,8 +84,10 @@ pub fn before(id: Option<PublicationId>) -> Value {
 /// Stores a publication.
 pub fn insert(file: File<'_>, accepting: &Accepting, key: &Key) -> Result<(), Failure> {
     let (connection, publication) = (file.connection, &accepting.publication);
-    let subject = subject_of(publication);
-    let body = match (subject, file.vault.filter(|vault| vault.seals())) {
+    // Whoever still writes to a former pseudonym writes to the citizen all the same.
+    let subject = subject_of(publication).map(|subject| names::present(connection, subject));
+    let subject = subject.transpose()?;
+    let body = match (&subject, file.vault.filter(|vault| vault.seals())) {
         (Some(subject), Some(vault)) => key_of(connection, vault, subject)?.seal(publication)?,
         _ => serde_json::to_string(publication).map_err(Failure::new)?,
     };
@@ -99,7 +102,7 @@ pub fn insert(file: File<'_>, accepting: &Accepting, key: &Key) -> Result<(), Fa
         key.name,
         key.rank,
         accepting.digest,
-        subject.map(SubjectId::as_str),
+        subject.as_ref().map(SubjectId::as_str),
         to_ms(publication.expires),
         accepting.raw.as_deref(),
         body,
@@ -115,7 +118,8 @@ pub fn select(
     limit: usize,
 ) -> Result<Vec<Arc<Stored>>, Failure> {
     let select = format!(
-        "SELECT body, superseded_by, position, raw, id FROM publications WHERE {filter} LIMIT ?"
+        "SELECT body, superseded_by, position, raw, id, subject FROM publications
+         WHERE {filter} LIMIT ?"
     );
     values.push(Value::Integer(i64::try_from(limit).map_err(Failure::new)?));
     let mut statement = file.connection.prepare_cached(&select)?;
@@ -133,7 +137,7 @@ fn key_of(
     vault: &Vault,
     subject: &SubjectId,
 ) -> Result<SubjectKey, Failure> {
-    let select = "SELECT handle, key FROM subject_keys WHERE subject = ?";
+    let select = "SELECT handle, key FROM subject_keys WHERE subject = ? LIMIT 1";
     let known: Option<(Handle, Vec<u8>)> = connection
         .prepare_cached(select)?
         .query_row([subject.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -153,15 +157,26 @@ fn key_of(
 
 /// What a sealed publication says; none if its citizen has left.
 pub fn open(file: File<'_>, sealed: &Sealed) -> Result<Option<Publication>, Failure> {
-    let select = "SELECT key FROM subject_keys WHERE handle = ?";
-    let kept: Option<Vec<u8>> = file
+    let select = "SELECT key, subject FROM subject_keys WHERE handle = ?";
+    let known: Option<(Vec<u8>, String)> = file
         .connection
         .prepare_cached(select)?
-        .query_row([sealed.handle], |row| row.get(0))
+        .query_row([sealed.handle], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some(kept) = kept else { return Ok(None) };
+    let Some((kept, holder)) = known else { return Ok(None) };
     let vault = file.vault.ok_or_else(|| Failure::new("no vault is at hand"))?;
-    SubjectKey::open(vault, sealed.handle, &kept)?.read(sealed)
+    let read = SubjectKey::open(vault, sealed.handle, &kept)?.read(sealed)?;
+    read.map(|publication| called(file.connection, publication, holder)).transpose()
+}
+
+/// A publication for whom it is kept, under all their pseudonyms.
+fn called(
+    connection: &Connection,
+    publication: Publication,
+    subject: String,
+) -> Result<Publication, Failure> {
+    let subject = subject.parse().map_err(Failure::new)?;
+    Ok(personal::readdressed(publication, names::of(connection, subject)?))
 }
 
 /// How publications go onto the log, as they are stored.
@@ -176,11 +191,14 @@ pub fn carried(connection: &Connection, ids: &[PublicationId]) -> Result<Vec<Car
     Ok(all)
 }
 
-/// Destroys a citizen's key, and removes what was said to them alone.
+/// Destroys a citizen's keys, and removes what was said to them alone and what they were called.
 pub fn erase(connection: &Connection, subject: &SubjectId) -> Result<(), Failure> {
-    for table in ["subject_keys", "publications"] {
-        let delete = format!("DELETE FROM {table} WHERE subject = ?");
-        connection.execute(&delete, [subject.as_str()])?;
+    for delete in [
+        "DELETE FROM subject_keys WHERE subject = ?",
+        "DELETE FROM publications WHERE subject = ?",
+        "DELETE FROM names WHERE present = ?",
+    ] {
+        connection.execute(delete, [subject.as_str()])?;
     }
     Ok(())
 }
@@ -218,7 +236,10 @@ pub fn forget(connection: &Connection, over: Over) -> Result<Dropped, Failure> {
 fn stored(file: File<'_>, row: &Row<'_>) -> Result<Option<Stored>, Failure> {
     let id = PublicationId(Uuid::from_bytes(row.get(4)?));
     let publication = match personal::body(id, row.get_ref(0)?.as_str().map_err(Failure::new)?)? {
-        Body::Open(publication) => *publication,
+        Body::Open(publication) => match row.get(5)? {
+            Some(subject) => called(file.connection, *publication, subject)?,
+            None => *publication,
+        },
         Body::Sealed(sealed) => match open(file, &sealed)? {
             Some(publication) => publication,
             None => return Ok(None),

@@ -36,9 +36,11 @@ for at = 2, #ARGV, WIDTH do
   if ids[id] then
     ids[id] = nil
     local row = stem .. 'p:' .. id
+    -- Whoever still writes to a former pseudonym writes to the citizen all the same.
+    local subject = redis.call('HGET', stem .. 'names', ARGV[at + 5]) or ARGV[at + 5]
     redis.call('SET', stem .. 'i:' .. identity, id .. ARGV[at + 2])
     redis.call('HSET', row, 'body', ARGV[at + 11], 'identity', identity, 'chain', ARGV[at + 3],
-      'name', ARGV[at + 4], 'subject', ARGV[at + 5], 'expires', ARGV[at + 7])
+      'name', ARGV[at + 4], 'subject', subject, 'expires', ARGV[at + 7])
     if ARGV[at + 9] == '1' then
       redis.call('HSET', row, 'raw', ARGV[at + 10])
     end
@@ -46,8 +48,8 @@ for at = 2, #ARGV, WIDTH do
     if ARGV[at + 4] ~= '' then
       redis.call('ZADD', stem .. 'name:' .. ARGV[at + 4], 0, id)
     end
-    if ARGV[at + 5] ~= '' then
-      redis.call('ZADD', stem .. 'subject:' .. ARGV[at + 5], 0, id)
+    if subject ~= '' then
+      redis.call('ZADD', stem .. 'subject:' .. subject, 0, id)
     else
       redis.call('ZADD', stem .. 'area', 0, id)
     end

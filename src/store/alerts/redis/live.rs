@@ -10,6 +10,8 @@ use tokio::task::JoinHandle;
 use crate::domain::ids::PublicationId;
 use crate::store::Failure;
 use crate::store::alerts::live::{LIVE_MAX, Live};
+use crate::store::alerts::personal::Body;
+use crate::store::alerts::redis::row::Row;
 use crate::store::redis::{Keys, Redis};
 
 /// Pause after a look that failed.
@@ -81,8 +83,10 @@ impl Mirror {
         let mut new = Vec::new();
         for id in self.live.missing(&ids) {
             // Areas alone can be live, and nothing of theirs is sealed.
-            let place = super::Place { redis: &self.redis, keys: &self.keys, vault: None };
-            new.extend(place.read(&super::text(id)).await?);
+            let row = Row::read(&self.redis, &self.keys, &super::text(id)).await?;
+            if let Some((Body::Open(publication), row)) = row {
+                new.push(row.saying(*publication)?);
+            }
         }
         self.live.settle(&ids, new);
         Ok(())

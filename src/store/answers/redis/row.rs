@@ -7,7 +7,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::PublicationId;
+use crate::domain::ids::{PublicationId, SubjectId};
 use crate::domain::survey::Answer;
 use crate::store::Failure;
 use crate::store::answers::{Own, Respondent, Safety, Said};
@@ -48,7 +48,7 @@ impl Kind {
 }
 
 /// Where a row is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// The publication.
     pub publication: PublicationId,
@@ -67,6 +67,20 @@ impl Name {
             _ => return Err(Failure::new("an answer's name is damaged")),
         };
         Ok(Self { publication, kind, name: member[1..].to_owned() })
+    }
+}
+
+impl Name {
+    /// The name of a citizen; a row that goes by its device keeps its name.
+    pub fn citizens(subject: &str) -> String {
+        format!("subject:{subject}")
+    }
+
+    /// The same row, once its citizen is called otherwise.
+    pub fn of_citizen(&self, (from, to): (&SubjectId, &SubjectId)) -> Self {
+        let named = self.kind == Kind::Survey && self.name == Self::citizens(from.as_str());
+        let name = if named { Self::citizens(to.as_str()) } else { self.name.clone() };
+        Self { name, ..*self }
     }
 }
 

@@ -59,8 +59,22 @@ fn stored(source: Source<'_>, sql: &str, key: &dyn ToSql) -> Result<Option<Store
 /// A citizen's devices.
 pub fn of_subject(source: Source<'_>, subject: &SubjectId) -> Result<Vec<Arc<Device>>, Error> {
     let sql = format!("{DEVICE} WHERE subject = ?1 ORDER BY num LIMIT ?2");
-    let mut statement = source.connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![subject.as_str(), SUBJECT_DEVICES_MAX as i64])?;
+    listed(source, &sql, params![subject.as_str(), SUBJECT_DEVICES_MAX as i64])
+}
+
+/// The devices after a number.
+pub fn devices(
+    source: Source<'_>,
+    after: DeviceNum,
+    limit: usize,
+) -> Result<Vec<Arc<Device>>, Error> {
+    let sql = format!("{DEVICE} WHERE num > ?1 ORDER BY num LIMIT ?2");
+    listed(source, &sql, params![after.0 as i64, page(limit)])
+}
+
+fn listed(source: Source<'_>, sql: &str, params: impl Params) -> Result<Vec<Arc<Device>>, Error> {
+    let mut statement = source.connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
     let mut devices = Vec::new();
     while let Some(row) = rows.next()? {
         devices.push(Arc::new(device(source, row)?));

@@ -82,14 +82,14 @@ impl Writing<'_> {
         self.revise(&old, profile, old.subject.clone())
     }
 
-    /// Gives a device to a citizen, or takes it from one.
-    pub fn claim(
+    /// Gives a device to whom `whose` says, which is told whose it is.
+    pub fn give(
         &mut self,
         id: DeviceId,
-        subject: Option<SubjectId>,
+        whose: impl Fn(Option<&SubjectId>) -> Option<SubjectId>,
     ) -> Result<Arc<Device>, Error> {
         let old = read::by_id(self.source, id)?.ok_or(Error::NotFound(id))?.device;
-        self.revise(&old, old.profile.clone(), subject)
+        self.revise(&old, old.profile.clone(), whose(old.subject.as_ref()))
     }
 
     /// Takes a dead address, if it still is the device's.

@@ -43,12 +43,7 @@ impl Shared {
         since: Timestamp,
     ) -> Result<Unseen, Error> {
         let noting_since = self.noting_since().await?;
-        let get = redis::cmd("GET").arg(self.0.keys.key("num")).to_owned();
-        let end: Option<u64> = self.0.redis.ask(&get).await?;
-        let last = DeviceNum(end.unwrap_or(0).min(after.0.saturating_add(limit as u64)));
-        if last <= after {
-            return Ok(Unseen::default());
-        }
+        let Some(last) = self.last_of(after, limit).await? else { return Ok(Unseen::default()) };
         let mut unseen = Unseen { last: Some(last), devices: Vec::new() };
         let (mut days, mut gone) = (redis::pipe(), redis::pipe());
         let (mut present, mut left) = (Vec::new(), 0);
