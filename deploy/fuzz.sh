@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets of fuzz/ under libFuzzer (cargo-fuzz, nightly Rust): all at once, an hour
 # each, or one for so many seconds:  fuzz.sh [TARGET [SECONDS]]
-# What is found to be worth keeping goes to target/fuzz/corpus, not to the repository:
-# fuzz.sh keep [TARGET]  puts the smallest inputs that reach as much into fuzz/corpus.
+# What reaches something new goes to target/fuzz/corpus, not to the repository. Of that
+#   fuzz.sh keep [TARGET [BYTES]]
+# adds to fuzz/corpus the fewest inputs of at most so many bytes (64) that reach what nothing there
+# does.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -15,6 +17,7 @@ keep=false
 if [ "${1:-}" = keep ]; then keep=true; shift; fi
 targets=${1:-$(cd fuzz/targets && ls -- *.rs | sed 's/\.rs$//')}
 seconds=${2:-3600}
+bytes=${2:-64}
 
 # No sanitizer: the crate denies unsafe code, and without one many times as much is tried. Debug
 # assertions and overflow checks are on (cargo-fuzz's default).
@@ -27,11 +30,12 @@ program() { echo "$target/$triple/release/$1"; }
 
 if $keep; then
   for name in $targets; do
-    least="$target/least/$name"
-    rm -rf "$least" && mkdir -p "$least" "$target/corpus/$name"
-    "$(program "$name")" -set_cover_merge=1 -timeout=10 -rss_limit_mb=2048 \
-      "$least" "$PWD/fuzz/corpus/$name" "$target/corpus/$name"
-    rm -rf "fuzz/corpus/$name" && cp -r "$least" "fuzz/corpus/$name"
+    small="$target/small/$name"
+    rm -rf "$small" && mkdir -p "$small" "$target/corpus/$name"
+    find "$target/corpus/$name" -type f -size "-$((bytes + 1))c" -exec cp -t "$small" {} +
+    # Edges alone: how often one is passed would keep ten times as many.
+    "$(program "$name")" -merge=1 -use_counters=0 -timeout=10 -rss_limit_mb=2048 \
+      "$PWD/fuzz/corpus/$name" "$small"
   done
   exit
 fi

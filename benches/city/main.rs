@@ -18,6 +18,9 @@ mod kafka;
 mod log;
 mod path;
 mod plot;
+#[allow(dead_code)]
+#[path = "../../tests/it/support/port.rs"]
+mod port;
 mod report;
 mod sockets;
 mod stage;

@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use super::stage::{LOOK, PATIENCE};
 use crate::support::http::{Answer, ask};
 use crate::support::kept::{Kept, unsignalled};
-use crate::support::site::free_address;
+use crate::support::port::free_address;
 use crate::support::wire::lasts;
 
 /// Agencies' faces.

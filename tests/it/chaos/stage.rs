@@ -26,11 +26,12 @@ use super::broadcast::Counted;
 use super::crowd::Crowd;
 use super::nodes::{GATEWAYS, Nodes, Told, WORKERS};
 use super::stores::Stores;
-use crate::support::kafka::{Ends, Kafka, free_port};
+use crate::support::kafka::{Ends, Kafka};
 use crate::support::kept::sweep;
 use crate::support::people::tokens;
+use crate::support::port::{free_address, free_port};
 use crate::support::process::path;
-use crate::support::site::{free_address, write_settings};
+use crate::support::site::write_settings;
 use crate::support::wire::Wire;
 
 /// How long anything may take on a machine that does other things too; no promise.

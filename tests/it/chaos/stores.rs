@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::stage::{LOOK, PATIENCE};
 use crate::support::kept::{Kept, unsignalled};
-use crate::support::redis::{cli, free_port};
+use crate::support::port::free_port;
+use crate::support::redis::cli;
 use crate::support::wire::{Wire, lasts};
 
 /// Two servers and the wire.

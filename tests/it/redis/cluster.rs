@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use loa::store::redis::settings::Layout;
 use loa::store::redis::{Redis, Settings};
 
+use crate::support::port::free_port;
 use crate::support::process::eventually;
-use crate::support::redis::{Server, cli, free_port};
+use crate::support::redis::{Server, cli};
 
 /// Three primaries that share the slots.
 pub async fn cluster() -> (Vec<Server>, Settings) {

@@ -6,7 +6,8 @@ use loa::config::secret::Secret;
 use loa::store::redis::{Redis, Settings};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use crate::support::redis::{Server, free_port};
+use crate::support::port::free_port;
+use crate::support::redis::Server;
 
 #[tokio::test]
 async fn a_user_needs_no_more_than_its_own_keys() {

@@ -11,7 +11,8 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use super::{Desk, xml};
 use crate::support::clients::npm_package;
-use crate::support::kafka::{Kafka, free_port};
+use crate::support::kafka::Kafka;
+use crate::support::port::free_port;
 use crate::support::shape::Shape;
 
 /// How long a broker may take to know of a new right.

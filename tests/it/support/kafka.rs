@@ -2,7 +2,7 @@
 //! target directory. Most tests share one broker, each with topics of its own.
 
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
@@ -12,6 +12,8 @@ use loa::bus::kafka::Settings;
 use loa::bus::kafka::topics::Admin;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+
+use super::port::free_port;
 
 /// A cluster's name in KRaft's form.
 const CLUSTER: &str = "4L6g3nShT-eMCtK--X86sw";
@@ -334,10 +336,4 @@ fn wait_for(port: u16) {
         assert!(Instant::now() < deadline, "no broker on port {port}");
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-/// A port nobody uses now.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    listener.local_addr().expect("bound").port()
 }

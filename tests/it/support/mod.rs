@@ -16,6 +16,7 @@ pub mod logs;
 pub mod metrics;
 pub mod node;
 pub mod people;
+pub mod port;
 pub mod process;
 pub mod redis;
 pub mod road;

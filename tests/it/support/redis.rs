@@ -2,7 +2,6 @@
 //! (`LOA_TEST_REDIS` names another one), and servers of a test's own, to be killed and filled.
 //! A missing server fails the test; Debian's package is `redis-server`.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -11,6 +10,8 @@ use std::time::{Duration, Instant};
 use loa::store::redis::{Redis, Settings};
 use tempfile::TempDir;
 use url::Url;
+
+use crate::support::port::free_port;
 
 pub mod many;
 
@@ -157,17 +158,6 @@ fn wait_for(port: u16, hint: &str) {
     while cli(port, &["PING"]) != "PONG" {
         assert!(began.elapsed() < PATIENCE, "no redis-server answers on port {port}: {hint}");
         std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// A port nobody listens on, also ten thousand above it where a cluster's bus listens.
-pub fn free_port() -> u16 {
-    loop {
-        let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = socket.local_addr().expect("bound").port();
-        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
-            return port;
-        }
     }
 }
 

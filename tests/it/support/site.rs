@@ -2,7 +2,7 @@
 //! The simulated providers run in the test's process and outlive it.
 
 use std::fs::{File, OpenOptions};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use super::http::{Answer, ask};
 use super::node::PATIENCE;
+use super::port::free_address;
 
 /// Pause between two looks at a node from outside.
 const LOOK: Duration = Duration::from_millis(5);
@@ -184,12 +185,6 @@ impl Process {
     pub async fn kill(mut self) {
         self.child.kill().await.expect("killed");
     }
-}
-
-/// A port that was free a moment ago.
-pub fn free_address() -> SocketAddr {
-    let socket = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    socket.local_addr().expect("bound")
 }
 
 /// Writes the settings of a node that pushes to simulated providers, with further lines.

@@ -11,13 +11,13 @@ use loa::config::secret::Secret;
 use loa::domain::ids::DeviceId;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use url::Url;
 
 use crate::support::citizen::{Answer, Citizen, ask, ask_json, within};
 use crate::support::clients::npm_package;
 use crate::support::node::TestNode;
+use crate::support::port::free_address;
 
 /// The provider's own id of a citizen: an identity number, which must be nowhere with us.
 const NUMBER: &str = "079090000001";
@@ -93,9 +93,7 @@ impl City {
         set: impl FnOnce(&mut Config, Settings),
     ) -> Self {
         // The provider must know where people come back to before the node runs.
-        let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let listen = free.local_addr().expect("bound");
-        drop(free);
+        let listen = free_address();
         let redirect = format!("http://{listen}{}", ways.1);
         let vneid = Vneid::start(&redirect).await;
         let settings = Settings {

@@ -29,7 +29,7 @@ fn certificates() -> (String, [String; 2]) {
 
 /// A broker with one more listener, at `localhost` and the port that is answered.
 async fn secured(protocol: &str, more: &[(&str, String)]) -> (Kafka, u16) {
-    let secure = crate::support::kafka::free_port();
+    let secure = crate::support::port::free_port();
     let listen = format!(
         "PLAIN://127.0.0.1:{{port}},CONTROLLER://127.0.0.1:{{controller}},\
          SECURE://127.0.0.1:{secure}"

@@ -10,7 +10,8 @@ use loa::store::redis::Settings;
 use loa::store::redis::settings::Layout;
 use url::Url;
 
-use super::{PATIENCE, arguments, cli, free_port, keep, prefix, url};
+use super::{PATIENCE, arguments, cli, keep, prefix, url};
+use crate::support::port::free_port;
 
 /// Settings of the shared cluster with a prefix that nobody else has.
 pub fn fresh_cluster() -> Settings {
