@@ -64,6 +64,8 @@ fn bench() -> Result<()> {
             table.add(row);
         }
         table.add(Row::new(format!("{name}, memory each"), ours.memory_kb, "KB").at_most(1.0));
+        let row = Row::new(format!("{name}, registry's pages for each"), ours.caches_kb, "KB");
+        table.add(row);
         let row = Row::new(format!("{name}, opened a second"), ours.opened, "/s");
         table.add(row.at_least(10_000.0));
         a_message.push(ours.cpu_us);
@@ -93,13 +95,14 @@ struct Figures {
     last_ms: f64,
     cpu_us: f64,
     memory_kb: f64,
+    caches_kb: f64,
     opened: f64,
     burst_ms: f64,
 }
 
 fn figures(kind: Kind, (sockets, pairs): (usize, usize), slow: usize) -> Result<Figures> {
     let mut all = pair::open(kind, (sockets, pairs), slow)?;
-    let (memory_kb, opened) = (all.memory_kb()?, all.opened());
+    let (memory_kb, caches_kb, opened) = (all.memory_kb()?, all.caches_kb(), all.opened());
     // The first touches everything once; those who read nothing are to be full.
     for _ in 0..if slow > 0 { FILLING } else { 2 } {
         all.alert(1)?;
@@ -113,5 +116,5 @@ fn figures(kind: Kind, (sockets, pairs): (usize, usize), slow: usize) -> Result<
     let burst_ms = all.alert(BURST)?.last_ms;
     let (last_ms, cpu_us) = (median(&mut last_ms), median(&mut cpu_us));
     eprintln!("  {kind:?} {sockets} × {pairs}: {last_ms:.1} ms, {cpu_us:.2} us, {memory_kb:.2} KB");
-    Ok(Figures { last_ms, cpu_us, memory_kb, opened, burst_ms })
+    Ok(Figures { last_ms, cpu_us, memory_kb, caches_kb, opened, burst_ms })
 }
