@@ -100,19 +100,19 @@ impl Conn {
         before
     }
 
-    /// Offers a live entry; whether it was queued.
-    pub(super) fn offer(&self, entry: &Arc<Entry>, now: Timestamp) -> bool {
+    /// Offers a live entry; what is to be pushed at once, if it takes it now.
+    pub(super) fn offer(&self, entry: &Arc<Entry>, now: Timestamp) -> Option<Outgoing> {
         let mut state = self.lock();
         match &mut state.phase {
             Phase::Joining(joining) if joining.buffer.len() < BUFFER_MAX => {
                 joining.buffer.push(Arc::clone(entry));
-                false
+                None
             }
             Phase::Joining(_) => {
                 self.outbox.close(Close::Slow);
-                false
+                None
             }
-            Phase::Live => self.send(&mut state, entry, now),
+            Phase::Live => state.take(entry, now),
         }
     }
 
@@ -123,7 +123,9 @@ impl Conn {
         let Phase::Joining(joining) = before else { return };
         // The mark's position may be newer than what waited: sent first, a cut would lose that.
         for entry in joining.buffer.iter().filter(|entry| entry.serial > joining.told) {
-            self.send(&mut state, entry, now);
+            if let Some(outgoing) = state.take(entry, now) {
+                self.outbox.push(outgoing);
+            }
         }
         self.outbox.push(Outgoing::plain(mark(state.sent)));
     }
@@ -160,14 +162,15 @@ impl Conn {
         }
     }
 
-    fn send(&self, state: &mut State, entry: &Arc<Entry>, now: Timestamp) -> bool {
-        let Some(outgoing) = state.viewer.take(entry, now) else { return false };
-        state.sent = entry.serial;
-        self.outbox.push(outgoing);
-        true
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self, entry: &Entry, now: Timestamp) -> Option<Outgoing> {
+        let outgoing = self.viewer.take(entry, now)?;
+        self.sent = entry.serial;
+        Some(outgoing)
     }
 }

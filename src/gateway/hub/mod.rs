@@ -248,13 +248,19 @@ impl Hub {
     async fn offer(&self, entry: &Arc<Entry>, now: Timestamp) {
         let mut queued = 0;
         for shard in 0..Index::SHARDS {
-            for (number, conn) in self.inner.index.concerned(shard, entry).iter().enumerate() {
-                queued += u64::from(conn.offer(entry, now));
-                if number % OFFERS_MAX == OFFERS_MAX - 1 {
-                    tokio::task::yield_now().await; // an offer writes to a socket
+            let mut concerned = self.inner.index.concerned(shard, entry).into_iter();
+            while concerned.len() > 0 {
+                // First all are judged and then all are written to: what a stream is judged by lies
+                // cold in memory, and one's is fetched while the last one's is looked at, which no
+                // longer happens with a system call in between.
+                let some = concerned.by_ref().take(OFFERS_MAX);
+                let taken = some.filter_map(|conn| Some((conn.offer(entry, now)?, conn)));
+                for (outgoing, conn) in taken.collect::<Vec<_>>() {
+                    conn.outbox().push(outgoing);
+                    queued += 1;
                 }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
         }
         self.inner.counters.queued.fetch_add(queued, Ordering::Relaxed);
     }
