@@ -51,12 +51,12 @@ fn main() -> Result<()> {
 
 fn bench() -> Result<()> {
     let mut table = Table::default();
-    let mut kinds = vec![Kind::Limit, Kind::Ours];
+    let mut servers = vec![(Kind::Limit, 0), (Kind::Ours, 0)];
     if std::env::var_os("LOA_UWS").is_some() {
-        kinds.push(Kind::Uws);
+        servers.push((Kind::Uws, 0));
     }
     for sockets in SIZES {
-        let all = figures(&kinds, (sockets, 1), 0)?;
+        let all = figures(&servers, (sockets, 1))?;
         let (limit, ours) = (&all[0], &all[1]);
         let name = format!("streams: {sockets}");
         beside_limit(&mut table, &name, ours, limit);
@@ -75,8 +75,8 @@ fn bench() -> Result<()> {
         table.add(row.at_least(10_000.0));
     }
     let sockets = SIZES[SIZES.len() - 1];
-    let slow = &figures(&[Kind::Ours], (sockets, 1), sockets / 100)?[0];
-    let even = &figures(&[Kind::Ours], (sockets, 1), 0)?[0];
+    let both = figures(&[(Kind::Ours, 0), (Kind::Ours, sockets / 100)], (sockets, 1))?;
+    let (even, slow) = (&both[0], &both[1]);
     let row = Row::new("streams: 1 % read nothing, last of the others", slow.last_ms, "ms");
     table.add(row.peer(even.last_ms).at_most(1.05));
     let row = Row::new("streams: a burst of ten, all of it at the last", even.burst_ms, "ms");
@@ -89,8 +89,9 @@ fn bench() -> Result<()> {
 
 /// What a message costs when there are ten times as many sockets.
 fn growth(table: &mut Table) -> Result<()> {
-    let few = figures(&[Kind::Limit, Kind::Ours], (SIZES[SIZES.len() - 1], 1), 0)?;
-    let many = figures(&[Kind::Limit, Kind::Ours], FULL, 0)?;
+    let servers = [(Kind::Limit, 0), (Kind::Ours, 0)];
+    let few = figures(&servers, (SIZES[SIZES.len() - 1], 1))?;
+    let many = figures(&servers, FULL)?;
     let name = format!("streams grown: {}", FULL.0 * FULL.1);
     beside_limit(table, &name, &many[1], &many[0]);
     table.add(Row::new(format!("{name}, memory each"), many[1].memory_kb, "KB").at_most(1.0));
@@ -118,15 +119,15 @@ struct Figures {
     burst_ms: f64,
 }
 
-/// Of servers that all hold so many sockets. They are asked in turn, so that what else the machine
-/// does falls on each alike.
-fn figures(kinds: &[Kind], size: (usize, usize), slow: usize) -> Result<Vec<Figures>> {
+/// Of servers that all hold so many sockets, of which some read nothing. They are asked in turn, so
+/// that what else the machine does falls on each alike.
+fn figures(servers: &[(Kind, usize)], size: (usize, usize)) -> Result<Vec<Figures>> {
     let mut opened = Vec::new();
-    for kind in kinds {
-        let mut all = pair::open(*kind, size, slow)?;
+    for (kind, slow) in servers {
+        let mut all = pair::open(*kind, size, *slow)?;
         let memory_kb = all.memory_kb()?;
         // The first touches everything once; those who read nothing are to be full.
-        all.alert(if slow > 0 { FILLING } else { 1 })?;
+        all.alert(if *slow > 0 { FILLING } else { 1 })?;
         opened.push((all, memory_kb, Vec::new(), Vec::new()));
     }
     for _ in 0..ALERTS {
@@ -137,7 +138,7 @@ fn figures(kinds: &[Kind], size: (usize, usize), slow: usize) -> Result<Vec<Figu
         }
     }
     let mut figures = Vec::new();
-    for (kind, (mut all, memory_kb, mut last_ms, mut cpu_us)) in kinds.iter().zip(opened) {
+    for ((kind, _), (mut all, memory_kb, mut last_ms, mut cpu_us)) in servers.iter().zip(opened) {
         let burst_ms = all.alert(BURST)?.last_ms;
         let (last_ms, cpu_us) = (median(&mut last_ms), median(&mut cpu_us));
         let (sockets, pairs) = size;
