@@ -123,11 +123,13 @@ struct Figures {
 /// that what else the machine does falls on each alike.
 fn figures(servers: &[(Kind, usize)], size: (usize, usize)) -> Result<Vec<Figures>> {
     let mut opened = Vec::new();
+    // The first touches everything once; those who read nothing are to be full, and then the others
+    // are to have been alerted as often.
+    let before = if servers.iter().any(|(_, slow)| *slow > 0) { FILLING } else { 1 };
     for (kind, slow) in servers {
         let mut all = pair::open(*kind, size, *slow)?;
         let memory_kb = all.memory_kb()?;
-        // The first touches everything once; those who read nothing are to be full.
-        all.alert(if *slow > 0 { FILLING } else { 1 })?;
+        all.alert(before)?;
         opened.push((all, memory_kb, Vec::new(), Vec::new()));
     }
     for _ in 0..ALERTS {
