@@ -2,8 +2,8 @@
 //! uWebSockets: `cargo bench --bench sockets`. Each server and its clients are processes of their
 //! own (this program again), the server on the first core and the clients on the second. All
 //! servers write the same frame. `LOA_BENCH_FULL=1` adds 100,000 sockets over several pairs of
-//! processes, since one may open 20,000 descriptors. `LOA_UWS` names the folder of the npm package
-//! `uwebsockets`; without it there is no such row.
+//! processes, since one may open 20,000 descriptors; `-- growth` runs that alone. `LOA_UWS` names
+//! the folder of the npm package `uwebsockets`; without it there is no such row.
 
 mod client;
 mod limit;
@@ -14,7 +14,7 @@ mod report;
 
 use anyhow::{Result, bail};
 
-use pair::{Kind, Round};
+use pair::Kind;
 use report::{Row, Table, median};
 
 // As in the program.
@@ -40,52 +40,73 @@ fn main() -> Result<()> {
             client::hold(address, sockets.parse()?, slow.parse()?, *hello == "hello")
         }
         [] => bench(),
+        ["growth"] => {
+            let mut table = Table::default();
+            growth(&mut table)?;
+            table.finish()
+        }
         other => bail!("no job `{other:?}`"),
     }
 }
 
 fn bench() -> Result<()> {
     let mut table = Table::default();
-    let uws = std::env::var_os("LOA_UWS").is_some();
-    let mut a_message = Vec::new();
+    let mut servers = vec![(Kind::Limit, 0), (Kind::Ours, 0)];
+    if std::env::var_os("LOA_UWS").is_some() {
+        servers.push((Kind::Uws, 0));
+    }
     for sockets in SIZES {
-        let limit = figures(Kind::Limit, (sockets, 1), 0)?;
-        let ours = figures(Kind::Ours, (sockets, 1), 0)?;
+        let all = figures(&servers, (sockets, 1))?;
+        let (limit, ours) = (&all[0], &all[1]);
         let name = format!("streams: {sockets}");
-        let row = Row::new(format!("{name}, last socket, of bare epoll"), ours.last_ms, "ms");
-        table.add(row.limit(limit.last_ms).at_most(1.2));
-        let row = Row::new(format!("{name}, CPU a message, of bare epoll"), ours.cpu_us, "us");
-        table.add(row.limit(limit.cpu_us));
-        if uws {
-            let peer = figures(Kind::Uws, (sockets, 1), 0)?;
+        beside_limit(&mut table, &name, ours, limit);
+        if let Some(peer) = all.get(2) {
             let row = Row::new(format!("{name}, last socket, of uWebSockets"), ours.last_ms, "ms");
             table.add(row.peer(peer.last_ms).at_most(0.85));
+            let row = Row::new(format!("{name}, CPU a message, of uWebSockets"), ours.cpu_us, "us");
+            table.add(row.peer(peer.cpu_us));
             let row = Row::new(format!("{name}, memory of uWebSockets"), peer.memory_kb, "KB");
             table.add(row);
         }
         table.add(Row::new(format!("{name}, memory each"), ours.memory_kb, "KB").at_most(1.0));
+        let row = Row::new(format!("{name}, registry's pages for each"), ours.caches_kb, "KB");
+        table.add(row);
         let row = Row::new(format!("{name}, opened a second"), ours.opened, "/s");
         table.add(row.at_least(10_000.0));
-        a_message.push(ours.cpu_us);
     }
     let sockets = SIZES[SIZES.len() - 1];
-    let slow = figures(Kind::Ours, (sockets, 1), sockets / 100)?;
-    let even = figures(Kind::Ours, (sockets, 1), 0)?;
+    let both = figures(&[(Kind::Ours, 0), (Kind::Ours, sockets / 100)], (sockets, 1))?;
+    let (even, slow) = (&both[0], &both[1]);
     let row = Row::new("streams: 1 % read nothing, last of the others", slow.last_ms, "ms");
     table.add(row.peer(even.last_ms).at_most(1.05));
     let row = Row::new("streams: a burst of ten, all of it at the last", even.burst_ms, "ms");
     table.add(row.peer(BURST as f64 * even.last_ms));
     if std::env::var_os("LOA_BENCH_FULL").is_some_and(|value| value == "1") {
-        let (limit, ours) = (figures(Kind::Limit, FULL, 0)?, figures(Kind::Ours, FULL, 0)?);
-        let name = format!("streams: {}", FULL.0 * FULL.1);
-        let row = Row::new(format!("{name}, last socket, of bare epoll"), ours.last_ms, "ms");
-        table.add(row.limit(limit.last_ms).at_most(1.2));
-        a_message.push(ours.cpu_us);
+        growth(&mut table)?;
     }
-    let (before, last) = (a_message[a_message.len() - 2], a_message[a_message.len() - 1]);
-    let row = Row::new("streams: CPU a message, largest of the next smaller", last, "us");
-    table.add(row.peer(before).at_most(1.15));
     table.finish()
+}
+
+/// What a message costs when there are ten times as many sockets.
+fn growth(table: &mut Table) -> Result<()> {
+    let servers = [(Kind::Limit, 0), (Kind::Ours, 0)];
+    let few = figures(&servers, (SIZES[SIZES.len() - 1], 1))?;
+    let many = figures(&servers, FULL)?;
+    let name = format!("streams grown: {}", FULL.0 * FULL.1);
+    beside_limit(table, &name, &many[1], &many[0]);
+    table.add(Row::new(format!("{name}, memory each"), many[1].memory_kb, "KB").at_most(1.0));
+    let row = Row::new(format!("{name}, CPU a message, of 10,000"), many[1].cpu_us, "us");
+    table.add(row.peer(few[1].cpu_us).at_most(1.15));
+    let row = Row::new(format!("{name}, the same of the bare loop"), many[0].cpu_us, "us");
+    table.add(row.peer(few[0].cpu_us));
+    Ok(())
+}
+
+fn beside_limit(table: &mut Table, name: &str, ours: &Figures, limit: &Figures) {
+    let row = Row::new(format!("{name}, last socket, of bare epoll"), ours.last_ms, "ms");
+    table.add(row.limit(limit.last_ms).at_most(1.2));
+    let row = Row::new(format!("{name}, CPU a message, of bare epoll"), ours.cpu_us, "us");
+    table.add(row.limit(limit.cpu_us));
 }
 
 /// Medians of one server.
@@ -93,25 +114,41 @@ struct Figures {
     last_ms: f64,
     cpu_us: f64,
     memory_kb: f64,
+    caches_kb: f64,
     opened: f64,
     burst_ms: f64,
 }
 
-fn figures(kind: Kind, (sockets, pairs): (usize, usize), slow: usize) -> Result<Figures> {
-    let mut all = pair::open(kind, (sockets, pairs), slow)?;
-    let (memory_kb, opened) = (all.memory_kb()?, all.opened());
-    // The first touches everything once; those who read nothing are to be full.
-    for _ in 0..if slow > 0 { FILLING } else { 2 } {
-        all.alert(1)?;
+/// Of servers that all hold so many sockets, of which some read nothing. They are asked in turn, so
+/// that what else the machine does falls on each alike.
+fn figures(servers: &[(Kind, usize)], size: (usize, usize)) -> Result<Vec<Figures>> {
+    let mut opened = Vec::new();
+    // The first touches everything once; those who read nothing are to be full, and then the others
+    // are to have been alerted as often.
+    let before = if servers.iter().any(|(_, slow)| *slow > 0) { FILLING } else { 1 };
+    for (kind, slow) in servers {
+        let mut all = pair::open(*kind, size, *slow)?;
+        let memory_kb = all.memory_kb()?;
+        all.alert(before)?;
+        opened.push((all, memory_kb, Vec::new(), Vec::new()));
     }
-    let (mut last_ms, mut cpu_us) = (Vec::new(), Vec::new());
     for _ in 0..ALERTS {
-        let Round { last_ms: last, cpu_us: cpu } = all.alert(1)?;
-        last_ms.push(last);
-        cpu_us.push(cpu);
+        for (all, _, last_ms, cpu_us) in &mut opened {
+            let round = all.alert(1)?;
+            last_ms.push(round.last_ms);
+            cpu_us.push(round.cpu_us);
+        }
     }
-    let burst_ms = all.alert(BURST)?.last_ms;
-    let (last_ms, cpu_us) = (median(&mut last_ms), median(&mut cpu_us));
-    eprintln!("  {kind:?} {sockets} × {pairs}: {last_ms:.1} ms, {cpu_us:.2} us, {memory_kb:.2} KB");
-    Ok(Figures { last_ms, cpu_us, memory_kb, opened, burst_ms })
+    let mut figures = Vec::new();
+    for ((kind, _), (mut all, memory_kb, mut last_ms, mut cpu_us)) in servers.iter().zip(opened) {
+        let burst_ms = all.alert(BURST)?.last_ms;
+        let (last_ms, cpu_us) = (median(&mut last_ms), median(&mut cpu_us));
+        let (sockets, pairs) = size;
+        eprintln!(
+            "  {kind:?} {sockets} × {pairs}: {last_ms:.1} ms, {cpu_us:.2} us, {memory_kb:.2} KB"
+        );
+        let (caches_kb, opened) = (all.caches_kb(), all.opened());
+        figures.push(Figures { last_ms, cpu_us, memory_kb, caches_kb, opened, burst_ms });
+    }
+    Ok(figures)
 }

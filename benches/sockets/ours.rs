@@ -4,7 +4,8 @@ use std::io::BufRead;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use loa::auth::citizen::Doorkeeper;
 use loa::auth::gate::{self, Gate};
@@ -41,17 +42,23 @@ use crate::report::cpu_seconds;
 /// Payload of the frame an alert becomes; held to by [`alert`].
 pub const FRAME_BYTES: usize = 672;
 const PLENTY: u32 = 1_000_000;
+/// How often every device is read, so many at once, before the sockets are opened.
+const PASSES: usize = 4;
+const AT_ONCE: usize = 16;
 
 /// Serves until the standard input ends.
 pub fn serve(sockets: usize) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let dir = tempfile::tempdir()?;
     let city = Arc::new(City::builtin(BUILTIN_CITY)?);
-    let (gateway, port) = runtime.block_on(open(dir.path(), &city, sockets))?;
+    let Open { gateway, registry, port } = runtime.block_on(open(dir.path(), &city, sockets))?;
     println!("port {port}");
     let mut offset = 0;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
+        if line == "warm" {
+            runtime.block_on(warm(&registry, sockets))?;
+        }
         let Some(count) = line.strip_prefix("alert ") else {
             println!("memory {}", anon_kb()?);
             continue;
@@ -72,7 +79,14 @@ pub fn serve(sockets: usize) -> Result<()> {
     Ok(())
 }
 
-async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result<(Gateway, u16)> {
+/// A gateway that serves.
+struct Open {
+    gateway: Gateway,
+    registry: Registry,
+    port: u16,
+}
+
+async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result<Open> {
     let clock = Clock::System;
     let bus = Bus::open(&loa::bus::Settings::new(dir), clock.clone()).await?;
     let registry = Registry::open(&registry::Settings::at(dir), clock.clone()).await?;
@@ -102,7 +116,7 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
             clock.clone(),
         ),
         bus,
-        registry,
+        registry: registry.clone(),
         alerts,
         ledger: Ledger::start(&ledger::Settings { dir: dir.to_owned() }, clock.clone()).await?,
         replies: Replies::open(&replies::Settings::new(dir), clock.clone()).await?,
@@ -139,7 +153,27 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
     let (stop, grace) = (life.token().clone(), Duration::from_secs(5));
     let face = serve::Face { listener, router, door: None, refusals: None };
     life.service("http", async move { serve::serve(face, &limits, stop, grace).await });
-    Ok((gateway, port))
+    while !life.not_ready().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(Open { gateway, registry, port })
+}
+
+/// Reads every device on every connection of the registry, as a day of a node does: its cache of
+/// pages, which is bounded and belongs to no stream, is as full as it gets.
+async fn warm(registry: &Registry, sockets: usize) -> Result<()> {
+    let people = people(sockets)?;
+    for _ in 0..PASSES {
+        let ids: Vec<_> = (0..sockets as u32).map(|index| people.id(index)).collect();
+        for some in ids.chunks(AT_ONCE) {
+            let read = some.iter().map(async |id| {
+                let stored = registry.get(id).await?.context("every device is registered")?;
+                registry.memberships_of(stored.device.num).await.map_err(anyhow::Error::from)
+            });
+            try_join_all(read).await?;
+        }
+    }
+    Ok(())
 }
 
 /// An alert to everybody whose frame has [`FRAME_BYTES`], but for a few for its position.

@@ -36,6 +36,7 @@ pub struct Pairs {
     sockets: usize,
     seen: usize,
     empty_kb: f64,
+    caches_kb: f64,
     seconds: f64,
 }
 
@@ -54,8 +55,14 @@ struct Talker {
 
 /// Starts the servers and opens the sockets.
 pub fn open(kind: Kind, (sockets, pairs): (usize, usize), slow: usize) -> Result<Pairs> {
-    let mut all =
-        Pairs { pairs: Vec::new(), sockets: sockets - slow, seen: 0, empty_kb: 0.0, seconds: 0.0 };
+    let mut all = Pairs {
+        pairs: Vec::new(),
+        sockets: sockets - slow,
+        seen: 0,
+        empty_kb: 0.0,
+        caches_kb: 0.0,
+        seconds: 0.0,
+    };
     for _ in 0..pairs {
         let own = std::env::current_exe()?.display().to_string();
         let uws = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/sockets/uws.cjs");
@@ -67,7 +74,10 @@ pub fn open(kind: Kind, (sockets, pairs): (usize, usize), slow: usize) -> Result
             Kind::Uws => Talker::start("0", &["node", uws, &bytes, &settle])?,
         };
         let address = format!("127.0.0.1:{}", server.word("port")?);
-        all.empty_kb += server.memory_kb()?;
+        let cold_kb = server.memory_kb("memory")?;
+        let empty_kb = if kind == Kind::Ours { server.memory_kb("warm")? } else { cold_kb };
+        all.empty_kb += empty_kb;
+        all.caches_kb += empty_kb - cold_kb;
         let hello = if kind == Kind::Ours { "hello" } else { "plain" };
         let arguments = [&own, "client", &address, &count, &slow.to_string(), hello];
         let mut client = Talker::start("1", &arguments)?;
@@ -82,9 +92,14 @@ impl Pairs {
     pub fn memory_kb(&mut self) -> Result<f64> {
         let mut sum = -self.empty_kb;
         for pair in &mut self.pairs {
-            sum += pair.server.memory_kb()?;
+            sum += pair.server.memory_kb("memory")?;
         }
         Ok(sum / (self.sockets * self.pairs.len()) as f64)
+    }
+
+    /// Memory that the servers took to know the devices, before there was a socket, for each.
+    pub fn caches_kb(&self) -> f64 {
+        self.caches_kb / (self.sockets * self.pairs.len()) as f64
     }
 
     /// Sockets opened a second.
@@ -140,8 +155,9 @@ impl Talker {
         Ok(rest.trim().to_owned())
     }
 
-    fn memory_kb(&mut self) -> Result<f64> {
-        writeln!(self.input, "memory")?;
+    /// Its memory, when it has done what a word asks for.
+    fn memory_kb(&mut self, word: &str) -> Result<f64> {
+        writeln!(self.input, "{word}")?;
         Ok(self.word("memory")?.parse()?)
     }
 }

@@ -1,5 +1,6 @@
-//! What was written to streams, told to the ledger in batches and off the hot path. Only devices
-//! whose channel is the websocket are told of: others count under their push channel.
+//! What was written to streams, told to the ledger in batches and off the hot path: while an alert
+//! is being written to sockets the ledger waits, so that the last of them does not wait for it.
+//! Only devices whose channel is the websocket are told of: others count under their push channel.
 
 use std::time::Duration;
 
@@ -9,13 +10,17 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::outbox::Delivers;
-use crate::store::ledger::{AcceptedAt, Delivered, Ledger};
+use crate::store::ledger::{AcceptedAt, BATCH_MAX, Delivered, Ledger};
 
 /// Deliveries that may wait for the ledger: a few alerts to every stream a node may hold. Past it
 /// they go uncounted; streams and hub never wait for a count.
 const WAITING_MAX: usize = 262_144;
-/// Deliveries of one write to the ledger.
-const BATCH_MAX: usize = 2_048;
+/// Deliveries after which the ledger waits no longer, however many more are coming.
+const HELD_MAX: usize = WAITING_MAX / 2;
+/// The ledger waits until so long nothing was written.
+const CALM: Duration = Duration::from_millis(50);
+/// How often it waits so at the most.
+const CALMS_MAX: u32 = 20;
 /// How often a write is tried before its deliveries go uncounted.
 const TRIES_MAX: u32 = 5;
 /// Pause before the second try; it doubles with each.
@@ -59,29 +64,47 @@ impl Deliveries {
 impl Recorder {
     /// Passes deliveries on until the token is cancelled, and then what is left.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), std::convert::Infallible> {
-        let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
+            let first = tokio::select! {
+                first = self.output.recv() => first,
+                () = stop.cancelled() => None,
+            };
+            let Some(first) = first else { break };
             tokio::select! {
-                _ = self.output.recv_many(&mut batch, BATCH_MAX) => {}
-                () = stop.cancelled() => break,
+                () = self.calm() => {}
+                () = stop.cancelled() => {}
             }
-            if batch.is_empty() {
-                break; // nobody is left to report
-            }
-            self.record(&mut batch).await;
+            let mut batch = vec![first];
+            batch.extend(std::iter::from_fn(|| self.output.try_recv().ok()).take(BATCH_MAX - 1));
+            self.record(batch).await;
         }
         self.output.close();
+        let mut batch = Vec::new();
         while self.output.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            self.record(&mut batch).await;
+            self.record(std::mem::take(&mut batch)).await;
         }
         stop.cancelled().await;
         Ok(())
     }
 
-    async fn record(&self, batch: &mut Vec<(Delivers, Timestamp)>) {
+    /// Waits while streams are being written to.
+    async fn calm(&self) {
+        for _ in 0..CALMS_MAX {
+            let before = self.output.len();
+            if before >= HELD_MAX {
+                return;
+            }
+            tokio::time::sleep(CALM).await;
+            if self.output.len() == before {
+                return;
+            }
+        }
+    }
+
+    async fn record(&self, batch: Vec<(Delivers, Timestamp)>) {
         let mut accepted_at = AcceptedAt::new();
         let mut delivered = Vec::with_capacity(batch.len());
-        for (delivers, at) in batch.drain(..) {
+        for (delivers, at) in batch {
             let Delivers { publication, device, unit, accepted_at: accepted } = delivers;
             let Some(device) = device else { continue };
             accepted_at.insert(publication, accepted);

@@ -4,10 +4,12 @@
 //! as slow, and nobody else notices.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::domain::ids::{DeviceNum, PublicationId, UnitCode};
@@ -47,19 +49,32 @@ pub struct Delivers {
 /// The way between the hub and one connection.
 #[derive(Debug)]
 pub struct Outbox {
-    frames_max: usize,
-    bytes_max: usize,
+    frames_max: u32,
+    bytes_max: u32,
     queue: Mutex<Queue>,
-    filled: Notify,
+}
+
+#[derive(Debug)]
+struct Queue {
+    way: Way,
+    /// What the way has not taken; an idle connection keeps nothing for it.
+    waiting: Option<Box<Waiting>>,
+    close: Option<Close>,
+}
+
+/// Where frames go.
+#[derive(Debug)]
+enum Way {
+    /// To whoever takes them, and is woken by the next one.
+    Taken(Option<Waker>),
+    /// To the websocket's own socket.
+    Socket(Line),
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct Waiting {
     frames: VecDeque<Outgoing>,
     bytes: usize,
-    close: Option<Close>,
-    /// The socket, if there is one.
-    line: Option<Arc<Line>>,
     /// Bytes of the first frame that the socket has taken.
     begun: usize,
     /// Since when the socket has not taken the first frame.
@@ -69,7 +84,13 @@ struct Queue {
 impl Outbox {
     /// An empty queue with its limits.
     pub fn new(frames_max: usize, bytes_max: usize) -> Self {
-        Self { frames_max, bytes_max, queue: Mutex::default(), filled: Notify::new() }
+        let bounded = |max| u32::try_from(max).unwrap_or(u32::MAX);
+        let queue = Queue { way: Way::Taken(None), waiting: None, close: None };
+        Self {
+            frames_max: bounded(frames_max),
+            bytes_max: bounded(bytes_max),
+            queue: Mutex::new(queue),
+        }
     }
 
     /// Writes a frame, or queues it. If there is no room the connection closes as slow; what was
@@ -79,20 +100,18 @@ impl Outbox {
         if queue.close.is_some() {
             return;
         }
-        if queue.line.is_some() && queue.frames.is_empty() {
+        if queue.waiting.is_none() && matches!(queue.way, Way::Socket(_)) {
             return queue.write_alone(outgoing);
         }
-        let bytes = queue.bytes + outgoing.frame.bytes();
-        if queue.frames.len() >= self.frames_max || bytes > self.bytes_max {
+        let waiting = queue.waiting.get_or_insert_default();
+        let bytes = waiting.bytes + outgoing.frame.bytes();
+        if waiting.frames.len() >= self.frames_max as usize || bytes > self.bytes_max as usize {
             drop(queue);
             return self.close(Close::Slow);
         }
-        queue.bytes = bytes;
-        queue.frames.push_back(outgoing);
-        if queue.line.is_none() {
-            drop(queue);
-            self.filled.notify_one();
-        }
+        waiting.bytes = bytes;
+        waiting.frames.push_back(outgoing);
+        queue.wake();
     }
 
     /// Closes the connection; the first reason holds.
@@ -103,30 +122,40 @@ impl Outbox {
         }
         queue.close = Some(close);
         // A frame that has begun must end, or the close frame could not be told from it.
-        let begun = usize::from(queue.begun > 0);
-        queue.frames.truncate(begun);
-        queue.bytes = queue.frames.front().map_or(0, |begun| begun.frame.bytes());
-        match &queue.line {
-            Some(line) => line.closing(),
-            None => self.filled.notify_one(),
+        queue.waiting = queue.waiting.take().filter(|waiting| waiting.begun > 0);
+        if let Some(waiting) = &mut queue.waiting {
+            waiting.frames.truncate(1);
+            waiting.bytes = waiting.frames.front().map_or(0, |begun| begun.frame.bytes());
+        }
+        match &queue.way {
+            Way::Socket(line) => line.closing(),
+            Way::Taken(_) => queue.wake(),
         }
     }
 
     /// Gives it a socket: what waits is written to it, and all that follows.
-    pub fn attach(&self, line: Arc<Line>) {
+    pub fn attach(&self, line: Line) {
         let mut queue = self.lock();
-        if queue.close.is_some() {
-            line.closing();
-        }
-        queue.line = Some(line);
+        queue.way = Way::Socket(line);
         queue.write();
     }
 
-    /// Takes the socket away.
-    pub fn detach(&self) {
+    /// Takes the socket away, and drops what waits for it.
+    pub fn detach(&self) -> Option<Line> {
         let mut queue = self.lock();
-        queue.line = None;
-        queue.frames = VecDeque::new();
+        queue.waiting = None;
+        match std::mem::replace(&mut queue.way, Way::Taken(None)) {
+            Way::Socket(line) => Some(line),
+            Way::Taken(_) => None,
+        }
+    }
+
+    /// Does something with the socket, if there is one. Nobody writes to it meanwhile.
+    pub fn on_line<T>(&self, work: impl FnOnce(&mut Line) -> T) -> Option<T> {
+        match &mut self.lock().way {
+            Way::Socket(line) => Some(work(line)),
+            Way::Taken(_) => None,
+        }
     }
 
     /// The socket can take more.
@@ -137,18 +166,18 @@ impl Outbox {
     /// The last frame of a connection that is closed.
     pub fn farewell(&self, frame: Arc<Frame>) {
         let mut queue = self.lock();
-        queue.frames.push_back(Outgoing::plain(frame));
+        queue.waiting.get_or_insert_default().frames.push_back(Outgoing::plain(frame));
         queue.write();
     }
 
     /// Since when the socket has taken nothing although something waits.
     pub fn stuck(&self) -> Option<Instant> {
-        self.lock().stuck
+        self.lock().waiting.as_ref()?.stuck
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.lock().frames.is_empty()
+        self.lock().waiting.is_none()
     }
 
     /// Why it is closed, if it is.
@@ -156,25 +185,22 @@ impl Outbox {
         self.lock().close
     }
 
-    /// The next frame, or why to close. Cancel-safe.
+    /// The next frame, or why to close. Cancel-safe; one at a time may wait.
     pub async fn next(&self) -> Result<Outgoing, Close> {
-        loop {
-            if let Some(next) = self.try_next() {
-                return next;
+        poll_fn(|context| {
+            let mut queue = self.lock();
+            if let Some(next) = queue.next() {
+                return Poll::Ready(next);
             }
-            self.filled.notified().await;
-        }
+            queue.way = Way::Taken(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await
     }
 
     /// The next frame or why to close, if there is either now.
     pub fn try_next(&self) -> Option<Result<Outgoing, Close>> {
-        let mut queue = self.lock();
-        if let Some(close) = queue.close {
-            return Some(Err(close));
-        }
-        let outgoing = queue.frames.pop_front()?;
-        queue.bytes -= outgoing.frame.bytes();
-        Some(Ok(outgoing))
+        self.lock().next()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -184,16 +210,38 @@ impl Outbox {
 }
 
 impl Queue {
+    fn next(&mut self) -> Option<Result<Outgoing, Close>> {
+        if let Some(close) = self.close {
+            return Some(Err(close));
+        }
+        let waiting = self.waiting.as_mut()?;
+        let outgoing = waiting.frames.pop_front()?;
+        waiting.bytes -= outgoing.frame.bytes();
+        if waiting.frames.is_empty() {
+            self.waiting = None;
+        }
+        Some(Ok(outgoing))
+    }
+
+    /// Wakes whoever takes frames.
+    fn wake(&mut self) {
+        if let Way::Taken(waker) = &mut self.way
+            && let Some(waker) = waker.take()
+        {
+            waker.wake();
+        }
+    }
+
     /// Writes a frame before which nothing waits: an idle connection needs no buffer for it.
     fn write_alone(&mut self, outgoing: Outgoing) {
-        let Some(line) = &self.line else { return };
+        let Way::Socket(line) = &mut self.way else { return };
         let wire = outgoing.frame.wire();
         match line.write(wire) {
-            Ok(taken) if taken < wire.len() => {
+            Ok(begun) if begun < wire.len() => {
                 line.stuck();
-                (self.begun, self.stuck) = (taken, Some(Instant::now()));
-                self.bytes = wire.len();
-                self.frames.push_back(outgoing);
+                let (bytes, stuck) = (wire.len(), Some(Instant::now()));
+                let frames = VecDeque::from([outgoing]);
+                self.waiting = Some(Box::new(Waiting { frames, bytes, begun, stuck }));
             }
             Ok(_) => line.has_written(outgoing),
             // The client is gone; whoever reads the socket finds that out and ends it.
@@ -203,16 +251,24 @@ impl Queue {
 
     /// Writes what waits until the socket takes no more.
     fn write(&mut self) {
-        let Some(line) = self.line.clone() else { return };
-        if self.frames.is_empty() && line.flush().is_err() {
-            return; // whoever reads the socket finds that out and ends it
+        let Way::Socket(line) = &mut self.way else { return };
+        let Some(waiting) = &mut self.waiting else {
+            let _ = line.flush(); // as below
+            return;
+        };
+        // Of a client that is gone nothing waits any more; whoever reads the socket ends it.
+        if waiting.write(line).unwrap_or(true) {
+            self.waiting = None;
         }
+    }
+}
+
+impl Waiting {
+    /// Whether the socket has taken everything.
+    fn write(&mut self, line: &mut Line) -> io::Result<bool> {
         while let Some(first) = self.frames.front() {
             let wire = first.frame.wire();
-            let Ok(taken) = line.write(&wire[self.begun..]) else {
-                (self.frames, self.bytes, self.begun) = (VecDeque::new(), 0, 0);
-                return;
-            };
+            let taken = line.write(&wire[self.begun..])?;
             self.begun += taken;
             if self.begun < wire.len() {
                 if self.stuck.is_none() {
@@ -221,7 +277,7 @@ impl Queue {
                 if taken > 0 || self.stuck.is_none() {
                     self.stuck = Some(Instant::now());
                 }
-                return;
+                return Ok(false);
             }
             (self.begun, self.stuck) = (0, None);
             self.bytes -= wire.len().min(self.bytes);
@@ -229,8 +285,7 @@ impl Queue {
                 line.has_written(written);
             }
         }
-        // An idle connection keeps no buffer.
-        self.frames = VecDeque::new();
+        Ok(true)
     }
 }
 

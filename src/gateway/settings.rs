@@ -18,7 +18,7 @@ pub struct Settings {
     pub queue_frames: usize,
     /// Bytes that may wait for one client (centrifugo's own limit: 1 MiB).
     pub queue_bytes: usize,
-    /// Streams of this node. Each needs one descriptor and about 20 KiB.
+    /// Streams of this node. Each needs one descriptor, 1 KiB of ours and 4 KiB of the kernel's.
     pub streams_max: usize,
     /// Streams of one address: a school or an office shares one.
     pub streams_per_address: usize,

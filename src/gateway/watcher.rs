@@ -1,6 +1,8 @@
 //! What a stream keeps of its device: as much as it takes to judge a publication, in few pieces of
 //! memory. A node holds a hundred thousand of them, and an alert asks each one.
 
+use std::ops::Deref;
+
 use crate::domain::channel::Channel;
 use crate::domain::device::{Device, Permission, Place, Profile};
 use crate::domain::ids::{DeviceId, DeviceNum};
@@ -18,16 +20,34 @@ pub struct Watcher {
     /// Takes part in exercises.
     pub exercises: bool,
     /// Where it wants to be warned for, in its own order.
-    pub places: Box<[Place]>,
+    pub places: Places,
     /// What it reads.
     pub reads: Tongues,
     /// Its profile, if that mutes or quietens anything; few do.
     restrained: Option<Box<Profile>>,
 }
 
-/// The languages somebody reads: their tags, with commas between.
+/// Places, in a device's own order. Nearly all devices have one, which lies here and not in another
+/// piece of memory.
+#[derive(Debug)]
+pub enum Places {
+    /// One.
+    One(Place),
+    /// None, or several.
+    Several(Box<[Place]>),
+}
+
+/// The languages somebody reads: their tags, with commas between. One or two lie here and not in
+/// another piece of memory.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tongues(Box<str>);
+pub enum Tongues {
+    /// So many bytes of these.
+    Few(u8, [u8; FEW_BYTES]),
+    /// More than fit there.
+    Many(Box<str>),
+}
+
+const FEW_BYTES: usize = 14;
 
 impl Watcher {
     /// What is kept of a device.
@@ -39,7 +59,7 @@ impl Watcher {
             num: device.num,
             channel: profile.address.channel(),
             exercises: profile.exercises,
-            places: profile.places.as_slice().into(),
+            places: Places::of(&profile.places),
             reads: Tongues::of(&profile.languages),
             restrained: is_restrained.then(|| Box::new(profile.clone())),
         }
@@ -54,15 +74,47 @@ impl Watcher {
     }
 }
 
+impl Places {
+    fn of(places: &[Place]) -> Self {
+        match places {
+            [one] => Self::One(one.clone()),
+            several => Self::Several(several.into()),
+        }
+    }
+}
+
+impl Deref for Places {
+    type Target = [Place];
+
+    fn deref(&self) -> &[Place] {
+        match self {
+            Self::One(place) => std::slice::from_ref(place),
+            Self::Several(places) => places,
+        }
+    }
+}
+
 impl Tongues {
     /// Of BCP 47 tags, none of which has a comma.
     pub fn of(tags: &[String]) -> Self {
-        Self(tags.join(",").into())
+        let tags = tags.join(",");
+        let mut few = [0; FEW_BYTES];
+        match few.get_mut(..tags.len()) {
+            Some(here) => {
+                here.copy_from_slice(tags.as_bytes());
+                Self::Few(tags.len() as u8, few)
+            }
+            None => Self::Many(tags.into()),
+        }
     }
 
     /// The tags.
     pub fn tags(&self) -> impl Iterator<Item = &str> + Clone {
-        self.0.split(',')
+        let tags = match self {
+            Self::Few(length, tags) => std::str::from_utf8(&tags[..usize::from(*length)]),
+            Self::Many(tags) => Ok(&**tags),
+        };
+        tags.expect("it was made of a text").split(',')
     }
 }
 
@@ -93,7 +145,9 @@ mod tests {
 
     #[test]
     fn tongues_are_the_tags() {
-        let tongues = Tongues::of(&["vi".to_owned(), "en-GB".to_owned()]);
-        assert_eq!(tongues.tags().collect::<Vec<_>>(), ["vi", "en-GB"]);
+        for tags in [&["vi", "en-GB"][..], &["zh-Hant-TW", "km", "vi"], &["abcdef", "abcdefg"]] {
+            let owned: Vec<String> = tags.iter().map(ToString::to_string).collect();
+            assert_eq!(Tongues::of(&owned).tags().collect::<Vec<_>>(), tags);
+        }
     }
 }

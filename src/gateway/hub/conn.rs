@@ -10,7 +10,6 @@ use crate::domain::ids::DeviceId;
 use crate::gateway::close::Close;
 use crate::gateway::entry::Entry;
 use crate::gateway::frame::Frame;
-use crate::gateway::hub::index::Keys;
 use crate::gateway::outbox::{Outbox, Outgoing};
 use crate::gateway::viewer::{Stay, Viewer};
 
@@ -23,13 +22,11 @@ pub struct Conn {
     id: u64,
     outbox: Outbox,
     state: Mutex<State>,
-    /// What the index has it under; changed under the lock of its shard there.
-    listed: Mutex<Keys>,
 }
 
 #[derive(Debug)]
 struct State {
-    viewer: Option<Viewer>,
+    viewer: Viewer,
     phase: Phase,
     /// The places changed while it was joining: what is live has to be looked at again.
     owes_late: bool,
@@ -49,17 +46,27 @@ enum Phase {
 struct Joining {
     buffer: Vec<Arc<Entry>>,
     told: u64,
-    /// What the device changed to before its viewer arrived.
-    changed: Option<(Arc<Device>, Vec<Stay>)>,
+}
+
+/// What a stream is told of the time before it.
+#[derive(Debug)]
+pub(super) struct Before {
+    /// Whether it is all that was missed.
+    pub(super) recovered: bool,
+    /// In order.
+    pub(super) follow: Vec<Outgoing>,
+    /// The newest entry that was looked at.
+    pub(super) told: u64,
+    /// The newest entry that follows; 0 if none does.
+    pub(super) sent: u64,
 }
 
 impl Conn {
-    /// A connection whose viewer has not arrived.
-    pub(super) fn joining(id: u64, queue_frames: usize, queue_bytes: usize) -> Self {
+    /// A connection that has not been told anything.
+    pub(super) fn joining(id: u64, viewer: Viewer, (frames, bytes): (usize, usize)) -> Self {
         let phase = Phase::Joining(Box::default());
-        let state = State { viewer: None, phase, owes_late: false, sent: 0 };
-        let outbox = Outbox::new(queue_frames, queue_bytes);
-        Self { id, outbox, state: Mutex::new(state), listed: Mutex::default() }
+        let state = State { viewer, phase, owes_late: false, sent: 0 };
+        Self { id, outbox: Outbox::new(frames, bytes), state: Mutex::new(state) }
     }
 
     /// Its number on this gateway.
@@ -74,46 +81,38 @@ impl Conn {
 
     /// The id of the device behind it.
     pub fn device(&self) -> Option<DeviceId> {
-        self.lock().viewer.as_ref()?.device().map(|device| device.id)
+        self.look(|viewer| viewer.device().map(|device| device.id))
     }
 
-    /// The viewer, told everything up to a serial, the last of it with its position.
-    pub(super) fn arrived(&self, mut viewer: Viewer, serial: u64, sent: u64) {
+    /// Asks something of its viewer.
+    pub(super) fn look<T>(&self, ask: impl FnOnce(&Viewer) -> T) -> T {
+        ask(&self.lock().viewer)
+    }
+
+    /// Looks at the time before it; what happens meanwhile waits.
+    pub(super) fn begin(&self, look: impl FnOnce(&mut Viewer) -> Before) -> Before {
         let mut state = self.lock();
-        state.sent = sent;
+        let before = look(&mut state.viewer);
+        state.sent = before.sent;
         if let Phase::Joining(joining) = &mut state.phase {
-            joining.told = serial;
-            if let Some((device, stays)) = joining.changed.take() {
-                viewer.change(&device, stays);
-            }
+            joining.told = before.told;
         }
-        state.viewer = Some(viewer);
+        before
     }
 
-    /// What it is to be found by.
-    pub(super) fn keys(&self) -> Keys {
-        self.lock().viewer.as_ref().map(Keys::of).unwrap_or_default()
-    }
-
-    /// Notes what the index has it under now; answers what it had before.
-    pub(super) fn list_under(&self, keys: Keys) -> Keys {
-        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut listed, keys)
-    }
-
-    /// Offers a live entry; whether it was queued.
-    pub(super) fn offer(&self, entry: &Arc<Entry>, now: Timestamp) -> bool {
+    /// Offers a live entry; what is to be pushed at once, if it takes it now.
+    pub(super) fn offer(&self, entry: &Arc<Entry>, now: Timestamp) -> Option<Outgoing> {
         let mut state = self.lock();
         match &mut state.phase {
             Phase::Joining(joining) if joining.buffer.len() < BUFFER_MAX => {
                 joining.buffer.push(Arc::clone(entry));
-                false
+                None
             }
             Phase::Joining(_) => {
                 self.outbox.close(Close::Slow);
-                false
+                None
             }
-            Phase::Live => self.send(&mut state, entry, now),
+            Phase::Live => state.take(entry, now),
         }
     }
 
@@ -124,7 +123,9 @@ impl Conn {
         let Phase::Joining(joining) = before else { return };
         // The mark's position may be newer than what waited: sent first, a cut would lose that.
         for entry in joining.buffer.iter().filter(|entry| entry.serial > joining.told) {
-            self.send(&mut state, entry, now);
+            if let Some(outgoing) = state.take(entry, now) {
+                self.outbox.push(outgoing);
+            }
         }
         self.outbox.push(Outgoing::plain(mark(state.sent)));
     }
@@ -136,17 +137,10 @@ impl Conn {
     }
 
     /// The device changed.
-    pub(super) fn change(&self, device: &Arc<Device>, stays: Vec<Stay>) {
+    pub(super) fn change(&self, device: &Device, stays: Vec<Stay>) {
         let mut state = self.lock();
-        let State { viewer, phase, owes_late, .. } = &mut *state;
-        *owes_late |= matches!(phase, Phase::Joining(_));
-        match (viewer, phase) {
-            (Some(viewer), _) => viewer.change(device, stays),
-            (None, Phase::Joining(joining)) => {
-                joining.changed = Some((Arc::clone(device), stays));
-            }
-            (None, Phase::Live) => {} // its viewer arrives before it goes live
-        }
+        state.owes_late |= matches!(state.phase, Phase::Joining(_));
+        state.viewer.change(device, stays);
     }
 
     /// Whether its places changed while it was joining; asked once.
@@ -161,23 +155,22 @@ impl Conn {
             state.owes_late = true;
             return;
         }
-        let Some(viewer) = &mut state.viewer else { return };
         for entry in live {
-            if let Some(outgoing) = viewer.take_late(entry, now) {
+            if let Some(outgoing) = state.viewer.take_late(entry, now) {
                 self.outbox.push(outgoing);
             }
         }
     }
 
-    fn send(&self, state: &mut State, entry: &Arc<Entry>, now: Timestamp) -> bool {
-        let taken = state.viewer.as_mut().and_then(|viewer| viewer.take(entry, now));
-        let Some(outgoing) = taken else { return false };
-        state.sent = entry.serial;
-        self.outbox.push(outgoing);
-        true
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self, entry: &Entry, now: Timestamp) -> Option<Outgoing> {
+        let outgoing = self.viewer.take(entry, now)?;
+        self.sent = entry.serial;
+        Some(outgoing)
     }
 }

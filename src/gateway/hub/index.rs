@@ -1,7 +1,7 @@
 //! Who is to be asked about a publication: connections by unit, by citizen and by device, in
 //! shards, so that one publication never holds one lock for all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,14 +20,11 @@ pub(super) struct Index {
 }
 
 /// What a connection is found by.
-#[derive(Debug, Default)]
-pub(super) struct Keys {
-    /// Its units.
-    pub(super) units: Box<[UnitCode]>,
+struct Keys {
+    units: HashSet<UnitCode>,
     /// Its citizen, by every name.
-    pub(super) names: Box<[SubjectId]>,
-    /// Its device.
-    pub(super) device: Option<DeviceNum>,
+    names: Vec<SubjectId>,
+    device: Option<DeviceNum>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +32,8 @@ struct Shard {
     all: Group,
     by_unit: HashMap<UnitCode, Group>,
     by_subject: HashMap<SubjectId, Group>,
-    by_device: HashMap<DeviceNum, Group>,
+    /// Devices with the numbers of their connections: nearly each has one.
+    by_device: BTreeSet<(DeviceNum, u64)>,
 }
 
 /// Connections in the order of their numbers, each once. Numbers rise, so a new one comes last.
@@ -43,11 +41,10 @@ struct Shard {
 struct Group(Vec<Arc<Conn>>);
 
 impl Keys {
-    /// Those of a viewer.
-    pub(super) fn of(viewer: &Viewer) -> Self {
+    fn of(viewer: &Viewer) -> Self {
         Self {
-            units: viewer.units().into_iter().collect(),
-            names: viewer.names().into(),
+            units: viewer.units(),
+            names: viewer.names().to_vec(),
             device: viewer.device().map(|device| device.num),
         }
     }
@@ -57,22 +54,21 @@ impl Index {
     /// How many shards there are.
     pub(super) const SHARDS: usize = SHARDS;
 
-    pub(super) fn add(&self, conn: &Arc<Conn>, keys: Keys) {
-        let mut shard = self.shard(conn.id());
-        shard.unlist(conn);
-        shard.list(conn, keys);
+    pub(super) fn add(&self, conn: &Arc<Conn>) {
+        self.shard(conn.id()).list(conn);
     }
 
     pub(super) fn remove(&self, conn: &Conn) {
         self.shard(conn.id()).unlist(conn);
     }
 
-    /// Lists a connection anew, by what it is now.
-    pub(super) fn refresh(&self, conn: &Arc<Conn>) {
-        let keys = conn.keys();
+    /// Changes what a connection is found by. Whoever changes its viewer otherwise loses it here.
+    pub(super) fn relist(&self, conn: &Arc<Conn>, change: impl FnOnce()) {
         let mut shard = self.shard(conn.id());
-        if shard.unlist(conn) {
-            shard.list(conn, keys);
+        let was_listed = shard.unlist(conn);
+        change();
+        if was_listed {
+            shard.list(conn);
         }
     }
 
@@ -98,7 +94,8 @@ impl Index {
     pub(super) fn of_device(&self, num: DeviceNum) -> Vec<Arc<Conn>> {
         let of = |index| {
             let shard = self.lock(index);
-            shard.by_device.get(&num).map(|group| group.0.clone()).unwrap_or_default()
+            let ids = shard.by_device.range((num, 0)..=(num, u64::MAX));
+            ids.filter_map(|(_, id)| shard.all.get(*id)).cloned().collect::<Vec<_>>()
         };
         (0..SHARDS).flat_map(of).collect()
     }
@@ -121,31 +118,31 @@ impl Index {
 }
 
 impl Shard {
-    fn list(&mut self, conn: &Arc<Conn>, keys: Keys) {
+    fn list(&mut self, conn: &Arc<Conn>) {
+        let keys = conn.look(Keys::of);
         self.all.add(conn);
-        for unit in &keys.units {
-            self.by_unit.entry(unit.clone()).or_default().add(conn);
+        for unit in keys.units {
+            self.by_unit.entry(unit).or_default().add(conn);
         }
-        for name in &keys.names {
-            self.by_subject.entry(name.clone()).or_default().add(conn);
+        for name in keys.names {
+            self.by_subject.entry(name).or_default().add(conn);
         }
         if let Some(device) = keys.device {
-            self.by_device.entry(device).or_default().add(conn);
+            self.by_device.insert((device, conn.id()));
         }
-        conn.list_under(keys);
     }
 
     /// Whether it was listed.
     fn unlist(&mut self, conn: &Conn) -> bool {
-        let keys = conn.list_under(Keys::default());
+        let keys = conn.look(Keys::of);
         for unit in &keys.units {
             forget(&mut self.by_unit, unit, conn.id());
         }
         for name in &keys.names {
             forget(&mut self.by_subject, name, conn.id());
         }
-        if let Some(device) = &keys.device {
-            forget(&mut self.by_device, device, conn.id());
+        if let Some(device) = keys.device {
+            self.by_device.remove(&(device, conn.id()));
         }
         self.all.remove(conn.id())
     }
@@ -157,22 +154,20 @@ impl Group {
             Some(last) if last.id() >= conn.id() => self.place(conn.id()),
             _ => self.0.len(),
         };
-        if self.0.get(at).is_some_and(|found| found.id() == conn.id()) {
-            return;
+        if self.0.get(at).is_none_or(|found| found.id() != conn.id()) {
+            self.0.insert(at, Arc::clone(conn));
         }
-        if self.0.is_empty() {
-            // Most have one: a device has one stream.
-            self.0.reserve_exact(1);
-        }
-        self.0.insert(at, Arc::clone(conn));
+    }
+
+    fn get(&self, id: u64) -> Option<&Arc<Conn>> {
+        self.0.get(self.place(id)).filter(|found| found.id() == id)
     }
 
     /// Whether it was there.
     fn remove(&mut self, id: u64) -> bool {
-        let at = self.place(id);
-        let is_there = self.0.get(at).is_some_and(|found| found.id() == id);
+        let is_there = self.get(id).is_some();
         if is_there {
-            self.0.remove(at);
+            self.0.remove(self.place(id));
         }
         is_there
     }

@@ -24,7 +24,8 @@ use crate::gateway::book::Book;
 use crate::gateway::close::Close;
 use crate::gateway::entry::Entry;
 use crate::gateway::frame::Frame;
-use crate::gateway::hub::index::{Index, Keys};
+use crate::gateway::hub::conn::Before;
+use crate::gateway::hub::index::Index;
 use crate::gateway::outbox::Outgoing;
 use crate::gateway::position::{Position, Slot};
 use crate::gateway::settings::Settings;
@@ -166,16 +167,19 @@ impl Hub {
     }
 
     /// Lets a viewer in. It is told what it missed since a position, or else what is live.
-    pub fn enter(&self, mut viewer: Viewer, from: Option<Position>) -> Entrance {
+    pub fn enter(&self, viewer: Viewer, from: Option<Position>) -> Entrance {
         let id = self.inner.next_conn.fetch_add(1, Ordering::Relaxed);
-        let (queue_frames, queue_bytes) =
-            (self.inner.settings.queue_frames, self.inner.settings.queue_bytes);
-        // The viewer is moved in below: until then live entries only wait in the buffer.
-        let conn = Arc::new(Conn::joining(id, queue_frames, queue_bytes));
-        self.inner.index.add(&conn, Keys::of(&viewer));
+        let settings = &self.inner.settings;
+        let limits = (settings.queue_frames, settings.queue_bytes);
+        let conn = Arc::new(Conn::joining(id, viewer, limits));
+        self.inner.index.add(&conn);
+        let Before { recovered, follow, .. } = conn.begin(|viewer| self.before(viewer, from));
+        Entrance { conn, recovered, follow }
+    }
 
+    fn before(&self, viewer: &mut Viewer, from: Option<Position>) -> Before {
         let now = self.inner.clock.now();
-        let (missed, live, serial) = {
+        let (missed, live, told) = {
             let book = self.book();
             let wanted = |entry: &Entry| viewer.may_concern(entry);
             let personal = !viewer.names().is_empty();
@@ -207,8 +211,7 @@ impl Hub {
                 sent = entry.serial;
             }
         }
-        conn.arrived(viewer, serial, sent);
-        Entrance { conn, recovered, follow }
+        Before { recovered, follow, told, sent }
     }
 
     /// From now on the connection is sent what happens, beginning with what happened meanwhile.
@@ -245,13 +248,19 @@ impl Hub {
     async fn offer(&self, entry: &Arc<Entry>, now: Timestamp) {
         let mut queued = 0;
         for shard in 0..Index::SHARDS {
-            for (number, conn) in self.inner.index.concerned(shard, entry).iter().enumerate() {
-                queued += u64::from(conn.offer(entry, now));
-                if number % OFFERS_MAX == OFFERS_MAX - 1 {
-                    tokio::task::yield_now().await; // an offer writes to a socket
+            let mut concerned = self.inner.index.concerned(shard, entry).into_iter();
+            while concerned.len() > 0 {
+                // First all are judged and then all are written to: what a stream is judged by lies
+                // cold in memory, and one's is fetched while the last one's is looked at, which no
+                // longer happens with a system call in between.
+                let some = concerned.by_ref().take(OFFERS_MAX);
+                let taken = some.filter_map(|conn| Some((conn.offer(entry, now)?, conn)));
+                for (outgoing, conn) in taken.collect::<Vec<_>>() {
+                    conn.outbox().push(outgoing);
+                    queued += 1;
                 }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
         }
         self.inner.counters.queued.fetch_add(queued, Ordering::Relaxed);
     }
@@ -276,8 +285,7 @@ impl Hub {
     /// new places, once.
     pub fn device_changed(&self, device: &Arc<Device>, stays: &[Stay]) {
         for conn in self.inner.index.of_device(device.num) {
-            conn.change(device, stays.to_vec());
-            self.inner.index.refresh(&conn);
+            self.inner.index.relist(&conn, || conn.change(device, stays.to_vec()));
             self.catch_up(&conn);
         }
     }

@@ -1,5 +1,5 @@
-//! The socket of one live stream, bare or under TLS of our own. Whoever has a frame writes it at
-//! once, on whatever thread; the table's thread alone reads.
+//! The socket of one live stream, bare or under TLS of our own. Its outbox has it: whoever offers a
+//! frame writes it at once, on whatever thread; the table's thread alone reads.
 //!
 //! Under TLS a piece of a frame becomes a record, and what the socket does not take of a record
 //! waits in the session: one record of at most [`PIECE_BYTES`] and the answers of the protocol
@@ -11,12 +11,11 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustls::ServerConnection;
 
 use crate::gateway::outbox::Outgoing;
-use crate::gateway::sockets::{Notice, Sockets};
+use crate::gateway::sockets::{Notice, Sitting, Sockets};
 use crate::http::tls::Wire;
 
 /// What one TLS record takes of a frame.
@@ -26,8 +25,10 @@ const PIECE_BYTES: usize = 8 << 10;
 #[derive(Debug)]
 pub struct Line {
     stream: TcpStream,
-    session: Option<Mutex<Session>>,
-    id: u64,
+    /// Where its stream sits, once it does.
+    pub(super) seat: Option<u32>,
+    conn: u64,
+    session: Option<Session>,
     sockets: Sockets,
 }
 
@@ -41,22 +42,22 @@ struct Session {
 
 impl Line {
     /// Takes a connection over from the runtime.
-    pub(super) fn new(wire: Wire, id: u64, sockets: Sockets) -> io::Result<Self> {
+    pub(super) fn new(wire: Wire, conn: u64, sockets: Sockets) -> io::Result<Self> {
         let (stream, connection) = wire.into_parts();
         let stream = stream.into_std()?;
         stream.set_nonblocking(true)?;
         let session = connection.map(|connection| Session { connection, owes: false });
-        Ok(Self { stream, session: session.map(Mutex::new), id, sockets })
+        Ok(Self { stream, seat: None, conn, session, sockets })
     }
 
     /// Writes what the socket takes now, and says how much; asked again, it must be given what
     /// follows. An error means that the client is gone.
-    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(mut session) = self.session() {
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(session) = &mut self.session {
             return session.write(&self.stream, bytes);
         }
         loop {
-            match (&self.stream).write(bytes) {
+            match self.stream.write(bytes) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 written => return written,
@@ -65,16 +66,16 @@ impl Line {
     }
 
     /// Sends what the protocol itself has to say and could not say before.
-    pub fn flush(&self) -> io::Result<()> {
-        self.session().map_or(Ok(()), |mut session| session.flush(&self.stream).map(|_| ()))
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.session.as_mut().map_or(Ok(()), |session| session.flush(&self.stream).map(|_| ()))
     }
 
     /// Reads once, as [`Read::read`] on a socket that does not block. `Interrupted`: something
     /// came that is not the client's words; there may be more.
-    pub(super) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        match self.session() {
-            Some(mut session) => session.read(&self.stream, into),
-            None => (&self.stream).read(into),
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match &mut self.session {
+            Some(session) => session.read(&self.stream, into),
+            None => self.stream.read(into),
         }
     }
 
@@ -85,8 +86,8 @@ impl Line {
     }
 
     /// Says under TLS that nothing more comes, so that the end cannot be taken for a cut.
-    pub(super) fn part(&self) {
-        if let Some(mut session) = self.session() {
+    pub(super) fn part(&mut self) {
+        if let Some(session) = &mut self.session {
             session.connection.send_close_notify();
             // The socket may be full or gone: the end of the connection must do.
             let _ = session.flush(&self.stream);
@@ -94,7 +95,7 @@ impl Line {
     }
 
     /// Ends our half of the connection.
-    pub(super) fn hang_up(&self) {
+    pub(super) fn hang_up(&mut self) {
         self.part();
         let _ = self.stream.shutdown(Shutdown::Write);
     }
@@ -109,17 +110,19 @@ impl Line {
 
     /// The stream is to be closed.
     pub fn closing(&self) {
-        self.sockets.shared.door.knock(Notice::Closing(self.id));
+        self.knock(Notice::Closing);
     }
 
     /// The socket takes no more.
     pub fn stuck(&self) {
-        self.sockets.shared.door.knock(Notice::Stuck(self.id));
+        self.knock(Notice::Stuck);
     }
 
-    fn session(&self) -> Option<MutexGuard<'_, Session>> {
-        let session = self.session.as_ref()?;
-        Some(session.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Says something of the stream at the table; one that has no seat is asked when it gets one.
+    fn knock(&self, notice: impl FnOnce(Sitting) -> Notice) {
+        if let Some(seat) = self.seat {
+            self.sockets.shared.door.knock(notice(Sitting { seat, conn: self.conn }));
+        }
     }
 }
 

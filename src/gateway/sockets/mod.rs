@@ -67,12 +67,19 @@ struct Door {
 enum Notice {
     /// A stream comes in, and this came with its hello.
     Enter(Box<Seat>, Vec<Event>),
-    /// The stream with this number is to be closed.
-    Closing(u64),
-    /// What the stream with this number asked for is done.
-    Done(u64),
-    /// The socket of the stream with this number takes no more.
-    Stuck(u64),
+    /// A stream is to be closed.
+    Closing(Sitting),
+    /// What a stream asked for is done.
+    Done(Sitting),
+    /// The socket of a stream takes no more.
+    Stuck(Sitting),
+}
+
+/// A stream and its seat, which by now may be another's.
+#[derive(Clone, Copy, Debug)]
+struct Sitting {
+    seat: u32,
+    conn: u64,
 }
 
 /// A stream that was let in, about to be seated.
@@ -104,9 +111,9 @@ pub fn open(hub: Hub, deliveries: Deliveries) -> io::Result<(Sockets, Reader)> {
 impl Sockets {
     /// Seats a stream: from now on its outbox writes to its socket.
     pub fn seat(&self, guest: Guest) -> io::Result<()> {
-        let line = Arc::new(Line::new(guest.wire, guest.conn.id(), self.clone())?);
-        guest.conn.outbox().attach(Arc::clone(&line));
-        let seat = Seat::new(guest.conn, line, guest.decoder, guest.session);
+        let line = Line::new(guest.wire, guest.conn.id(), self.clone())?;
+        guest.conn.outbox().attach(line);
+        let seat = Seat::new(guest.conn, guest.decoder, guest.session);
         let seat = Box::new(seat.holding(guest.slot));
         self.shared.door.knock(Notice::Enter(seat, guest.early));
         Ok(())

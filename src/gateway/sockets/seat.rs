@@ -13,7 +13,6 @@ use crate::gateway::hub::Conn;
 use crate::gateway::outbox::Outgoing;
 use crate::gateway::rfc6455::{self, Broken, Decoder, Event};
 use crate::gateway::session::{Session, Tick};
-use crate::gateway::sockets::Line;
 use crate::gateway::wire::FromClient;
 use crate::http::limits::Slot;
 
@@ -26,11 +25,10 @@ const READS_MAX: usize = 4;
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) conn: Arc<Conn>,
-    pub(super) line: Arc<Line>,
     decoder: Decoder,
     session: Session,
     /// What the client asks for is done one after the other: what waits for that, if anything.
-    asked: VecDeque<FromClient>,
+    asked: Option<Box<VecDeque<FromClient>>>,
     /// Whether something is being done.
     busy: bool,
     /// The client's frames make no sense any more: what comes is thrown away.
@@ -52,18 +50,12 @@ pub(super) enum Fate {
 }
 
 impl Seat {
-    pub(super) fn new(
-        conn: Arc<Conn>,
-        line: Arc<Line>,
-        decoder: Decoder,
-        session: Session,
-    ) -> Self {
+    pub(super) fn new(conn: Arc<Conn>, decoder: Decoder, session: Session) -> Self {
         Self {
             conn,
-            line,
             decoder,
             session,
-            asked: VecDeque::new(),
+            asked: None,
             busy: false,
             deaf: false,
             leaving: None,
@@ -86,15 +78,20 @@ impl Seat {
     /// Takes what came with the hello.
     pub(super) fn begin(&mut self, early: Vec<Event>) -> Fate {
         match self.heard(early, None) {
-            Fate::Stays if self.line.may_hold_words() => Fate::Unread,
+            Fate::Stays if self.may_hold_words() => Fate::Unread,
             fate => fate,
         }
+    }
+
+    fn may_hold_words(&self) -> bool {
+        self.conn.outbox().on_line(|line| line.may_hold_words()).unwrap_or(false)
     }
 
     /// Reads what there is.
     pub(super) fn read(&mut self, scratch: &mut [u8]) -> Fate {
         for _ in 0..READS_MAX {
-            let count = match self.line.read(scratch) {
+            let read = self.conn.outbox().on_line(|line| line.read(scratch));
+            let count = match read.unwrap_or(Ok(0)) {
                 Ok(0) => return Fate::Leaves,
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Fate::Stays,
@@ -141,7 +138,7 @@ impl Seat {
         match event {
             Event::Text(text) => match self.session.read(&text)? {
                 FromClient::Hello(_) | FromClient::Pong {} => {}
-                asked => self.asked.push_back(asked),
+                asked => self.asked.get_or_insert_default().push_back(asked),
             },
             Event::Ping(payload) => {
                 self.session.count()?;
@@ -160,10 +157,10 @@ impl Seat {
         if self.busy || self.leaving.is_some() {
             return None;
         }
-        let next = self.asked.pop_front();
+        let next = self.asked.as_mut()?.pop_front();
         self.busy = next.is_some();
         if next.is_none() {
-            self.asked = VecDeque::new();
+            self.asked = None;
         }
         next
     }
@@ -201,7 +198,7 @@ impl Seat {
         self.conn.outbox().farewell(Frame::goodbye(close, reconnect_ms));
         if self.deaf && self.conn.outbox().is_empty() {
             // An answer could not be understood: the end of the connection must do.
-            self.line.hang_up();
+            self.conn.outbox().on_line(|line| line.hang_up());
         }
         self.leaving = Some(Instant::now() + CLOSE_WITHIN);
         true

@@ -1,6 +1,6 @@
 //! The table of live websockets and the thread that sits at it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::gateway::hub::Hub;
 use crate::gateway::outbox::Outgoing;
 use crate::gateway::rfc6455::{self, Event};
 use crate::gateway::sockets::seat::{Fate, Seat};
-use crate::gateway::sockets::{DOOR, Door, Notice};
+use crate::gateway::sockets::{DOOR, Door, Notice, Sitting};
 
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 1_024;
@@ -37,8 +37,7 @@ pub(super) struct Table {
     /// When each seat is to be looked at, in milliseconds of this table: a row of numbers, so that
     /// a round does not touch what every seat holds.
     due: Vec<u64>,
-    free: Vec<usize>,
-    by_conn: HashMap<u64, usize>,
+    free: Vec<u32>,
     /// Seats with more to read than was their share.
     unread: VecDeque<usize>,
     began: Instant,
@@ -56,7 +55,6 @@ impl Table {
             seats: Vec::new(),
             due: Vec::new(),
             free: Vec::new(),
-            by_conn: HashMap::new(),
             unread: VecDeque::new(),
             began: now,
             rounded: now,
@@ -93,7 +91,7 @@ impl Table {
             let now = Instant::now();
             if stop.is_cancelled() {
                 self.close_all();
-                if self.by_conn.is_empty() {
+                if self.free.len() == self.seats.len() {
                     return Ok(());
                 }
             }
@@ -110,43 +108,46 @@ impl Table {
     fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::Enter(seat, early) => self.enter(seat, early),
-            Notice::Closing(id) => self.with(id, |seat, hub| {
-                if seat.leave(hub.settings().reconnect_ms) {
-                    hub.leave(&seat.conn);
-                }
-            }),
-            Notice::Done(id) => self.with(id, |seat, _| seat.done()),
-            Notice::Stuck(id) => self.with(id, |_, _| {}),
+            Notice::Closing(sitting) => self.with(sitting, leave),
+            Notice::Done(sitting) => self.with(sitting, |seat, _| seat.done()),
+            Notice::Stuck(sitting) => self.with(sitting, |_, _| {}),
         }
     }
 
-    /// Does something with the seat of a connection, if it has one still.
-    fn with(&mut self, id: u64, work: impl FnOnce(&mut Seat, &Hub)) {
-        let Some(&index) = self.by_conn.get(&id) else { return };
-        if let Some(seat) = &mut self.seats[index] {
-            work(seat, self.gateway.hub());
-        }
+    /// Does something with the seat of a connection, if it has it still.
+    fn with(&mut self, Sitting { seat, conn }: Sitting, work: impl FnOnce(&mut Seat, &Hub)) {
+        let index = seat as usize;
+        let seat = self.seats[index].as_mut().filter(|seat| seat.conn.id() == conn);
+        let Some(seat) = seat else { return };
+        work(seat, self.gateway.hub());
         self.settle(index, Fate::Stays);
     }
 
-    fn enter(&mut self, seat: Box<Seat>, early: Vec<Event>) {
-        let index = self.free.pop().unwrap_or_else(|| {
+    fn enter(&mut self, mut seat: Box<Seat>, early: Vec<Event>) {
+        let number = self.free.pop().unwrap_or_else(|| {
             self.seats.push(None);
             self.due.push(NEVER);
-            self.seats.len() - 1
+            self.seats.len() as u32 - 1
         });
-        self.by_conn.insert(seat.conn.id(), index);
-        let (descriptor, token) = (seat.line.as_raw_fd(), Token(index));
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let listed = self.poll.registry().register(&mut SourceFd(&descriptor), token, interest);
-        let fate = match listed {
-            Ok(()) => self.seats[index].insert(seat).begin(early),
+        let index = number as usize;
+        let registry = self.poll.registry();
+        let listed = seat.conn.outbox().on_line(|line| {
+            line.seat = Some(number);
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            registry.register(&mut SourceFd(&line.as_raw_fd()), Token(index), interest)
+        });
+        let fate = match listed.unwrap_or(Ok(())) {
+            Ok(()) => seat.begin(early),
             Err(error) => {
                 tracing::warn!(error = %error, "a stream could not be read");
-                self.seats[index] = Some(seat);
                 Fate::Leaves
             }
         };
+        // Closed before it had a seat, nobody could say so.
+        if seat.conn.outbox().why().is_some() {
+            leave(&mut seat, self.gateway.hub());
+        }
+        self.seats[index] = Some(seat);
         self.settle(index, fate);
     }
 
@@ -168,10 +169,11 @@ impl Table {
         let Some(seat) = &mut self.seats[index] else { return };
         if let Some(asked) = seat.next_asked() {
             let conn = Arc::clone(&seat.conn);
+            let sitting = Sitting { seat: index as u32, conn: conn.id() };
             let (gateway, door) = (self.gateway.clone(), Arc::clone(&self.door));
             self.gateway.life.job("stream message", async move {
                 gateway.act(&conn, asked).await;
-                door.knock(Notice::Done(conn.id()));
+                door.knock(Notice::Done(sitting));
             });
         }
         self.due[index] = ms(self.began, seat.deadline(write));
@@ -182,15 +184,15 @@ impl Table {
 
     fn free(&mut self, index: usize) {
         let Some(seat) = self.seats[index].take() else { return };
-        self.by_conn.remove(&seat.conn.id());
         self.due[index] = NEVER;
-        self.free.push(index);
+        self.free.push(index as u32);
         if !seat.is_leaving() {
             self.gateway.hub.leave(&seat.conn);
         }
-        seat.line.part();
-        // With the last of the line the descriptor closes, and leaves the kernel's list.
-        seat.conn.outbox().detach();
+        if let Some(mut line) = seat.conn.outbox().detach() {
+            line.part();
+            // With the line the descriptor closes, and leaves the kernel's list.
+        }
     }
 
     fn round(&mut self, now: Instant) {
@@ -215,6 +217,13 @@ impl Table {
         for seat in self.seats.iter().flatten() {
             seat.conn.outbox().close(Close::Shutdown);
         }
+    }
+}
+
+/// Tells a stream that is closed why, and lets the hub forget it.
+fn leave(seat: &mut Seat, hub: &Hub) {
+    if seat.leave(hub.settings().reconnect_ms) {
+        hub.leave(&seat.conn);
     }
 }
 
