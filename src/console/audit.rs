@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::console::{AsOperator, Console};
 use crate::domain::audit::{Act, Verdict, hex};
-use crate::http::input::Query;
+use crate::http::input::{Query, page_limit};
 use crate::http::problem::{Problem, Refused};
 use crate::store::audit::{Filter, actor_id};
 use crate::trail::verify::verify;
@@ -29,7 +29,8 @@ pub struct ListQuery {
     pub actor: Option<String>,
     /// Go on before this number.
     pub before: Option<u64>,
-    /// At most so many, 500 at the most.
+    /// At most so many.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<usize>,
 }
 
@@ -85,7 +86,7 @@ pub async fn list(
     if before.is_some_and(|before| before > NUMBER_MAX) {
         return Err(Problem::parameter("before", "number", "a number is below 2^63"));
     }
-    let limit = limit.unwrap_or(100).clamp(1, LIMIT_MAX);
+    let limit = page_limit(limit, (100, LIMIT_MAX))?;
     let filter = Filter { object, actor, before, limit };
     let audit = console.trail.audit();
     let links = audit.list(filter).await.map_err(|error| Problem::internal(&error))?;

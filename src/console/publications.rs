@@ -26,7 +26,7 @@ use crate::domain::notice::Notice;
 use crate::domain::publication::Content;
 use crate::geofence::fold;
 use crate::http::answers::FunnelAnswer;
-use crate::http::input::{Path, Query};
+use crate::http::input::{Path, Query, page_limit};
 use crate::http::problem::{Code, Problem, Refused};
 use crate::store::alerts::Stored;
 
@@ -69,7 +69,8 @@ pub struct ListQuery {
     /// Go on below this id.
     #[param(value_type = Option<String>, format = "uuid")]
     pub before: Option<PublicationId>,
-    /// At most so many, 200 at the most.
+    /// At most so many.
+    #[param(minimum = 1, maximum = 200)]
     pub limit: Option<usize>,
 }
 
@@ -126,7 +127,7 @@ pub async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<axum::Json<ListAnswer>, Problem> {
     query.check()?;
-    let limit = query.limit.unwrap_or(100).clamp(1, LIMIT_MAX);
+    let limit = page_limit(query.limit, (100, LIMIT_MAX))?;
     let (mut rows, mut before, mut scanned) = (Vec::new(), query.before, 0);
     loop {
         let page = console.alerts.recent(before, SCAN_PAGE).await;

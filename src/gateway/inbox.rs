@@ -16,7 +16,7 @@ use crate::domain::publication::{Action, Publication};
 use crate::gateway::Gateway;
 use crate::gateway::view::{Languages, View, is_for_citizens, languages};
 use crate::gateway::viewer::Stay;
-use crate::http::input::Query;
+use crate::http::input::{Query, page_limit};
 use crate::http::problem::{Document, Problem};
 use crate::store::alerts::Stored;
 
@@ -82,10 +82,7 @@ pub(super) async fn read(
     AsCitizen(citizen): AsCitizen,
     Query(ask): Query<Ask>,
 ) -> Result<axum::Json<Page>, Problem> {
-    let limit = ask.limit.unwrap_or(PAGE_DEFAULT);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(Problem::parameter("limit", "range", format!("must be 1 to {PAGE_MAX}")));
-    }
+    let limit = page_limit(ask.limit, (PAGE_DEFAULT, PAGE_MAX))?;
     let (device, subject) = match citizen {
         Citizen::Device(device) => (Some(Arc::clone(&device)), device.subject.clone()),
         Citizen::Subject(subject) => (None, Some(subject)),

@@ -19,7 +19,7 @@ use crate::gateway::login::LOGIN_PATH;
 use crate::gateway::public::{CACHE_SECONDS, fit, is_public};
 use crate::gateway::view::View;
 use crate::geofence::BUILTIN_CITY;
-use crate::http::input::{Path, Query};
+use crate::http::input::{Path, Query, page_limit};
 use crate::http::problem::{Code, Document, Problem};
 use crate::store::alerts::Stored;
 
@@ -83,7 +83,8 @@ pub(super) struct Which {
     /// That touched a unit.
     #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9-]{1,12}$")]
     unit: Option<UnitCode>,
-    /// At most so many, 100 at the most.
+    /// At most so many.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
 }
 
@@ -158,7 +159,7 @@ pub(super) async fn recent(
     State(gateway): State<Gateway>,
     Query(asked): Query<Which>,
 ) -> Result<impl IntoResponse, Problem> {
-    let limit = asked.limit.unwrap_or(50).clamp(1, LIMIT_MAX);
+    let limit = page_limit(asked.limit, (50, LIMIT_MAX))?;
     let place = match &asked.unit {
         Some(unit) if gateway.parts.city.unit(unit).is_none() => {
             let message = format!("no unit `{unit}`");

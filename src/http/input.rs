@@ -68,6 +68,11 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 
 /// Reads a JSON body; a refusal names the path of the value, line and column.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // serde would take an array for an object, its values in the order of the fields.
+    if body.trim_ascii_start().starts_with(b"[") {
+        let error = FieldError::new("body", "shape", "must be an object, not an array");
+        return Err(Problem::fields(Code::BadJson, vec![error]));
+    }
     match axum::Json::<T>::from_bytes(body) {
         Ok(axum::Json(value)) => Ok(value),
         Err(refusal) => Err(json_problem(&refusal)),
@@ -81,6 +86,15 @@ pub fn body_problem(refusal: BytesRejection) -> Problem {
             Problem::new(Code::TooLarge, "the body is larger than this path allows")
         }
         _ => Problem::new(Code::BadRequest, "the body ended early or could not be read"),
+    }
+}
+
+/// How many a page is to hold: the usual number where none was given, and 1 to `max`.
+pub fn page_limit(given: Option<usize>, (usual, max): (usize, usize)) -> Result<usize, Problem> {
+    match given {
+        None => Ok(usual),
+        Some(limit) if (1..=max).contains(&limit) => Ok(limit),
+        Some(_) => Err(Problem::parameter("limit", "range", format!("must be 1 to {max}"))),
     }
 }
 
@@ -200,5 +214,21 @@ mod tests {
     fn json_content_types() {
         assert!(is_json("application/json; charset=utf-8") && is_json("application/geo+json"));
         assert!(!is_json("text/plain") && !is_json("application/xml"));
+    }
+
+    #[test]
+    fn an_array_is_no_object_although_its_values_would_fit() {
+        for body in ["[]", " [[]]", "\n[[{\"unit\": 1}]]"] {
+            let problem = parse_json::<Outer>(body.as_bytes()).expect_err(body);
+            assert_eq!(problem.code, Code::BadJson, "{body}");
+        }
+        assert!(parse_json::<Outer>(b" {\"places\": [{\"unit\": 1}]}").is_ok());
+    }
+
+    #[test]
+    fn a_page_has_its_usual_size_or_one_within_its_bounds() {
+        let limit = |given| page_limit(given, (50, 100)).map_err(|problem| problem.code);
+        assert_eq!([limit(None), limit(Some(1)), limit(Some(100))], [Ok(50), Ok(1), Ok(100)]);
+        assert_eq!([limit(Some(0)), limit(Some(101))], [Err(Code::BadParameter); 2]);
     }
 }

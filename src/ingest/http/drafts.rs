@@ -9,7 +9,7 @@ use crate::auth::desk::Caller;
 use crate::domain::draft::{Draft, DraftKind, Move, State as DraftState};
 use crate::domain::ids::{AgencyId, DraftId, PublicationId};
 use crate::domain::person::Right;
-use crate::http::input::{Json, Path, Query, whole, whole_or_none};
+use crate::http::input::{Json, Path, Query, page_limit, whole, whole_or_none};
 use crate::http::problem::{Code, Problem, Refused};
 use crate::ingest::Ingest;
 use crate::ingest::cancel::{CancelRequest, CancelText};
@@ -31,7 +31,8 @@ pub struct ListQuery {
     /// Only of this agency; for operators, who see every agency's.
     #[param(value_type = Option<String>, pattern = "^[a-z0-9.-]{1,64}$")]
     pub agency: Option<AgencyId>,
-    /// At most so many, 500 at the most.
+    /// At most so many.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<usize>,
 }
 
@@ -152,7 +153,7 @@ pub async fn list(
 ) -> Result<axum::Json<DraftsAnswer>, Problem> {
     let own = (!caller.operates()).then(|| caller.agency.id.clone());
     let agency = own.or(query.agency);
-    let limit = query.limit.unwrap_or(PAGE_MAX);
+    let limit = page_limit(query.limit, (PAGE_MAX, PAGE_MAX))?;
     let filter = Filter { agency, state: query.state, limit };
     let drafts = ingest.drafts.list(filter).await.map_err(draft_problem)?;
     Ok(axum::Json(DraftsAnswer { drafts }))
