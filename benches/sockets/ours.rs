@@ -140,15 +140,7 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
     gateway.start(services);
     let listener = serve::bind("127.0.0.1:0".parse()?)?;
     let port = listener.local_addr()?.port();
-    let limits = limits::Settings {
-        requests_per_second: PLENTY,
-        request_burst: PLENTY,
-        credential_requests_per_second: PLENTY,
-        credential_request_burst: PLENTY,
-        citizen_requests_per_second: PLENTY,
-        citizen_request_burst: PLENTY,
-        ..limits::Settings::default()
-    };
+    let limits = plenty();
     let router = shield::around(gateway.router().split_for_parts().0, &limits, None);
     let (stop, grace) = (life.token().clone(), Duration::from_secs(5));
     let face = serve::Face { listener, router, door: None, refusals: None };
@@ -157,6 +149,19 @@ async fn open(dir: &std::path::Path, city: &Arc<City>, sockets: usize) -> Result
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(Open { gateway, registry, port })
+}
+
+/// Limits that nobody reaches.
+fn plenty() -> limits::Settings {
+    limits::Settings {
+        requests_per_second: PLENTY,
+        request_burst: PLENTY,
+        credential_requests_per_second: PLENTY,
+        credential_request_burst: PLENTY,
+        citizen_requests_per_second: PLENTY,
+        citizen_request_burst: PLENTY,
+        ..limits::Settings::default()
+    }
 }
 
 /// Reads every device on every connection of the registry, as a day of a node does: its cache of
