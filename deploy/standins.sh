@@ -68,7 +68,8 @@ ENTRYPOINT ["/usr/bin/prometheus", "--config.file=/etc/prometheus/prometheus.yml
   "--storage.tsdb.path=/prometheus"]
 END
 
-# Kafka's jar holds the program that makes settings of KAFKA_… in the image, too.
+# Kafka's jar holds the program that makes settings of KAFKA_… in the image, too, and formats the
+# log; that it was formatted before is no failure, there as here.
 has apache/kafka:4.1.1 || image apache/kafka:4.1.1 "$target/kafka" <<'END'
 FROM localhost/debian:bookworm-slim
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends default-jre-headless
@@ -79,10 +80,9 @@ RUN useradd --uid 1000 appuser && mkdir -p /etc/kafka/docker /mnt/shared/config 
  && cp /etc/kafka/docker/log4j2.yaml /etc/kafka/docker/tools-log4j2.yaml \
  && mkdir /opt/kafka/config && chown -R appuser /etc/kafka /opt/kafka/config /var/lib/kafka
 RUN printf '%s\n' '#!/bin/sh' 'set -e' 'java() { command java -cp "/opt/kafka/libs/*" "$@"; }' \
- 'java kafka.docker.KafkaDockerWrapper setup --default-configs-dir /etc/kafka/docker \' \
- '  --mounted-configs-dir /mnt/shared/config --final-configs-dir /opt/kafka/config' \
- 'java kafka.tools.StorageTool format --ignore-formatted -t "$CLUSTER_ID" \' \
- '  -c /opt/kafka/config/server.properties' \
+ 'said=$(java kafka.docker.KafkaDockerWrapper setup --default-configs-dir /etc/kafka/docker \' \
+ '  --mounted-configs-dir /mnt/shared/config --final-configs-dir /opt/kafka/config 2>&1) \' \
+ '  || echo "$said" | grep "already formatted" || { echo "$said"; exit 1; }' \
  'exec java -Xmx384m -XX:+UseSerialGC -cp "/opt/kafka/libs/*" kafka.Kafka \' \
  '  /opt/kafka/config/server.properties' >/etc/kafka/docker/run && chmod +x /etc/kafka/docker/run
 USER appuser
