@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -23,8 +23,6 @@ use crate::clock::Clock;
 const GROUP_CALLS_MAX: usize = 1024;
 /// Bytes after which a group takes no more calls.
 const GROUP_BYTES: u64 = 8 * 1024 * 1024;
-/// How long a group of several calls waits for one more: while it is written, they come too late.
-const NEXT_CALL_WITHIN: Duration = Duration::from_micros(20);
 /// What a group writes to the journal beside its records: the rest of their last pages.
 const GROUP_BYTES_MIN: u64 = 2 * 4096;
 /// How often retention looks, while the log is written to.
@@ -110,9 +108,23 @@ impl Writer {
 
     fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Option<Reply<()>> {
         while let Some(first) = commands.blocking_recv() {
-            let mut group = Group::new(first, &mut commands);
-            self.commit_group(&mut group);
-            let Group { bytes, trim, close, .. } = group;
+            let mut group = Vec::new();
+            let (mut bytes, mut trim, mut close) = (0, None, None);
+            let mut next = Some(first);
+            while let Some(command) = next {
+                match command {
+                    Command::Trim { reply } => trim = Some(reply),
+                    Command::Close { reply } => close = Some(reply),
+                    command => {
+                        bytes += command.bytes();
+                        group.push(command);
+                    }
+                }
+                let full = group.len() == GROUP_CALLS_MAX || bytes >= GROUP_BYTES;
+                let last = full || trim.is_some() || close.is_some();
+                next = if last { None } else { commands.try_recv().ok() };
+            }
+            self.commit_group(group);
             self.bytes_since_checkpoint += bytes + GROUP_BYTES_MIN;
             if let Some(reply) = trim {
                 let _ = reply.send(self.trim_all());
@@ -126,8 +138,11 @@ impl Writer {
     }
 
     /// One transaction for the whole group, then one answer to each.
-    fn commit_group(&mut self, group: &mut Group<'_>) {
-        let mut answers: Vec<Answer> = Vec::new();
+    fn commit_group(&mut self, group: Vec<Command>) {
+        if group.is_empty() {
+            return;
+        }
+        let mut answers: Vec<Answer> = Vec::with_capacity(group.len());
         let mut ends = Ends::new();
         let committed = self.append(group, &mut ends, &mut answers);
         if committed.is_ok() {
@@ -140,7 +155,7 @@ impl Writer {
 
     fn append(
         &mut self,
-        group: &mut Group<'_>,
+        group: Vec<Command>,
         ends: &mut Ends,
         answers: &mut Vec<Answer>,
     ) -> Result<()> {
@@ -152,7 +167,7 @@ impl Writer {
             Err(error) => (None, Err(Error::from(error))),
         };
         // Every command must yield its answer, also those after one that failed.
-        for command in group.by_ref() {
+        for command in group {
             let tx = tx.as_ref().filter(|_| outcome.is_ok());
             if let Err(error) = work.apply(command, tx, answers) {
                 outcome = Err(error);
@@ -160,9 +175,6 @@ impl Writer {
         }
         outcome?;
         tx.expect("begun, since nothing failed").commit()?;
-        if group.calls == 0 {
-            return Ok(());
-        }
         self.layout.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -199,68 +211,6 @@ impl Writer {
                 tracing::error!(%error, "a checkpoint of the log failed; its journal grows");
             }
         }
-    }
-}
-
-/// The calls that share a commit, each taken as soon as it is there, so that some are written while
-/// others are still on their way.
-struct Group<'a> {
-    commands: &'a mut mpsc::Receiver<Command>,
-    first: Option<Command>,
-    /// How many were taken, and their bytes.
-    calls: usize,
-    bytes: u64,
-    /// What is to be done after the commit.
-    trim: Option<Reply<u64>>,
-    close: Option<Reply<()>>,
-}
-
-impl<'a> Group<'a> {
-    fn new(first: Command, commands: &'a mut mpsc::Receiver<Command>) -> Self {
-        Self { commands, first: Some(first), calls: 0, bytes: 0, trim: None, close: None }
-    }
-
-    fn is_full(&self) -> bool {
-        self.calls == GROUP_CALLS_MAX
-            || self.bytes >= GROUP_BYTES
-            || self.trim.is_some()
-            || self.close.is_some()
-    }
-
-    /// The next command, for which a call that has company waits a moment.
-    fn take(&mut self) -> Option<Command> {
-        if let Some(first) = self.first.take() {
-            return Some(first);
-        }
-        let began = Instant::now();
-        loop {
-            match self.commands.try_recv() {
-                Ok(command) => return Some(command),
-                Err(_) if self.calls > 1 && began.elapsed() < NEXT_CALL_WITHIN => {
-                    std::thread::yield_now();
-                }
-                Err(_) => return None,
-            }
-        }
-    }
-}
-
-impl Iterator for Group<'_> {
-    type Item = Command;
-
-    fn next(&mut self) -> Option<Command> {
-        while !self.is_full() {
-            match self.take()? {
-                Command::Trim { reply } => self.trim = Some(reply),
-                Command::Close { reply } => self.close = Some(reply),
-                command => {
-                    self.calls += 1;
-                    self.bytes += command.bytes();
-                    return Some(command);
-                }
-            }
-        }
-        None
     }
 }
 
