@@ -3,21 +3,24 @@
 use loa::simulator::citizens::Mix;
 
 use super::*;
-use crate::support::citizen::Events;
+use crate::support::citizen::{Events, within};
 
 pub(super) async fn listening(officer: &Officer) -> Events {
     let headers: Vec<&str> = officer.headers.iter().map(String::as_str).collect();
     Events::open(&officer.to, "/v1/console/events", &headers).await
 }
 
-/// The next event of a name.
+/// The next event of a name; others that keep coming do not prolong the wait.
 pub(super) async fn next(events: &mut Events, wanted: &str) -> Value {
-    loop {
-        let (name, data) = events.next().await;
-        if name == wanted {
-            return data;
+    let named = async {
+        loop {
+            let (name, data) = events.next().await;
+            if name == wanted {
+                return data;
+            }
         }
-    }
+    };
+    within(wanted, named).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
