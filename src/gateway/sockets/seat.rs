@@ -28,6 +28,7 @@ pub(super) struct Seat {
     decoder: Decoder,
     session: Session,
     /// What the client asks for is done one after the other: what waits for that, if anything.
+    #[expect(clippy::box_collection, reason = "nearly no seat has any: a word, not four")]
     asked: Option<Box<VecDeque<FromClient>>>,
     /// Whether something is being done.
     busy: bool,
