@@ -50,7 +50,7 @@ impl Server {
                 let errors: Vec<String> = problem
                     .errors
                     .iter()
-                    .map(|error| format!("\n  {}: {} [{}]", error.path, error.message, error.rule))
+                    .map(|error| format!("\n  {error} [{}]", error.rule))
                     .collect();
                 let text = format!("{} ({}){}", problem.detail, problem.code, errors.concat());
                 if status.is_client_error() { Err(BadInput(text).into()) } else { bail!(text) }

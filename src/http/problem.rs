@@ -1,5 +1,7 @@
 //! Problem details (RFC 9457): the one form of every error answer, and the one list of codes.
 
+use std::fmt;
+
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
@@ -109,7 +111,8 @@ codes! {
 /// One broken rule in the input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
-    /// Where: a JSON path such as `places[1].unit`, an element path, a parameter or header name.
+    /// Where: a JSON path such as `places[1].unit`, an element path, a parameter or header name;
+    /// empty where the whole text is meant.
     #[schema(examples("places[1].unit"))]
     pub path: String,
     /// The stable name of the rule.
@@ -123,6 +126,15 @@ impl FieldError {
     /// A broken rule at a place.
     pub fn new(path: impl Into<String>, rule: &str, message: impl ToString) -> Self {
         Self { path: path.into(), rule: rule.to_owned(), message: message.to_string() }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.as_str() {
+            "" => f.write_str(&self.message),
+            path => write!(f, "{path}: {}", self.message),
+        }
     }
 }
 
@@ -184,10 +196,8 @@ impl Problem {
     pub fn fields(code: Code, mut errors: Vec<FieldError>) -> Self {
         let detail = match (errors.first(), errors.len()) {
             (None, _) => code.title().to_owned(),
-            (Some(first), 1) => format!("{}: {}", first.path, first.message),
-            (Some(first), n) => {
-                format!("{}: {} (and {} more)", first.path, first.message, n - 1)
-            }
+            (Some(first), 1) => first.to_string(),
+            (Some(first), n) => format!("{first} (and {} more)", n - 1),
         };
         errors.truncate(FIELD_ERRORS_MAX);
         Self { errors, ..Self::new(code, detail) }
@@ -288,6 +298,8 @@ mod tests {
         assert_eq!(document["type"], "urn:loa:problem:invalid");
         assert_eq!(document["errors"].as_array().map(Vec::len), Some(FIELD_ERRORS_MAX));
         assert_eq!(document["errors"][0]["rule"], "known_unit");
+        let whole = Problem::fields(Code::BadJson, vec![FieldError::new("", "not_json", "EOF")]);
+        assert_eq!(whole.detail, "EOF", "what has no place of its own is not given one");
     }
 
     #[test]

@@ -162,8 +162,7 @@ impl Refusal {
             Refusal::Unreadable(error) => return Reason::from(error),
             Refusal::Problem(problem) => problem,
         };
-        let rules = problem.errors.iter().map(|one| format!("{}: {}", one.path, one.message));
-        let rules: Vec<String> = rules.collect();
+        let rules: Vec<String> = problem.errors.iter().map(ToString::to_string).collect();
         let detail = if rules.is_empty() { problem.detail.clone() } else { rules.join("; ") };
         let field = problem.errors.first().map(|one| one.path.clone());
         Reason { code: problem.code.as_str().to_owned(), detail, field }
