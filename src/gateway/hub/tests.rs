@@ -28,7 +28,7 @@ async fn a_device_that_moves_while_its_stream_is_joining_is_found_where_it_is_no
     hub.device_changed(&moved, &stays(&moved, 5));
     // Before it is live nothing is sent out of its turn, and nothing of the new place is missed.
     publish(&hub, 1, alert(2, 1, &["2"])).await;
-    assert_eq!(waiting(&conn), []);
+    assert!(waiting(&conn).is_empty());
     hub.go_live(&conn);
     let mut told = waiting(&conn);
     told.sort();
