@@ -1,10 +1,11 @@
 //! One alert to every open websocket, ours beside the least that the kernel allows and beside
 //! uWebSockets: `cargo bench --bench sockets`. Each server and its clients are processes of their
 //! own (this program again), the server on the first core and the clients on the second. All
-//! servers write the same frame. `-- reconnect` is how fast 10,000 come back after a restart, `-- tls`
-//! what idle ones weigh under TLS; both are part of the whole. `LOA_BENCH_FULL=1` adds 100,000 sockets over several pairs of
-//! processes, since one may open 20,000 descriptors; `-- growth` runs that alone. `LOA_UWS` names
-//! the folder of the npm package `uwebsockets`; without it there is no such row.
+//! servers write the same frame. `-- reconnect` is how fast 10,000 come back after a restart,
+//! `-- tls` what idle ones weigh under TLS; both are part of the whole. `LOA_BENCH_FULL=1` adds
+//! 100,000 sockets over several pairs of processes, since one may open 20,000 descriptors;
+//! `-- growth` runs that alone. `LOA_UWS` names the folder of the npm package `uwebsockets`;
+//! without it there is no such row.
 
 mod alerts;
 mod client;

@@ -1,6 +1,7 @@
 //! Everybody comes back: a gateway with 10,000 open streams is killed, or told to stop, and starts
-//! again over the same directory and port. An alert goes on the log while nobody serves. Each client
-//! resumes from its position and must be told that nothing is missing, and get that alert, once.
+//! again over the same directory and port. An alert goes on the log while nobody serves. Each
+//! client resumes from its position and must be told that nothing is missing, and get that alert,
+//! once.
 
 use std::path::Path;
 
