@@ -15,11 +15,12 @@ use serde_json::json;
 
 /// Frames with less are pings and the like.
 pub const ALERT_BYTES_MIN: usize = 400;
-const REQUEST: &[u8] = b"GET /v1/stream HTTP/1.1\r\nhost: loa\r\nconnection: upgrade\r\n\
+/// What a websocket begins with.
+pub const REQUEST: &[u8] = b"GET /v1/stream HTTP/1.1\r\nhost: loa\r\nconnection: upgrade\r\n\
     upgrade: websocket\r\nsec-websocket-version: 13\r\n\
     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 /// Sockets opened at once.
-const OPENING: usize = 16;
+pub const OPENING: usize = 16;
 
 /// The people whose devices the sockets are.
 pub fn people(sockets: usize) -> Result<Population> {
@@ -76,18 +77,7 @@ fn open(address: &str, people: Option<&Population>, index: usize) -> Result<Sock
     }
     ensure!(head.starts_with("HTTP/1.1 101"), "{head}");
     if let Some(people) = people {
-        let (device, secret) = (people.id(index as u32), people.secret(index as u32));
-        let hello = json!({"type": "hello", "device": device, "secret": secret.reveal()});
-        let hello = hello.to_string();
-        // Masked with zeros, which is a mask.
-        let length = u8::try_from(hello.len()).context("a short hello")?;
-        let mut frame = match length {
-            0..=125 => vec![0x81, 0x80 | length],
-            _ => vec![0x81, 0x80 | 126, 0, length],
-        };
-        frame.extend([0; 4]);
-        frame.extend(hello.as_bytes());
-        stream.write_all(&frame)?;
+        stream.write_all(&hello(people, index, None)?)?;
         while !whole(&mut reader)?.starts_with(br#"{"type":"live""#) {}
     }
     stream.set_nonblocking(true)?;
@@ -97,7 +87,27 @@ fn open(address: &str, people: Option<&Population>, index: usize) -> Result<Sock
     Ok(socket)
 }
 
-fn whole(reader: &mut impl Read) -> Result<Vec<u8>> {
+/// The frame of somebody's hello.
+pub fn hello(people: &Population, index: usize, position: Option<&str>) -> Result<Vec<u8>> {
+    let (device, secret) = (people.id(index as u32), people.secret(index as u32));
+    let mut hello = json!({"type": "hello", "device": device, "secret": secret.reveal()});
+    if let Some(position) = position {
+        hello["position"] = position.into();
+    }
+    let hello = hello.to_string();
+    // Masked with zeros, which is a mask.
+    let length = u16::try_from(hello.len()).context("a short hello")?;
+    let mut frame = match length {
+        0..=125 => vec![0x81, 0x80 | length as u8],
+        _ => [&[0x81, 0x80 | 126], &length.to_be_bytes()[..]].concat(),
+    };
+    frame.extend([0; 4]);
+    frame.extend(hello.as_bytes());
+    Ok(frame)
+}
+
+/// The payload of the next frame.
+pub fn whole(reader: &mut impl Read) -> Result<Vec<u8>> {
     let mut head = [0; 2];
     reader.read_exact(&mut head)?;
     let length = match head[1] {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 
+use crate::alerts::FRAME_BYTES;
 use crate::client::nanos;
-use crate::ours::FRAME_BYTES;
 use crate::pair::{anon_kb, settle};
 use crate::report::cpu_seconds;
 

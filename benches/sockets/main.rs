@@ -1,19 +1,28 @@
 //! One alert to every open websocket, ours beside the least that the kernel allows and beside
 //! uWebSockets: `cargo bench --bench sockets`. Each server and its clients are processes of their
 //! own (this program again), the server on the first core and the clients on the second. All
-//! servers write the same frame. `LOA_BENCH_FULL=1` adds 100,000 sockets over several pairs of
-//! processes, since one may open 20,000 descriptors; `-- growth` runs that alone. `LOA_UWS` names
-//! the folder of the npm package `uwebsockets`; without it there is no such row.
+//! servers write the same frame. `-- reconnect` is how fast 10,000 come back after a restart,
+//! `-- tls` what idle ones weigh under TLS; both are part of the whole. `LOA_BENCH_FULL=1` adds
+//! 100,000 sockets over several pairs of processes, since one may open 20,000 descriptors;
+//! `-- growth` runs that alone. `LOA_UWS` names the folder of the npm package `uwebsockets`;
+//! without it there is no such row.
 
+mod alerts;
 mod client;
+mod idle;
 mod limit;
 mod ours;
 mod pair;
+mod reconnect;
 #[path = "../city/report.rs"]
 mod report;
+mod returning;
+
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use ours::{Home, How};
 use pair::Kind;
 use report::{Row, Table, median};
 
@@ -35,18 +44,32 @@ fn main() -> Result<()> {
         words.iter().map(String::as_str).filter(|one| *one != "--bench").collect();
     match words.as_slice() {
         ["limit"] => limit::serve(),
-        ["ours", sockets] => ours::serve(sockets.parse()?),
+        ["ours", sockets, dir, port, how] => ours::serve(&Home {
+            sockets: sockets.parse()?,
+            dir: dir.into(),
+            port: port.parse()?,
+            how: How::of(how)?,
+        }),
+        ["idle", address, sockets, trusts] => {
+            idle::hold(address, sockets.parse()?, Path::new(trusts))
+        }
+        ["returning", address, sockets] => returning::hold(address, sockets.parse()?),
         ["client", address, sockets, slow, hello] => {
             client::hold(address, sockets.parse()?, slow.parse()?, *hello == "hello")
         }
         [] => bench(),
-        ["growth"] => {
-            let mut table = Table::default();
-            growth(&mut table)?;
-            table.finish()
-        }
+        ["growth"] => alone(growth),
+        ["reconnect"] => alone(reconnect::run),
+        ["tls"] => alone(under_tls),
         other => bail!("no job `{other:?}`"),
     }
+}
+
+/// One part of the bench.
+fn alone(part: impl FnOnce(&mut Table) -> Result<()>) -> Result<()> {
+    let mut table = Table::default();
+    part(&mut table)?;
+    table.finish()
 }
 
 fn bench() -> Result<()> {
@@ -81,10 +104,23 @@ fn bench() -> Result<()> {
     table.add(row.peer(even.last_ms).at_most(1.05));
     let row = Row::new("streams: a burst of ten, all of it at the last", even.burst_ms, "ms");
     table.add(row.peer(BURST as f64 * even.last_ms));
+    under_tls(&mut table)?;
+    reconnect::run(&mut table)?;
     if std::env::var_os("LOA_BENCH_FULL").is_some_and(|value| value == "1") {
         growth(&mut table)?;
     }
     table.finish()
+}
+
+/// What an idle websocket weighs under TLS of the gateway's own.
+fn under_tls(table: &mut Table) -> Result<()> {
+    for sockets in SIZES {
+        let mut all = pair::open(Kind::Tls, (sockets, 1), 0)?;
+        let row =
+            Row::new(format!("streams: {sockets} under TLS, memory each"), all.memory_kb()?, "KB");
+        table.add(row.at_most(9.0));
+    }
+    Ok(())
 }
 
 /// What a message costs when there are ten times as many sockets.

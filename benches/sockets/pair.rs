@@ -5,8 +5,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
 
-use crate::ours::FRAME_BYTES;
+use crate::alerts::FRAME_BYTES;
+use crate::idle;
+use crate::ours::{Home, How};
 
 /// After an alert, until everything it brings is done: it counts as CPU of the messages.
 const SETTLE: Duration = Duration::from_millis(1_500);
@@ -18,6 +21,8 @@ pub enum Kind {
     Limit,
     /// The gateway.
     Ours,
+    /// The gateway under its own TLS.
+    Tls,
     /// uWebSockets.
     Uws,
 }
@@ -44,10 +49,11 @@ pub struct Pairs {
 struct Pair {
     client: Talker,
     server: Talker,
+    _dir: TempDir,
 }
 
 /// A process that is spoken to by lines.
-struct Talker {
+pub struct Talker {
     child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
@@ -68,21 +74,31 @@ pub fn open(kind: Kind, (sockets, pairs): (usize, usize), slow: usize) -> Result
         let uws = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/sockets/uws.cjs");
         let (bytes, settle) = (FRAME_BYTES.to_string(), SETTLE.as_millis().to_string());
         let count = sockets.to_string();
+        let dir = tempfile::tempdir()?;
+        let at = |how| Home { sockets, dir: dir.path().to_owned(), port: 0, how };
         let mut server = match kind {
             Kind::Limit => Talker::start("0", &[&own, "limit"])?,
-            Kind::Ours => Talker::start("0", &[&own, "ours", &count])?,
+            Kind::Ours => Talker::ours(&at(How::Plain))?,
+            Kind::Tls => {
+                idle::certify(dir.path())?;
+                Talker::ours(&at(How::Tls))?
+            }
             Kind::Uws => Talker::start("0", &["node", uws, &bytes, &settle])?,
         };
         let address = format!("127.0.0.1:{}", server.word("port")?);
         let cold_kb = server.memory_kb("memory")?;
-        let empty_kb = if kind == Kind::Ours { server.memory_kb("warm")? } else { cold_kb };
+        let is_ours = matches!(kind, Kind::Ours | Kind::Tls);
+        let empty_kb = if is_ours { server.memory_kb("warm")? } else { cold_kb };
         all.empty_kb += empty_kb;
         all.caches_kb += empty_kb - cold_kb;
-        let hello = if kind == Kind::Ours { "hello" } else { "plain" };
-        let arguments = [&own, "client", &address, &count, &slow.to_string(), hello];
-        let mut client = Talker::start("1", &arguments)?;
+        let hello = if is_ours { "hello" } else { "plain" };
+        let (slow, trusts) = (slow.to_string(), dir.path().display().to_string());
+        let mut client = match kind {
+            Kind::Tls => Talker::start("1", &[&own, "idle", &address, &count, &trusts])?,
+            _ => Talker::start("1", &[&own, "client", &address, &count, &slow, hello])?,
+        };
         all.seconds += client.word("ready")?.parse::<f64>()?;
-        all.pairs.push(Pair { client, server });
+        all.pairs.push(Pair { client, server, _dir: dir });
     }
     Ok(all)
 }
@@ -136,7 +152,16 @@ impl Pairs {
 }
 
 impl Talker {
-    fn start(core: &str, words: &[&str]) -> Result<Self> {
+    /// A server of ours, on its core.
+    pub fn ours(home: &Home) -> Result<Self> {
+        let (own, dir) = (std::env::current_exe()?, home.dir.display().to_string());
+        let (own, sockets, port) =
+            (own.display().to_string(), home.sockets.to_string(), home.port.to_string());
+        Self::start("0", &[&own, "ours", &sockets, &dir, &port, home.how.word()])
+    }
+
+    /// A program, on a core.
+    pub fn start(core: &str, words: &[&str]) -> Result<Self> {
         let mut child = Command::new("taskset")
             .args(["-c", core])
             .args(words)
@@ -148,8 +173,27 @@ impl Talker {
         Ok(Self { child, input, output })
     }
 
+    /// Says a line.
+    pub fn say(&mut self, line: &str) -> Result<()> {
+        Ok(writeln!(self.input, "{line}")?)
+    }
+
+    /// Kills it, as `kill -9` does, and waits for its end.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits for its end.
+    pub fn ended(&mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        ensure!(status.success(), "{status}");
+        Ok(())
+    }
+
     /// What follows a word on the next line.
-    fn word(&mut self, word: &str) -> Result<String> {
+    pub fn word(&mut self, word: &str) -> Result<String> {
         let line = self.output.next().with_context(|| format!("it ended before `{word}`"))??;
         let rest = line.strip_prefix(word).with_context(|| format!("`{line}`, not `{word}`"))?;
         Ok(rest.trim().to_owned())

@@ -18,6 +18,7 @@ use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, SubjectId};
 use crate::http::pace::Pace;
 use crate::http::{Code, Problem};
+use crate::store::registry::placed::Placed;
 use crate::store::registry::seen::Seen;
 
 /// Checks who a citizen is.
@@ -104,6 +105,18 @@ impl Doorkeeper {
             Some(stored) if secret.matches(&stored.secret_hash) => {
                 self.seen.saw(stored.device.num, self.clock.now());
                 Ok(stored.device)
+            }
+            _ => Err(unauthorized(EXPECTED)),
+        }
+    }
+
+    /// As [`Doorkeeper::device`], with its places.
+    pub async fn placed(&self, id: &DeviceId, secret: &Secret) -> Result<Placed, Problem> {
+        let placed = self.names.registry().placed(id).await;
+        match placed.map_err(|error| Problem::internal(&error))? {
+            Some(placed) if secret.matches(&placed.stored.secret_hash) => {
+                self.seen.saw(placed.stored.device.num, self.clock.now());
+                Ok(placed)
             }
             _ => Err(unauthorized(EXPECTED)),
         }

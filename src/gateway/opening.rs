@@ -8,10 +8,10 @@ use axum::http::HeaderMap;
 use crate::auth::citizen::Citizen;
 use crate::auth::device::Secret;
 use crate::domain::device::{Device, LANGUAGES_MAX};
-use crate::domain::ids::DeviceId;
+use crate::domain::ids::{DeviceId, SubjectId};
 use crate::gateway::Gateway;
 use crate::gateway::frame::Frame;
-use crate::gateway::hub::Entrance;
+use crate::gateway::hub::{Conn, Entrance, Hub};
 use crate::gateway::outbox::Outgoing;
 use crate::gateway::position::Position;
 use crate::gateway::viewer::{Stay, Viewer};
@@ -19,17 +19,35 @@ use crate::gateway::wire::{Hello, ToClient};
 use crate::http::limits::{ClientAddress, Full, Slot};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::serve::Peer;
+use crate::store::registry::Membership;
+use crate::store::registry::placed::{Moment, Placed};
 
 /// Seconds after which a refused stream may try again.
 const TRY_AGAIN_S: u64 = 5;
 /// Longest language tag that is read (RFC 5646 asks for 35 at least).
 const LANGUAGE_BYTES_MAX: usize = 35;
 
+/// Who comes, as the registry had them.
+#[derive(Debug)]
+pub struct Visitor {
+    who: Who,
+    /// A moment before the registry was asked.
+    as_of: Moment,
+}
+
+#[derive(Debug)]
+enum Who {
+    /// A device and where it stayed, past stays too.
+    Device(Arc<Device>, Vec<Stay>),
+    /// A person without one.
+    Subject(SubjectId),
+}
+
 /// A stream that was let in, with its first frames.
 #[derive(Debug)]
 pub struct Opened {
-    /// How it begins.
-    pub entrance: Entrance,
+    /// The connection.
+    pub conn: Arc<Conn>,
     /// The hello, and what follows it, in order.
     pub first: Vec<Outgoing>,
 }
@@ -57,34 +75,35 @@ impl Gateway {
         })
     }
 
-    /// Lets a citizen in: the hello and what follows it.
+    /// Lets a visitor in: the hello and what follows it.
     pub async fn admit(
         &self,
-        citizen: Citizen,
+        visitor: Visitor,
         position: Option<&str>,
         languages: Option<Vec<String>>,
     ) -> Result<Opened, Problem> {
         let languages = languages.map(checked_languages).transpose()?;
         // A position that cannot be read is one that cannot be resumed from: told, not refused.
         let from = position.and_then(|text| Position::decode(text).ok());
-        let (device, subject) = match &citizen {
-            Citizen::Device(device) => (Some(device), device.subject.as_ref()),
-            Citizen::Subject(subject) => (None, Some(subject)),
+        let Visitor { who, as_of } = visitor;
+        let (device, subject, stays) = match who {
+            Who::Device(device, stays) => {
+                let subject = device.subject.clone();
+                (Some(device), subject, stays)
+            }
+            Who::Subject(subject) => (None, Some(subject), Vec::new()),
         };
-        let stays = match device {
-            Some(device) => self.stays(device).await?,
-            None => Vec::new(),
-        };
-        let names = match subject {
+        let names = match &subject {
             Some(subject) => self.names().all(subject).await,
             None => Ok(Vec::new()),
         };
         let names = names.map_err(|error| Problem::internal(&error))?;
-        let viewer = Viewer::new(device.map(Arc::as_ref), names, stays, languages);
-        let entrance = self.hub.enter(viewer, from);
-        if let Citizen::Device(device) = &citizen {
-            self.recheck(device, &entrance).await?;
+        let viewer = Viewer::new(device.as_deref(), names, stays, languages);
+        let entering = Entering { hub: &self.hub, entrance: Some(self.hub.enter(viewer, from)) };
+        if let Some(device) = device.filter(|_| self.parts.registry.may_have_changed(as_of)) {
+            self.recheck(&device).await?;
         }
+        let entrance = entering.done();
         let settings = self.hub.settings();
         let hello = ToClient::Hello {
             connection: format!("c{}", entrance.conn.id()),
@@ -97,8 +116,8 @@ impl Gateway {
             reconnect_after_ms: jittered(settings.reconnect_ms),
         };
         let hello = Outgoing::plain(Frame::of(&hello));
-        let first = std::iter::once(hello).chain(entrance.follow.iter().cloned()).collect();
-        Ok(Opened { entrance, first })
+        let Entrance { conn, follow, .. } = entrance;
+        Ok(Opened { conn, first: std::iter::once(hello).chain(follow).collect() })
     }
 
     /// Who says hello on a websocket.
@@ -106,58 +125,99 @@ impl Gateway {
         &self,
         hello: &Hello,
         known: Option<Citizen>,
-    ) -> Result<Citizen, Problem> {
+    ) -> Result<Visitor, Problem> {
         let refused = || crate::auth::unauthorized("device and secret, or bearer, in hello");
+        let as_of = self.parts.registry.moment();
         match (&hello.device, &hello.secret, &hello.bearer) {
-            (None, None, None) => known.ok_or_else(refused),
+            (None, None, None) => self.visitor(known.ok_or_else(refused)?).await,
             (Some(device), Some(secret), None) => {
                 let id: DeviceId = device.parse().map_err(|_| refused())?;
                 let secret = Secret::parse(secret).ok_or_else(refused)?;
-                self.parts.doorkeeper.device(&id, &secret).await.map(Citizen::Device)
+                let placed = self.parts.doorkeeper.placed(&id, &secret).await?;
+                Ok(Visitor::with(placed, as_of))
             }
             (None, None, Some(bearer)) => {
-                self.parts.doorkeeper.subject(bearer).await.map(Citizen::Subject)
+                let subject = self.parts.doorkeeper.subject(bearer).await?;
+                Ok(Visitor { who: Who::Subject(subject), as_of })
             }
             (Some(device), None, Some(bearer)) => {
                 let subject = self.parts.doorkeeper.subject(bearer).await?;
                 let id: DeviceId = device.parse().map_err(|_| refused())?;
-                let stored = self.parts.registry.get(&id).await;
-                let stored = stored.map_err(|error| Problem::internal(&error))?;
-                let own = stored.filter(|stored| stored.device.subject.as_ref() == Some(&subject));
-                own.map(|stored| Citizen::Device(stored.device)).ok_or_else(refused)
+                let placed = self.parts.registry.placed(&id).await;
+                let placed = placed.map_err(|error| Problem::internal(&error))?;
+                let is_own = |placed: &Placed| placed.stored.device.subject == Some(subject);
+                let own = placed.filter(is_own).ok_or_else(refused)?;
+                Ok(Visitor::with(own, as_of))
             }
             _ => Err(refused()),
         }
     }
 
+    /// A citizen who is known, with the places of the device.
+    pub async fn visitor(&self, citizen: Citizen) -> Result<Visitor, Problem> {
+        let as_of = self.parts.registry.moment();
+        match citizen {
+            Citizen::Device(device) => {
+                Ok(Visitor::with(self.still_registered(&device.id).await?, as_of))
+            }
+            Citizen::Subject(subject) => Ok(Visitor { who: Who::Subject(subject), as_of }),
+        }
+    }
+
+    async fn still_registered(&self, id: &DeviceId) -> Result<Placed, Problem> {
+        let placed = self.parts.registry.placed(id).await;
+        let gone = || crate::auth::unauthorized("a device that is still registered");
+        placed.map_err(|error| Problem::internal(&error))?.ok_or_else(gone)
+    }
+
     /// The stays of a device, past ones too.
     pub async fn stays(&self, device: &Device) -> Result<Vec<Stay>, Problem> {
         let memberships = self.parts.registry.memberships_of(device.num).await;
-        let memberships = memberships.map_err(|error| Problem::internal(&error))?;
-        let stays = memberships.into_iter().map(|membership| Stay {
-            place: membership.place,
-            joined_at: membership.joined_at,
-            left_at: membership.left_at,
-        });
-        Ok(stays.collect())
+        Ok(stays(memberships.map_err(|error| Problem::internal(&error))?))
     }
 
-    /// A device may have changed between being recognised and being let in.
-    async fn recheck(&self, device: &Arc<Device>, entrance: &Entrance) -> Result<(), Problem> {
-        let stored = self.parts.registry.get(&device.id).await;
-        match stored.map_err(|error| Problem::internal(&error))? {
-            Some(stored) if stored.device == *device => Ok(()),
-            Some(stored) => {
-                let stays = self.stays(&stored.device).await?;
-                self.hub.device_changed(&stored.device, &stays);
-                Ok(())
-            }
-            None => {
-                self.hub.leave(&entrance.conn);
-                Err(crate::auth::unauthorized("a device that is still registered"))
-            }
+    /// A device may have changed between being recognised and being listed by the hub, when its
+    /// stream was not found yet by those who tell of a change.
+    async fn recheck(&self, device: &Arc<Device>) -> Result<(), Problem> {
+        let Placed { stored, memberships } = self.still_registered(&device.id).await?;
+        if stored.device != *device {
+            self.hub.device_changed(&stored.device, &stays(memberships));
+        }
+        Ok(())
+    }
+}
+
+impl Visitor {
+    fn with(placed: Placed, as_of: Moment) -> Self {
+        let Placed { stored, memberships } = placed;
+        Self { who: Who::Device(stored.device, stays(memberships)), as_of }
+    }
+}
+
+/// A stream between being listed by the hub and being let in: whoever is not is taken out again,
+/// also if nobody waits for that any more.
+struct Entering<'a> {
+    hub: &'a Hub,
+    entrance: Option<Entrance>,
+}
+
+impl Entering<'_> {
+    fn done(mut self) -> Entrance {
+        self.entrance.take().expect("it is taken only here")
+    }
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        if let Some(entrance) = &self.entrance {
+            self.hub.leave(&entrance.conn);
         }
     }
+}
+
+fn stays(memberships: Vec<Membership>) -> Vec<Stay> {
+    let stay = |Membership { place, joined_at, left_at, .. }| Stay { place, joined_at, left_at };
+    memberships.into_iter().map(stay).collect()
 }
 
 /// A wait of one to two times the base, so that clients do not come back all at once.

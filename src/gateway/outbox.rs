@@ -9,13 +9,14 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
+use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::domain::ids::{DeviceNum, PublicationId, UnitCode};
 use crate::gateway::close::Close;
 use crate::gateway::frame::Frame;
-use crate::gateway::sockets::Line;
+use crate::gateway::sockets::{Line, PIECE_BYTES};
 
 /// One frame to be written, and what it means to the ledger once it is.
 #[derive(Clone, Debug)]
@@ -75,9 +76,11 @@ enum Way {
 struct Waiting {
     frames: VecDeque<Outgoing>,
     bytes: usize,
-    /// Bytes of the first frame that the socket has taken.
+    /// So many of the first frames are being written in one piece; 0 before that.
+    together: usize,
+    /// Bytes of them that the socket has taken.
     begun: usize,
-    /// Since when the socket has not taken the first frame.
+    /// Since when the socket has not taken the rest.
     stuck: Option<Instant>,
 }
 
@@ -121,11 +124,11 @@ impl Outbox {
             return;
         }
         queue.close = Some(close);
-        // A frame that has begun must end, or the close frame could not be told from it.
+        // What has begun must end, or the close frame could not be told from it.
         queue.waiting = queue.waiting.take().filter(|waiting| waiting.begun > 0);
         if let Some(waiting) = &mut queue.waiting {
-            waiting.frames.truncate(1);
-            waiting.bytes = waiting.frames.front().map_or(0, |begun| begun.frame.bytes());
+            waiting.frames.truncate(waiting.together);
+            waiting.bytes = waiting.frames.iter().map(|begun| begun.frame.bytes()).sum();
         }
         match &queue.way {
             Way::Socket(line) => line.closing(),
@@ -241,7 +244,8 @@ impl Queue {
                 line.stuck();
                 let (bytes, stuck) = (wire.len(), Some(Instant::now()));
                 let frames = VecDeque::from([outgoing]);
-                self.waiting = Some(Box::new(Waiting { frames, bytes, begun, stuck }));
+                let waiting = Waiting { frames, bytes, together: 1, begun, stuck };
+                self.waiting = Some(Box::new(waiting));
             }
             Ok(_) => line.has_written(outgoing),
             // The client is gone; whoever reads the socket finds that out and ends it.
@@ -266,11 +270,11 @@ impl Queue {
 impl Waiting {
     /// Whether the socket has taken everything.
     fn write(&mut self, line: &mut Line) -> io::Result<bool> {
-        while let Some(first) = self.frames.front() {
-            let wire = first.frame.wire();
-            let taken = line.write(&wire[self.begun..])?;
+        while !self.frames.is_empty() {
+            let piece = self.piece();
+            let taken = line.write(&piece[self.begun..])?;
             self.begun += taken;
-            if self.begun < wire.len() {
+            if self.begun < piece.len() {
                 if self.stuck.is_none() {
                     line.stuck();
                 }
@@ -279,13 +283,34 @@ impl Waiting {
                 }
                 return Ok(false);
             }
+            self.bytes -= piece.len().min(self.bytes);
             (self.begun, self.stuck) = (0, None);
-            self.bytes -= wire.len().min(self.bytes);
-            if let Some(written) = self.frames.pop_front() {
+            for written in self.frames.drain(..std::mem::take(&mut self.together)) {
                 line.has_written(written);
             }
         }
         Ok(true)
+    }
+
+    /// What is to be written next: the first frame, and those behind it that are small.
+    fn piece(&mut self) -> Bytes {
+        if self.together == 0 {
+            let mut room = PIECE_BYTES;
+            let fits = |outgoing: &&Outgoing| {
+                let left = room.checked_sub(outgoing.frame.bytes());
+                room = left.unwrap_or_default();
+                left.is_some()
+            };
+            self.together = self.frames.iter().take_while(fits).count().max(1);
+        }
+        let frames: Vec<&Bytes> =
+            self.frames.iter().take(self.together).map(|outgoing| outgoing.frame.wire()).collect();
+        if let [one] = frames[..] {
+            return one.clone();
+        }
+        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+        frames.iter().for_each(|frame| piece.extend_from_slice(frame));
+        piece.freeze()
     }
 }
 

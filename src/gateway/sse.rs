@@ -115,11 +115,11 @@ pub(super) async fn events(
     let last = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let position = last.or(ask.position.as_deref());
     let languages = ask.languages.map(|list| list.split(',').map(str::to_owned).collect());
-    let opened = gateway.admit(citizen, position, languages).await?;
-    let conn = Arc::clone(&opened.entrance.conn);
+    let visitor = gateway.visitor(citizen).await?;
+    let opened = gateway.admit(visitor, position, languages).await?;
     let feed = Feed {
         gateway: gateway.clone(),
-        conn: Leaving { gateway, conn },
+        conn: Leaving { gateway, conn: opened.conn },
         first: opened.first.into_iter(),
         phase: Phase::First,
         ping_at: Instant::now(),

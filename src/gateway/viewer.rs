@@ -1,7 +1,7 @@
 //! Who is behind a connection, and whether a publication is for them. Pure: the rules of promises
 //! 2, 4, 5 and 6 for streams, apart from sockets.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -51,9 +51,10 @@ pub struct Viewer {
 }
 
 /// What a connection was sent, bounded. Few have got many, and every connection has one: a list is
-/// smaller than a set.
+/// smaller than a set. In the order of the ids, which rise with the time they were given out, so
+/// that the oldest goes first and what is new is known by a look at the last.
 #[derive(Debug, Default)]
-struct Got(VecDeque<PublicationId>);
+struct Got(Vec<PublicationId>);
 
 /// That a publication is to be shown, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -263,17 +264,24 @@ fn minute(now: Timestamp) -> u16 {
 
 impl Got {
     fn has(&self, id: &PublicationId) -> bool {
-        self.0.contains(id)
+        self.place(id).is_ok()
     }
 
     fn add(&mut self, id: PublicationId) {
-        if self.has(&id) {
-            return;
-        }
+        let Err(mut at) = self.place(&id) else { return };
         if self.0.len() >= GOT_MAX {
-            self.0.pop_front();
+            self.0.remove(0);
+            at = at.saturating_sub(1);
         }
-        self.0.push_back(id);
+        self.0.insert(at, id);
+    }
+
+    /// Where it is, or would be.
+    fn place(&self, id: &PublicationId) -> Result<usize, usize> {
+        match self.0.last() {
+            Some(last) if last >= id => self.0.binary_search(id),
+            _ => Err(self.0.len()),
+        }
     }
 }
 

@@ -33,6 +33,7 @@ use crate::gateway::Gateway;
 use crate::gateway::close::Close;
 use crate::gateway::frame::Frame;
 use crate::gateway::hub::Conn;
+use crate::gateway::opening::Opened;
 use crate::gateway::outbox::Outgoing;
 use crate::gateway::places::registry_problem;
 use crate::gateway::rfc6455::{self, Decoder, Event};
@@ -127,7 +128,9 @@ fn says(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
 /// The connection itself, and what was read of it already.
 fn stream_of(upgraded: Upgraded) -> Result<(Wire, Vec<u8>), Upgraded> {
     let parts = downcast::<TokioIo<Wire>>(upgraded)?;
-    Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
+    let (mut wire, mut early) = (parts.io.into_inner(), parts.read_buf.to_vec());
+    early.extend(wire.take_early());
+    Ok((wire, early))
 }
 
 /// From the open socket to a stream that is live and has its seat.
@@ -145,12 +148,11 @@ async fn greet(
             let Entry { gateway, wire, session, decoder, events } = entry;
             let early = events.into();
             let guest = Guest { conn: Arc::clone(&conn), wire, decoder, early, session, slot };
-            match gateway.sockets.seat(guest) {
-                Ok(()) => gateway.hub.go_live(&conn),
-                Err(error) => {
-                    tracing::warn!(error = %error, "a stream could not be seated");
-                    gateway.hub.leave(&conn);
-                }
+            // Before it has its socket: what it is told first goes out in one write.
+            gateway.hub.go_live(&conn);
+            if let Err(error) = gateway.sockets.seat(guest) {
+                tracing::warn!(error = %error, "a stream could not be seated");
+                gateway.hub.leave(&conn);
             }
         }
         Err(Some(close)) => {
@@ -182,12 +184,15 @@ impl Entry {
     ) -> Result<Arc<Conn>, Option<Close>> {
         self.feed(early)?;
         let hello = self.hello().await?;
-        let citizen = self.gateway.recognise(&hello, known).await.map_err(refusal)?;
-        let opened = self.gateway.admit(citizen, hello.position.as_deref(), hello.languages).await;
-        let opened = opened.map_err(refusal)?;
+        let visitor = self.gateway.recognise(&hello, known).await.map_err(refusal)?;
+        let opened = self.gateway.admit(visitor, hello.position.as_deref(), hello.languages).await;
+        let Opened { conn, first } = opened.map_err(refusal)?;
         self.session.open(Instant::now());
-        let conn = opened.entrance.conn;
-        for outgoing in opened.first {
+        if self.has_room(&first) {
+            first.into_iter().for_each(|outgoing| conn.outbox().push(outgoing));
+            return Ok(conn);
+        }
+        for outgoing in first {
             if let Err(close) = self.write(outgoing.frame.wire()).await {
                 self.gateway.hub.leave(&conn);
                 return Err(close);
@@ -197,6 +202,14 @@ impl Entry {
             }
         }
         Ok(conn)
+    }
+
+    /// Whether what a stream is told first fills no more than half its queue. Else it goes out
+    /// frame by frame, as the client reads: who missed much is not slow for that.
+    fn has_room(&self, first: &[Outgoing]) -> bool {
+        let settings = self.gateway.hub.settings();
+        let bytes: usize = first.iter().map(|outgoing| outgoing.frame.bytes()).sum();
+        first.len() < settings.queue_frames / 2 && bytes < settings.queue_bytes / 2
     }
 
     async fn hello(&mut self) -> Result<Hello, Option<Close>> {

@@ -162,7 +162,7 @@ async fn connection(stream: TcpStream, peer: Peer, served: Served, stop: Cancell
         begun = begin(stream, peer, &served) => begun,
         () = stop.cancelled() => return,
     };
-    let Some(wire) = begun else { return };
+    let Some((wire, version)) = begun else { return };
     let secured = wire.is_tls().then(|| Secured { client: wire.client(), keys_need_one });
     let unanswered = wire.unanswered();
     let answered = unanswered.clone();
@@ -178,7 +178,7 @@ async fn connection(stream: TcpStream, peer: Peer, served: Served, stop: Cancell
         answered.clear();
         response
     });
-    let builder = builder(&wire, served.header_time);
+    let builder = builder(version, served.header_time);
     let io = TokioIo::new(wire);
     let work = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(service));
     let mut work = pin!(work);
@@ -205,7 +205,14 @@ fn is_slow_head(error: &(dyn Error + Send + Sync + 'static)) -> bool {
     error.is_some_and(|error| error.is_timeout() && error.source().is_none())
 }
 
-fn builder(wire: &Wire, header_time: Duration) -> auto::Builder<TokioExecutor> {
+/// What a connection speaks.
+#[derive(Clone, Copy)]
+enum Version {
+    Http1,
+    Http2,
+}
+
+fn builder(version: Version, header_time: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -220,19 +227,20 @@ fn builder(wire: &Wire, header_time: Duration) -> auto::Builder<TokioExecutor> {
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .keep_alive_interval(Duration::from_secs(25))
         .keep_alive_timeout(Duration::from_secs(8));
-    match (wire.is_tls(), wire.agreed_on_h2()) {
-        (false, _) => builder,
-        (true, true) => builder.http2_only(),
-        (true, false) => builder.http1_only(),
+    match version {
+        Version::Http2 => builder.http2_only(),
+        Version::Http1 => builder.http1_only(),
     }
 }
 
 /// The connection, once it is known that its client speaks HTTP/1 or HTTP/2: hyper's own limit on
 /// headers only starts after that. `None`: it came to nothing in time.
-async fn begin(stream: TcpStream, peer: Peer, served: &Served) -> Option<Wire> {
+async fn begin(stream: TcpStream, peer: Peer, served: &Served) -> Option<(Wire, Version)> {
     let Some(door) = &served.door else {
-        let begun = tokio::time::timeout(served.header_time, begun(&stream)).await;
-        return matches!(begun, Ok(Ok(()))).then(|| Wire::bare(stream));
+        let mut wire = Wire::bare(stream);
+        let begun = tokio::time::timeout(served.header_time, wire.begins_with(PREFACE)).await;
+        let version = if begun.ok()?.ok()? { Version::Http2 } else { Version::Http1 };
+        return Some((wire, version));
     };
     let mut wire = match door.enter(stream, peer.0).await {
         Ok(wire) => wire,
@@ -245,9 +253,9 @@ async fn begin(stream: TcpStream, peer: Peer, served: &Served) -> Option<Wire> {
     };
     if wire.agreed_on_h2() {
         let begun = tokio::time::timeout(served.header_time, wire.begins_with(PREFACE)).await;
-        return matches!(begun, Ok(Ok(()))).then_some(wire);
+        return matches!(begun, Ok(Ok(true))).then_some((wire, Version::Http2));
     }
-    Some(wire)
+    Some((wire, Version::Http1))
 }
 
 /// The code that a failed handshake is told under; `None` where the client only went away or took
@@ -259,20 +267,5 @@ fn weight(outcome: Handshake) -> Option<Code> {
         Handshake::Certificate => Some(Code::CertificateRequired),
         Handshake::Refused => Some(Code::BadRequest),
         Handshake::Done | Handshake::Plain | Handshake::Gone => None,
-    }
-}
-
-/// Waits until a bare connection's first bytes decide between HTTP/1 and HTTP/2.
-async fn begun(stream: &TcpStream) -> io::Result<()> {
-    let mut head = [0u8; PREFACE.len()];
-    loop {
-        let got = stream.peek(&mut head).await?;
-        if got == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if got == PREFACE.len() || !PREFACE.starts_with(&head[..got]) {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await; // peek does not wait for *more* bytes
     }
 }

@@ -17,11 +17,13 @@ mod crash;
 mod home;
 mod model;
 mod owners;
+mod placed;
 mod sealed;
 mod shared;
 
 use home::Home;
 use owners::a_device_follows_its_citizen_to_another_name_and_nobody_elses_does;
+use placed::a_look_at_a_device_has_all_its_places_and_tells_of_every_change_since;
 use sealed::{
     addresses_of_an_older_release_are_read_and_sealed_and_keys_rotate,
     nothing_is_sealed_before_its_moment_and_an_older_release_reads_it,
@@ -57,6 +59,7 @@ contract!(
     estimates_and_ranges_follow_every_change,
     a_subject_is_estimated_by_its_devices,
     a_dead_address_is_taken_only_while_it_is_the_devices,
+    a_look_at_a_device_has_all_its_places_and_tells_of_every_change_since,
     a_citizen_has_a_bounded_number_of_devices,
     a_device_follows_its_citizen_to_another_name_and_nobody_elses_does,
     shards_are_fixed_when_the_registry_is_created,

@@ -329,3 +329,6 @@ impl Hub {
         self.inner.book.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,8 +18,8 @@ use crate::gateway::outbox::Outgoing;
 use crate::gateway::sockets::{Notice, Sitting, Sockets};
 use crate::http::tls::Wire;
 
-/// What one TLS record takes of a frame.
-const PIECE_BYTES: usize = 8 << 10;
+/// What one TLS record takes of a frame, or of a few small ones.
+pub const PIECE_BYTES: usize = 8 << 10;
 
 /// The socket of one stream.
 #[derive(Debug)]
@@ -44,8 +44,8 @@ impl Line {
     /// Takes a connection over from the runtime.
     pub(super) fn new(wire: Wire, conn: u64, sockets: Sockets) -> io::Result<Self> {
         let (stream, connection) = wire.into_parts();
+        // It does not block, and is left so.
         let stream = stream.into_std()?;
-        stream.set_nonblocking(true)?;
         let session = connection.map(|connection| Session { connection, owes: false });
         Ok(Self { stream, seat: None, conn, session, sockets })
     }

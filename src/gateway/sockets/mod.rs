@@ -28,7 +28,7 @@ use crate::gateway::session::Session;
 use crate::http::limits::Slot;
 use crate::http::tls::Wire;
 
-pub use line::Line;
+pub use line::{Line, PIECE_BYTES};
 use seat::Seat;
 use table::Table;
 
@@ -58,8 +58,16 @@ pub struct Reader {
 
 #[derive(Debug)]
 struct Door {
-    notices: Mutex<Vec<Notice>>,
+    knocks: Mutex<Knocks>,
     waker: Waker,
+}
+
+#[derive(Debug, Default)]
+struct Knocks {
+    notices: Vec<Notice>,
+    /// The reader comes to the door by itself, soon: it need not be woken. While many enter, waking
+    /// it for each would cost as much as seating it.
+    attended: bool,
 }
 
 /// What is wanted of the table.
@@ -103,7 +111,7 @@ pub struct Guest {
 pub fn open(hub: Hub, deliveries: Deliveries) -> io::Result<(Sockets, Reader)> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), DOOR)?;
-    let door = Arc::new(Door { notices: Mutex::default(), waker });
+    let door = Arc::new(Door { knocks: Mutex::default(), waker });
     let shared = Shared { door: Arc::clone(&door), hub, deliveries };
     Ok((Sockets { shared: Arc::new(shared) }, Reader { poll, door }))
 }
@@ -139,11 +147,11 @@ impl Reader {
 
 impl Door {
     fn knock(&self, notice: Notice) {
-        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        notices.push(notice);
-        let first = notices.len() == 1;
-        drop(notices);
-        if first {
+        let mut knocks = self.knocks.lock().unwrap_or_else(PoisonError::into_inner);
+        knocks.notices.push(notice);
+        let wakes = !knocks.attended && knocks.notices.len() == 1;
+        drop(knocks);
+        if wakes {
             self.wake();
         }
     }
@@ -154,7 +162,10 @@ impl Door {
         }
     }
 
+    /// What is wanted. If anything is, the reader must soon look again.
     fn taken(&self) -> Vec<Notice> {
-        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut knocks = self.knocks.lock().unwrap_or_else(PoisonError::into_inner);
+        knocks.attended = !knocks.notices.is_empty();
+        std::mem::take(&mut knocks.notices)
     }
 }

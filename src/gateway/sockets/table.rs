@@ -24,6 +24,8 @@ use crate::gateway::sockets::{DOOR, Door, Notice, Sitting};
 const EVENTS_MAX: usize = 1_024;
 /// How often the seats' times are looked at: what is due may be this late.
 const ROUND: Duration = Duration::from_millis(100);
+/// When the door is looked at again after somebody was there.
+const SOON: Duration = Duration::from_millis(2);
 /// What one read takes; shared by all seats.
 const SCRATCH_BYTES: usize = 16 << 10;
 /// Nothing is due.
@@ -69,8 +71,9 @@ impl Table {
         abandoned: &CancellationToken,
     ) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut calm = ROUND;
         loop {
-            let wait = if self.unread.is_empty() { ROUND } else { Duration::ZERO };
+            let wait = if self.unread.is_empty() { calm } else { Duration::ZERO };
             match self.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
                 _ => {}
@@ -85,7 +88,9 @@ impl Table {
             for index in std::mem::take(&mut self.unread) {
                 self.attend(index, true, false);
             }
-            for notice in self.door.taken() {
+            let notices = self.door.taken();
+            calm = if notices.is_empty() { ROUND } else { SOON };
+            for notice in notices {
                 self.notice(notice);
             }
             let now = Instant::now();

@@ -6,7 +6,7 @@ use crate::domain::audience::Coverage;
 use crate::domain::channel::{FcmAddressKind, PushAddress};
 use crate::domain::device::{Interest, QuietHours};
 use crate::domain::publication::{Content, Publication};
-use crate::gateway::fixture::{alert, at, device, later, place, status, stays, viewer};
+use crate::gateway::fixture::{alert, at, device, id, later, place, status, stays, viewer};
 use crate::gateway::position::Slot;
 
 fn entry(offset: u64, publication: &Publication, withdraws: &[Arc<Entry>]) -> Arc<Entry> {
@@ -189,4 +189,17 @@ fn a_device_that_changed_is_judged_by_what_it_is_now() {
     assert!(viewer.take_late(&entry, at(2)).is_some());
     assert!(viewer.take_late(&entry, at(2)).is_none(), "once");
     assert!(viewer.units().contains(&place("2").unit));
+}
+
+#[test]
+fn what_was_sent_is_remembered_in_whatever_order_and_the_oldest_goes_first() {
+    let mut got = Got::default();
+    let ids: Vec<_> = (1..=GOT_MAX as u128 + 1).map(id).collect();
+    let (late, others) = (ids[7], ids.iter().filter(|one| **one != ids[7]));
+    others.clone().for_each(|one| got.add(*one));
+    assert!(!got.has(&late) && others.clone().all(|one| got.has(one)));
+    got.add(late);
+    got.add(late);
+    assert!(!got.has(&ids[0]) && ids[1..].iter().all(|one| got.has(one)), "one went for one");
+    assert_eq!(got.0.len(), GOT_MAX);
 }

@@ -13,6 +13,9 @@ use tokio_rustls::server::TlsStream;
 
 use crate::http::tls::ClientCertificate;
 
+/// What may come of a client at first, before it is known what it speaks: a request's head mostly.
+const EARLY_BYTES: usize = 1 << 10;
+
 /// A connection.
 #[derive(Debug)]
 pub struct Wire {
@@ -79,15 +82,25 @@ impl Wire {
         ClientCertificate::of(presented)
     }
 
-    /// Waits until the client has begun as it must, and lets that be read again.
-    pub async fn begins_with(&mut self, preface: &[u8]) -> io::Result<()> {
-        let mut begun = vec![0; preface.len()];
-        self.read_exact(&mut begun).await?;
-        if begun != preface {
-            return Err(io::ErrorKind::InvalidData.into());
+    /// Waits until the client's first bytes tell whether it begins so, and lets them be read again.
+    pub async fn begins_with(&mut self, preface: &[u8]) -> io::Result<bool> {
+        let mut begun = Vec::with_capacity(EARLY_BYTES);
+        loop {
+            if self.read_buf(&mut begun).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let so_far = begun.len().min(preface.len());
+            if begun[..so_far] != preface[..so_far] || so_far == preface.len() {
+                let is_so = begun.starts_with(preface);
+                self.early = begun;
+                return Ok(is_so);
+            }
         }
-        self.early = begun;
-        Ok(())
+    }
+
+    /// What waits to be read again.
+    pub fn take_early(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.early)
     }
 
     /// The socket, and the session over it if there is one. Only for a connection of which nothing
@@ -113,6 +126,9 @@ impl AsyncRead for Wire {
             let count = self.early.len().min(into.remaining());
             into.put_slice(&self.early[..count]);
             self.early.drain(..count);
+            if self.early.is_empty() {
+                self.early = Vec::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = into.filled().len();

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -14,6 +15,7 @@ use crate::domain::device::{Device, Profile};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, UnitCode};
 use crate::store::Failure;
 use crate::store::registry::counters::Counters;
+use crate::store::registry::placed::Placed;
 use crate::store::registry::{
     Error, Estimate, Member, Membership, NewDevice, Range, Resealed, Settings, Stored, check,
 };
@@ -41,6 +43,8 @@ pub struct Embedded {
     clock: Clock,
     counters: Arc<Counters>,
     newest: Arc<watch::Sender<Seq>>,
+    /// Rises with each change, once it is durable and before anybody is told of it.
+    changes: Arc<AtomicU64>,
     vault: Option<Vault>,
 }
 
@@ -59,7 +63,8 @@ impl Embedded {
         let (database, (counters, newest)) = opening.await.map_err(Failure::new)??;
         let newest = Arc::new(watch::Sender::new(newest));
         let counters = Arc::new(counters);
-        Ok(Self { database, shards, clock, counters, newest, vault: None })
+        let changes = Arc::default();
+        Ok(Self { database, shards, clock, counters, newest, changes, vault: None })
     }
 
     /// The same registry, which seals push addresses from now on.
@@ -109,6 +114,15 @@ impl Embedded {
 
     pub async fn get(&self, id: DeviceId) -> Result<Option<Stored>, Error> {
         self.look(move |source| read::by_id(source, id)).await
+    }
+
+    pub async fn placed(&self, id: DeviceId) -> Result<Option<Placed>, Error> {
+        self.look(move |source| read::placed(source, id)).await
+    }
+
+    /// How many changes there were since the file was opened.
+    pub fn changes_made(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
     }
 
     pub async fn deactivate_address(
@@ -226,7 +240,9 @@ impl Embedded {
     /// then for ranges misses nobody.
     fn after<T>(&self) -> impl FnOnce(&(T, Change)) + Send + 'static {
         let (counters, newest) = (Arc::clone(&self.counters), Arc::clone(&self.newest));
+        let changes = Arc::clone(&self.changes);
         move |(_, change)| {
+            changes.fetch_add(1, Ordering::SeqCst);
             if !change.counts.is_empty() {
                 counters.apply(change.counts.iter().map(|(spot, count)| (spot, *count)));
             }

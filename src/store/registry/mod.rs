@@ -42,6 +42,7 @@ mod codec;
 mod counters;
 mod embedded;
 pub mod owners;
+pub mod placed;
 mod redis;
 pub mod seen;
 

@@ -40,6 +40,7 @@ pub struct House {
     pub to: String,
     pub gateway: Gateway,
     pub bus: Bus,
+    pub registry: Registry,
     pub alerts: Alerts,
     pub ledger: Ledger,
     pub keys: Keyring,
@@ -81,7 +82,7 @@ impl House {
             apns_apps: None,
             doorkeeper: Doorkeeper::new(names, None, (tickets, Sessions::new(b"k")), clock.clone()),
             bus: bus.clone(),
-            registry,
+            registry: registry.clone(),
             alerts: alerts.clone(),
             ledger: ledger.clone(),
             replies: replies.expect("replies"),
@@ -106,7 +107,7 @@ impl House {
         let face = serve::Face { listener, router, door, refusals: None };
         let stop = life.token().clone();
         life.service("http", async move { serve::serve(face, &limits, stop, GRACE).await });
-        Self { to, gateway, bus, alerts, ledger, keys, life, units, _dir: dir }
+        Self { to, gateway, bus, registry, alerts, ledger, keys, life, units, _dir: dir }
     }
 
     /// A unit's code, by number.

@@ -1,9 +1,14 @@
 //! Promises 4, 5 and 6 on streams: nothing missed, nothing twice, nothing false.
 
+use loa::domain::device::{Place, Profile};
+use loa::domain::ids::DeviceId;
+use loa::gateway::opening::Visitor;
+use loa::gateway::wire::FromClient;
+use loa::http::problem::Code;
 use serde_json::json;
 
 use super::house::{House, alert, cancel};
-use crate::support::citizen::{Citizen, Events, ask_json, id_of};
+use crate::support::citizen::{Citizen, Events, ask_json, id_of, within};
 
 #[tokio::test]
 async fn a_client_that_reconnects_gets_exactly_what_it_missed() {
@@ -197,5 +202,54 @@ async fn one_encoded_frame_is_shared_by_all_who_get_the_same() {
         assert_eq!(socket.publication().await, id);
     }
     assert_eq!(house.gateway.hub().encoded(&publication.id), Some(1));
+    house.close().await;
+}
+
+/// A citizen whose hello was believed and whose stream is not yet let in.
+async fn at_the_door(house: &House, unit: &str) -> (DeviceId, Visitor) {
+    let citizen = Citizen::register(&house.to, json!({"places": [{"unit": unit}]})).await;
+    let FromClient::Hello(hello) = serde_json::from_value(citizen.hello(None)).expect("a hello")
+    else {
+        panic!("it says hello");
+    };
+    let visitor = house.gateway.recognise(&hello, None).await.expect("it is known");
+    (citizen.id.parse().expect("an id"), visitor)
+}
+
+#[tokio::test]
+async fn a_device_that_moves_while_it_is_let_in_is_found_where_it_is_now() {
+    let house = House::open().await;
+    let (here, there) = (house.unit(0).to_owned(), house.unit(1).to_owned());
+    let (id, visitor) = at_the_door(&house, &here).await;
+    // As another node does it: this gateway is not told, and no stream of the device is open.
+    let stored = house.registry.get(&id).await.expect("a look").expect("it is there");
+    let place = Place { unit: there.parse().expect("a unit"), cell: None };
+    let profile = Profile { places: vec![place], ..stored.device.profile.clone() };
+    house.registry.update(&id, profile).await.expect("moved");
+    let opened = house.gateway.admit(visitor, None, None).await.expect("let in");
+    house.gateway.hub().go_live(&opened.conn);
+    house.publish(&alert(&[&here])).await;
+    let live = house.publish(&alert(&[&there])).await;
+    let told = async {
+        loop {
+            let next = opened.conn.outbox().next().await.expect("it is open");
+            if let Some(delivers) = next.delivers {
+                break delivers.publication.to_string();
+            }
+        }
+    };
+    assert_eq!(within("an alert", told).await, live);
+    house.gateway.hub().leave(&opened.conn);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_device_that_is_removed_while_it_is_let_in_stays_out() {
+    let house = House::open().await;
+    let (id, visitor) = at_the_door(&house, house.unit(0)).await;
+    house.registry.remove(&id).await.expect("removed");
+    let refused = house.gateway.admit(visitor, None, None).await.expect_err("it is gone");
+    assert_eq!(refused.code, Code::Unauthorized);
+    assert_eq!(house.gateway.hub().stats().streams, 0, "nothing of it is left behind");
     house.close().await;
 }

@@ -10,6 +10,7 @@ use crate::domain::channel::Channel;
 use crate::domain::device::{Device, Place};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId};
 use crate::store::registry::codec::{self, Owner, channel_code, channel_of};
+use crate::store::registry::placed::Placed;
 use crate::store::registry::{
     Error, Member, Membership, PAGE_MAX, Range, SUBJECT_DEVICES_MAX, Stored,
 };
@@ -37,6 +38,31 @@ const DEVICE: &str = "SELECT num, id, subject, address_since, profile, secret_ha
 const MEMBER: &str = "SELECT m.device, d.id, d.subject, d.address_since, d.profile,
         m.seq, m.unit, m.cell, m.channel, m.joined_at, m.left_at
     FROM memberships m LEFT JOIN devices d ON d.num = m.device";
+
+/// The first six columns are the device's, as in [`DEVICE`]; then come the membership's.
+const PLACED: &str = "SELECT d.num, d.id, d.subject, d.address_since, d.profile, d.secret_hash,
+        m.seq, m.unit, m.cell, m.channel, m.shard, m.joined_at, m.left_at
+    FROM devices d LEFT JOIN memberships m ON m.device = d.num
+    WHERE d.id = ?1 ORDER BY m.seq";
+
+/// A device with its memberships: one statement, so that they are of one moment.
+pub fn placed(source: Source<'_>, id: DeviceId) -> Result<Option<Placed>, Error> {
+    let mut statement = source.connection.prepare_cached(PLACED)?;
+    let mut rows = statement.query([id.0.as_bytes()])?;
+    let mut found: Option<Placed> = None;
+    while let Some(row) = rows.next()? {
+        if found.is_none() {
+            let (device, secret_hash) = (Arc::new(device(source, row)?), row.get(5)?);
+            let stored = Stored { device, secret_hash };
+            found = Some(Placed { stored, memberships: Vec::new() });
+        }
+        let joined: Option<i64> = row.get(6)?;
+        if let (Some(found), Some(_)) = (&mut found, joined) {
+            found.memberships.push(membership(row, 6)?);
+        }
+    }
+    Ok(found)
+}
 
 /// A device by its id.
 pub fn by_id(source: Source<'_>, id: DeviceId) -> Result<Option<Stored>, Error> {
@@ -127,17 +153,22 @@ pub fn memberships_of(conn: &Connection, num: DeviceNum) -> Result<Vec<Membershi
     let mut rows = statement.query([num.0 as i64])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let left_at: Option<i64> = row.get(6)?;
-        found.push(Membership {
-            seq: Seq(row.get::<_, i64>(0)? as u64),
-            place: place(row, 1, 2)?,
-            channel: channel(row, 3)?,
-            shard: row.get(4)?,
-            joined_at: sqlite::from_ms(row.get(5)?)?,
-            left_at: left_at.map(sqlite::from_ms).transpose()?,
-        });
+        found.push(membership(row, 0)?);
     }
     Ok(found)
+}
+
+/// A membership of the device that was asked for, whose columns begin at `first`.
+fn membership(row: &Row, first: usize) -> Result<Membership, Error> {
+    let left_at: Option<i64> = row.get(first + 6)?;
+    Ok(Membership {
+        seq: Seq(row.get::<_, i64>(first)? as u64),
+        place: place(row, first + 1, first + 2)?,
+        channel: channel(row, first + 3)?,
+        shard: row.get(first + 4)?,
+        joined_at: sqlite::from_ms(row.get(first + 5)?)?,
+        left_at: left_at.map(sqlite::from_ms).transpose()?,
+    })
 }
 
 fn collect(source: Source<'_>, sql: &str, params: impl Params) -> Result<Vec<Member>, Error> {

@@ -8,10 +8,13 @@ use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, SubjectId};
 use crate::store::Failure;
 use crate::store::redis::Call;
+use crate::store::registry::placed::Placed;
 use crate::store::registry::redis::plan;
 use crate::store::registry::redis::record::{self, Person, Record, Row};
 use crate::store::registry::redis::{Found, Shared};
-use crate::store::registry::{Error, Member, Membership, PAGE_MAX, Range, SUBJECT_DEVICES_MAX};
+use crate::store::registry::{
+    Error, Member, Membership, PAGE_MAX, Range, SUBJECT_DEVICES_MAX, Stored,
+};
 
 /// Members one call of a script reads: a few milliseconds for which others wait.
 const CALL_MAX: usize = 1_000;
@@ -30,6 +33,16 @@ impl Shared {
             let person = found.record.person.clone()?;
             Some((found, person))
         }))
+    }
+
+    /// A device with its memberships: its record has both.
+    pub async fn placed(&self, id: DeviceId) -> Result<Option<Placed>, Error> {
+        let Some((Found { num, record, .. }, person)) = self.find(id).await? else {
+            return Ok(None);
+        };
+        let secret_hash = person.secret_hash;
+        let stored = Stored { device: Arc::new(person.device(num)), secret_hash };
+        Ok(Some(Placed { stored, memberships: self.memberships(num, record) }))
     }
 
     /// A device by its number, or what is left of it.

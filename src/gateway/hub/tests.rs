@@ -1,0 +1,59 @@
+use super::*;
+use crate::gateway::book::Shape;
+use crate::gateway::fixture::{alert, at, device, id, stays, viewer};
+
+fn hub() -> Hub {
+    let shape = Shape { epoch: "e".into(), partitions: [1, 1, 1], ring_max: 64, live_max: 64 };
+    Hub::new(Book::new(shape, vec![0; 3]), Settings::default(), Clock::manual(at(10)))
+}
+
+async fn publish(hub: &Hub, offset: u64, publication: Publication) {
+    hub.publish(Slot { index: 0, offset }, Arc::new(publication)).await;
+}
+
+/// The publications that wait for a connection, in order.
+fn waiting(conn: &Conn) -> Vec<PublicationId> {
+    let next = || conn.outbox().try_next().map(|next| next.expect("it is open"));
+    let all = std::iter::from_fn(next);
+    all.filter_map(|outgoing| outgoing.delivers.map(|delivers| delivers.publication)).collect()
+}
+
+#[tokio::test]
+async fn a_device_that_moves_while_its_stream_is_joining_is_found_where_it_is_now() {
+    let hub = hub();
+    publish(&hub, 0, alert(1, 0, &["2"])).await;
+    let Entrance { conn, follow, .. } = hub.enter(viewer(device(&["1"])), None);
+    assert!(follow.is_empty(), "it is not there yet");
+    let moved = Arc::new(device(&["2"]));
+    hub.device_changed(&moved, &stays(&moved, 5));
+    // Before it is live nothing is sent out of its turn, and nothing of the new place is missed.
+    publish(&hub, 1, alert(2, 1, &["2"])).await;
+    assert!(waiting(&conn).is_empty());
+    hub.go_live(&conn);
+    let mut told = waiting(&conn);
+    told.sort();
+    assert_eq!(told, [id(1), id(2)], "what was live there, and what came meanwhile, once each");
+    publish(&hub, 2, alert(3, 2, &["2"])).await;
+    publish(&hub, 3, alert(4, 3, &["1"])).await;
+    assert_eq!(waiting(&conn), [id(3)], "and it is not found where it was");
+    hub.leave(&conn);
+    publish(&hub, 4, alert(5, 4, &["2"])).await;
+    assert_eq!((waiting(&conn), hub.stats().streams), (vec![], 0));
+}
+
+#[tokio::test]
+async fn a_device_that_moves_again_and_again_while_joining_is_listed_once() {
+    let hub = hub();
+    let Entrance { conn, .. } = hub.enter(viewer(device(&["1"])), None);
+    for unit in ["2", "3", "2", "4"] {
+        let moved = Arc::new(device(&[unit]));
+        hub.device_changed(&moved, &stays(&moved, 5));
+    }
+    hub.go_live(&conn);
+    for (offset, unit) in (0..).zip(["1", "2", "3", "4"]) {
+        publish(&hub, offset, alert(u128::from(offset) + 1, 1, &[unit])).await;
+    }
+    assert_eq!(waiting(&conn), [id(4)]);
+    hub.device_removed(device(&[]).num);
+    assert_eq!(conn.outbox().why(), Some(Close::Removed), "it is still found by its number");
+}
