@@ -1,11 +1,11 @@
 //! The whole path in one process: a node, simulated providers over real TLS sockets, and the
 //! hardware's own limits beside it, in one table and in `bench/summary.json` of the target
 //! directory, with growth drawn beside it: `cargo bench --bench city`, with names after `--` to run
-//! only those (`hot`, `growth`, `path`, `log`, `sockets`, `cost`, `cluster`).
+//! only those (`hot`, `growth`, `path`, `log`, `sockets`, `cost`, `cluster`, `peers`).
 //! `LOA_BENCH_FULL=1` adds one and ten million devices on the path, ten million in the registry
 //! and five million on a cluster: an hour, some 4 GB of disk and more memory.
-//! `LOA_BENCH_DEVICES=50000` names another number of devices for `path`. `cluster` needs
-//! what `deploy/setup.sh test` installs.
+//! `LOA_BENCH_DEVICES=50000` names another number of devices for `peers` and `path`. `cluster` needs
+//! what `deploy/setup.sh test` installs, `peers` what it says is missing.
 
 mod allocator;
 mod cluster;
@@ -20,6 +20,7 @@ mod kafka;
 mod log;
 mod outside;
 mod path;
+mod peers;
 mod plot;
 #[allow(dead_code)]
 #[path = "../../tests/it/support/port.rs"]
@@ -78,6 +79,9 @@ fn main() -> Result<()> {
     }
     if is_wanted("cluster") {
         run(cluster::run(&mut table, full))?;
+    }
+    if is_wanted("peers") {
+        run(peers::run(&mut table, only))?;
     }
     if is_wanted("path") {
         run(path::run(&mut table, full, only))?;
