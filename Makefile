@@ -86,7 +86,7 @@ upgrade: ## nodes of the release before and of this one together (PREVIOUS=a com
 	LOA_TEST_PREVIOUS=$(abspath $(TARGET))/previous/loa cargo test --locked --test it -- previous:: --nocapture
 
 bench: ## what the README quotes: one table, and target/bench/summary.json (ARGS="city")
-	@deploy/setup.sh test
+	@deploy/setup.sh bench
 	cargo bench --locked --profile demo $(if $(ARGS),$(ARGS:%=--bench %),$(BENCHES:%=--bench %))
 
 check: ## format, lints, documentation, house rules, dependencies

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What Loa needs on a machine: `deploy/setup.sh build` to build and run it, `console` to build its
-# web pages, `e2e` to try them in a browser, `test` to run every test. Installs what is missing
-# where apt-get exists (Debian, Ubuntu) and says so; elsewhere it names what is missing and stops.
+# web pages, `e2e` to try them in a browser, `test` to run every test, `bench` for that and the
+# database that the benchmarks are compared with. Installs what is missing where apt-get exists
+# (Debian, Ubuntu) and says so; elsewhere it names what is missing and stops.
 # It never installs a Rust toolchain.
 set -euo pipefail
 
@@ -55,6 +56,12 @@ has_confluent() {
   return 1
 }
 
+# PostgreSQL with PostGIS; LOA_POSTGRES names the folder of another one's programs.
+has_postgis() {
+  [ -n "${LOA_POSTGRES:-}" ] ||
+    compgen -G '/usr/share/postgresql/*/extension/postgis.control' >/dev/null
+}
+
 # Packages of Debian for what is not there, one a line.
 missing() {
   if [ "$1" != build ]; then
@@ -93,13 +100,20 @@ missing() {
     # Another implementation of XML signatures.
     has xmlsec1 || echo xmlsec1
   fi
+  if [ "$peers" = yes ]; then has_postgis || echo postgresql-postgis; fi
 }
 
-# Debian starts a server when its package is installed, and with the machine. The tests start their
-# own on ports of their own: neither must happen where there was none before.
+# Debian starts a server when its package is installed, and with the machine. The tests and benches
+# start their own on ports of their own: neither must happen where there was none before.
 install_quietly() {
-  local policy=/usr/sbin/policy-rc.d mine=""
-  if [[ " $* " == *" redis-server "* ]] && [ ! -e "$policy" ]; then
+  local policy=/usr/sbin/policy-rc.d mine="" service
+  local -a fresh=()
+  if [[ " $* " == *" redis-server "* ]]; then fresh+=(redis-server); fi
+  if [[ " $* " == *" postgresql-postgis "* ]] &&
+    ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
+    fresh+=(postgresql)
+  fi
+  if [ "${#fresh[@]}" -gt 0 ] && [ ! -e "$policy" ]; then
     mine=yes
     printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
     as_root chmod 755 "$policy"
@@ -108,8 +122,10 @@ install_quietly() {
   as_root env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "$@" >&2 || status=$?
   if [ -n "$mine" ]; then as_root rm -f "$policy"; fi
-  if [[ " $* " == *" redis-server "* ]] && has systemctl; then
-    as_root systemctl disable redis-server >/dev/null 2>&1 || true
+  if has systemctl; then
+    for service in "${fresh[@]}"; do
+      as_root systemctl disable "$service" >/dev/null 2>&1 || true
+    done
   fi
   return "$status"
 }
@@ -169,12 +185,14 @@ need_pages_packages() {
   cp console/package-lock.json console/node_modules/.installed
 }
 
-case "${1:-}" in
+mode=${1:-} peers=no
+case "$mode" in
   build | console | e2e | test) ;;
-  *) fail "usage: deploy/setup.sh build|console|e2e|test" ;;
+  bench) mode=test peers=yes ;;
+  *) fail "usage: deploy/setup.sh build|console|e2e|test|bench" ;;
 esac
-need_packages "$1"
-[ "$1" = console ] || need_rust
-[ "$1" = build ] || need_pages_packages
-if [ "$1" = e2e ] || [ "$1" = test ]; then need_clients; fi
-if [ "$1" = test ]; then need_kafka; fi
+need_packages "$mode"
+[ "$mode" = console ] || need_rust
+[ "$mode" = build ] || need_pages_packages
+if [ "$mode" = e2e ] || [ "$mode" = test ]; then need_clients; fi
+if [ "$mode" = test ]; then need_kafka; fi

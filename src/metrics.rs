@@ -1,6 +1,8 @@
 //! Every metric of ours, its name and meaning, once. Exposed at `/metrics` in Prometheus' text
 //! format; labels are closed sets, so their number is bounded.
 
+use std::time::Duration;
+
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::domain::channel::Channel;
@@ -20,6 +22,8 @@ const ADDRESSES_REMOVED: &str = "loa_addresses_removed_total";
 const REMOVAL_PAUSED: &str = "loa_removal_paused";
 const TOPIC_POSTS: &str = "loa_topic_posts_total";
 const ROUTE_SECONDS: &str = "loa_route_seconds";
+const ROOM_MICROSECONDS: &str = "loa_room_microseconds_total";
+const ROOM_STEPS: &str = "loa_room_steps_total";
 const PUSH_LIMIT: &str = "loa_push_limit";
 const PUSH_IN_FLIGHT: &str = "loa_push_in_flight";
 const PUSH_WAITING: &str = "loa_push_waiting";
@@ -61,6 +65,8 @@ pub fn describe() {
     describe_gauge!(CERTIFICATE_DAYS, "Days until the certificate of the HTTP faces ends.");
     describe_gauge!(RENEWAL_FAILED, "1 while the TLS files on disk are bad and older ones serve.");
     describe_histogram!(ROUTE_SECONDS, "Seconds from acceptance to the dispatches on the log.");
+    describe_counter!(ROOM_MICROSECONDS, "Time in a room of the pipeline, all its steps together.");
+    describe_counter!(ROOM_STEPS, "Steps of a room: requests, publications, pages or batches.");
 }
 
 /// A publication was accepted.
@@ -185,6 +191,52 @@ pub fn rebalanced(topic: String, partitions: usize) {
 /// How long a publication took from acceptance to its dispatches.
 pub fn routed(seconds: f64) {
     histogram!(ROUTE_SECONDS).record(seconds);
+}
+
+/// Where the time of a publication goes, from its request to the counted answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// A request's durable writes, the log's among them.
+    Accept,
+    /// Publications onto the log.
+    Log,
+    /// A publication into dispatches, until these are on the log.
+    Route,
+    /// A page of members from the registry.
+    Fetch,
+    /// A batch, from its first push to its last answer.
+    Send,
+    /// What a batch's answers mean.
+    Answer,
+    /// Progress into the ledger, durably.
+    Ledger,
+}
+
+impl Room {
+    /// All, in the order of the flow.
+    pub const ALL: [Self; 7] =
+        [Self::Accept, Self::Log, Self::Route, Self::Fetch, Self::Send, Self::Answer, Self::Ledger];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Log => "log",
+            Self::Route => "route",
+            Self::Fetch => "fetch",
+            Self::Send => "send",
+            Self::Answer => "answer",
+            Self::Ledger => "ledger",
+        }
+    }
+}
+
+/// A step of a room took so long. Two counters and no histogram: a step comes with every batch, and
+/// counters cost the same whether anybody asks for them or not.
+pub fn room(room: Room, took: Duration) {
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    counter!(ROOM_MICROSECONDS, "room" => room.as_str()).increment(micros);
+    counter!(ROOM_STEPS, "room" => room.as_str()).increment(1);
 }
 
 /// How a channel's throttle stands: limit, in flight, waiting, and all that ever waited.

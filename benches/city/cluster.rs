@@ -10,8 +10,8 @@ use anyhow::{Context, Result, ensure};
 use loa::simulator::citizens::{Mix, Population};
 use loa::store::redis::{Redis, Settings};
 
-use crate::cost::Outside;
 use crate::kafka::Kafka;
+use crate::outside::Outside;
 use crate::report::{Row, Table, cpu_seconds, cpu_seconds_of};
 use crate::stage::{Heat, Servers, Stage};
 

@@ -28,10 +28,10 @@ const VERTICES: u32 = 500;
 const LOOKS: usize = 60;
 
 /// Name, centre (latitude, longitude), radius in degrees, and the target in milliseconds.
-type Polygon = (&'static str, (f64, f64), f64, Option<f64>);
+pub type Polygon = (&'static str, (f64, f64), f64, Option<f64>);
 
 /// What is drawn.
-const POLYGONS: [Polygon; 3] = [
+pub const POLYGONS: [Polygon; 3] = [
     ("one unit", (10.965, 106.661), 0.008, Some(1.0)),
     ("ten units", (10.78, 106.68), 0.013, None),
     ("85 % of the city", (10.97, 106.75), 0.47, Some(3.0)),
@@ -104,7 +104,7 @@ pub async fn run(table: &mut Table, full: bool) -> Result<()> {
     let settings = MatchSettings::default();
     let mut lines: Vec<plot::Line> = Vec::new();
     for (name, (lat, lon), radius, target_ms) in POLYGONS {
-        let target = ring(lat, lon, radius);
+        let target = target(&ring(lat, lon, radius));
         // Fastest match, and fastest of everything by registry.
         let mut fastest = vec![f64::INFINITY; all.len()];
         let mut matching = f64::INFINITY;
@@ -215,11 +215,16 @@ fn anon_bytes() -> Result<u64> {
     Ok(kb.parse::<u64>()? << 10)
 }
 
-/// The true boundaries where `LOA_SHARED` or `../shared` has them, else the built-in ones.
-fn city() -> Result<City> {
+/// The true boundaries' file, which `LOA_SHARED` or `../shared` may have.
+pub fn boundaries() -> PathBuf {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let shared = std::env::var_os("LOA_SHARED").map_or_else(beside, PathBuf::from);
-    match std::fs::read_to_string(shared.join("geofences/hcmc.geojson")) {
+    shared.join("geofences/hcmc.geojson")
+}
+
+/// Of the true boundaries where they are, else of the built-in ones.
+fn city() -> Result<City> {
+    match std::fs::read_to_string(boundaries()) {
         Ok(text) => Ok(City::from_geojson(&text)?),
         Err(_) => {
             eprintln!("true boundaries are not there: measuring on the approximate ones");
@@ -229,12 +234,17 @@ fn city() -> Result<City> {
 }
 
 /// A wavy ring of 500 vertices around a point.
-fn ring(lat: f64, lon: f64, radius_degrees: f64) -> Target {
+pub fn ring(lat: f64, lon: f64, radius_degrees: f64) -> Vec<LatLon> {
     let point = |step: u32| {
         let turn = f64::from(step % VERTICES) / f64::from(VERTICES) * std::f64::consts::TAU;
         let radius = radius_degrees * (1.0 + 0.1 * (turn * 12.0).sin());
         LatLon::new(lat + radius * turn.sin(), lon + radius * turn.cos()).expect("on the globe")
     };
-    let polygons = vec![Ring::new((0..=VERTICES).map(point).collect()).expect("closed")];
+    (0..=VERTICES).map(point).collect()
+}
+
+/// A ring as a target.
+pub fn target(ring: &[LatLon]) -> Target {
+    let polygons = vec![Ring::new(ring.to_vec()).expect("closed")];
     Target::from(&AreaTarget { polygons, ..AreaTarget::default() })
 }

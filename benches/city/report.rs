@@ -16,7 +16,8 @@ pub struct Row {
     limit: Option<f64>,
     /// The same work by somebody else, or by us under other conditions, in the same run.
     peer: Option<f64>,
-    /// The figure over its limit, or else over its peer.
+    /// The figure over its limit, or else over its peer; the other way round where it is to be
+    /// so many times faster.
     ratio: Option<f64>,
     /// What the ratio, or without one the figure, must not pass.
     target: Option<f64>,
@@ -37,6 +38,11 @@ impl Row {
     /// Against another.
     pub fn peer(self, peer: f64) -> Self {
         Self { peer: Some(peer), ratio: Some(self.figure / peer), ..self }
+    }
+
+    /// Against another who takes longer: how many times as long.
+    pub fn times_faster(self, peer: f64) -> Self {
+        Self { peer: Some(peer), ratio: Some(peer / self.figure), ..self }
     }
 
     /// Must be so or less.

@@ -20,6 +20,7 @@ use loa::config;
 use loa::domain::agency::{Agency, Jurisdiction};
 use loa::domain::alert::CapTime;
 use loa::domain::ids::{PublicationId, UnitCode};
+use loa::geofence::import;
 use loa::node::{Node, Outside};
 use loa::simulator::providers::{Options, Providers};
 use loa::store;
@@ -27,10 +28,15 @@ use loa::store::registry::NewDevice;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
+use crate::growth;
+
+/// The media type of CAP.
+pub const CAP_XML: &str = "application/cap+xml";
 /// Pushes the watcher may be behind; more than any benchmark sends at once.
 const WATCHED: usize = 1 << 21;
-/// A broadcast that takes longer has failed.
+/// A broadcast that takes longer has failed: so long in any case, and so long for each device.
 const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE_EACH: Duration = Duration::from_micros(400);
 /// Between two looks at how many have arrived.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -44,6 +50,7 @@ pub struct Stage {
     client: SendRequest<Full<Bytes>>,
     key: String,
     published: u64,
+    registered: u64,
     dir: TempDir,
 }
 
@@ -69,14 +76,31 @@ impl Arrivals {
         self.lock().get(&id).map_or(0, Vec::len)
     }
 
+    /// Takes note of everything that providers accept from now on.
+    pub fn watch(&self, providers: &Providers) {
+        let (mut pushes, kept) = (providers.deliveries(WATCHED), self.clone());
+        tokio::spawn(async move {
+            while let Some(push) = pushes.recv().await {
+                kept.lock().entry(push.publication).or_default().push(push.at);
+            }
+        });
+    }
+
     /// Waits for so many.
     pub async fn reach(&self, id: PublicationId, count: usize) -> Result<()> {
-        let began = Instant::now();
+        let (began, patience) = (Instant::now(), patience(count as u64));
         while self.count(id) < count {
-            ensure!(began.elapsed() < PATIENCE, "{} of {count} arrived", self.count(id));
+            ensure!(began.elapsed() < patience, "{} of {count} arrived", self.count(id));
             tokio::time::sleep(LOOK).await;
         }
         Ok(())
+    }
+
+    /// Those of a publication, sorted; they are kept no longer.
+    pub fn take(&self, id: PublicationId) -> Vec<Timestamp> {
+        let mut all = self.lock().remove(&id).unwrap_or_default();
+        all.sort_unstable();
+        all
     }
 
     /// Milliseconds since an instant, sorted.
@@ -101,6 +125,18 @@ pub struct Accepted {
     pub took: Duration,
 }
 
+/// What was answered to a request.
+pub struct Posted {
+    /// How it went.
+    pub status: StatusCode,
+    /// The answer.
+    pub answer: Bytes,
+    asked_at: Timestamp,
+    answered_at: Timestamp,
+    /// From the request to the whole answer.
+    pub took: Duration,
+}
+
 /// How urgent.
 #[derive(Clone, Copy, Debug)]
 pub enum Heat {
@@ -115,12 +151,7 @@ impl Stage {
     pub async fn set() -> Result<Self> {
         let providers = Providers::start(Options::default()).await?;
         let mut stage = Self::over(providers.channel_settings(), None).await?;
-        let (mut pushes, kept) = (providers.deliveries(WATCHED), stage.arrivals.clone());
-        tokio::spawn(async move {
-            while let Some(push) = pushes.recv().await {
-                kept.lock().entry(push.publication).or_default().push(push.at);
-            }
-        });
+        stage.arrivals.watch(&providers);
         stage.providers = Some(providers);
         Ok(stage)
     }
@@ -128,7 +159,25 @@ impl Stage {
     /// Starts a node over providers elsewhere, and over the servers of a cluster if they are named;
     /// nobody watches what the providers accept.
     pub async fn over(channel: channel::Settings, servers: Option<Servers>) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
+        Self::start(tempfile::tempdir()?, channel, servers).await
+    }
+
+    /// Starts a node that has the true boundaries, where they are, and no providers.
+    pub async fn of_true_boundaries() -> Result<Self> {
+        let (dir, boundaries) = (tempfile::tempdir()?, growth::boundaries());
+        if boundaries.exists() {
+            import::import(&boundaries, dir.path(), Timestamp::now())?;
+        } else {
+            eprintln!("true boundaries are not there: measuring on the approximate ones");
+        }
+        Self::start(dir, channel::Settings::default(), None).await
+    }
+
+    async fn start(
+        dir: TempDir,
+        channel: channel::Settings,
+        servers: Option<Servers>,
+    ) -> Result<Self> {
         let flags = [
             ("node.data_dir", dir.path().display().to_string()),
             ("node.listen", "127.0.0.1:0".to_owned()),
@@ -153,7 +202,7 @@ impl Stage {
         let key = agency(&node).await?;
         let arrivals = Arrivals::default();
         let client = connect(&node).await?;
-        Ok(Self { node, arrivals, providers: None, client, key, published: 0, dir })
+        Ok(Self { node, arrivals, providers: None, client, key, published: 0, registered: 0, dir })
     }
 
     /// Where it keeps its data.
@@ -167,31 +216,21 @@ impl Stage {
     }
 
     /// Registers devices in bulk.
-    pub async fn register<I>(&self, devices: I) -> Result<u64>
+    pub async fn register<I>(&mut self, devices: I) -> Result<u64>
     where
         I: IntoIterator<Item = NewDevice> + Send + 'static,
     {
-        Ok(self.node.parts.registry.bulk_load(devices).await?)
+        let count = self.node.parts.registry.bulk_load(devices).await?;
+        self.registered += count;
+        Ok(count)
     }
 
     /// Posts an alert to units over a kept connection.
     pub async fn publish(&mut self, heat: Heat, units: &[UnitCode]) -> Result<Accepted> {
         self.published += 1;
-        let body = Bytes::from(alert(self.published, heat, units));
-        let request = Request::post("/v1/alerts")
-            .header(HOST, self.node.address.to_string())
-            .header(AUTHORIZATION, format!("Bearer {}", self.key))
-            .header(CONTENT_TYPE, "application/cap+xml")
-            .body(Full::new(body))?;
-        // The node closes a connection that was idle while devices were loaded.
-        if self.client.ready().await.is_err() {
-            self.client = connect(&self.node).await?;
-        }
-        let (asked_at, began) = (Timestamp::now(), Instant::now());
-        let response = self.client.send_request(request).await?;
-        let status = response.status();
-        let answer = response.into_body().collect().await?.to_bytes();
-        let (answered_at, took) = (Timestamp::now(), began.elapsed());
+        let body = Bytes::from(alert(self.published, heat, &area_of(units)));
+        let posted = self.post("/v1/alerts", CAP_XML, body).await?;
+        let Posted { status, answer, asked_at, answered_at, took } = posted;
         if status != StatusCode::ACCEPTED {
             bail!("{status}: {}", String::from_utf8_lossy(&answer));
         }
@@ -200,15 +239,51 @@ impl Stage {
         Ok(Accepted { id, asked_at, answered_at, took })
     }
 
+    /// Posts something over the kept connection, as the agency.
+    pub async fn post(&mut self, path: &str, content: &str, body: Bytes) -> Result<Posted> {
+        let request = Request::post(path)
+            .header(HOST, self.node.address.to_string())
+            .header(AUTHORIZATION, format!("Bearer {}", self.key))
+            .header(CONTENT_TYPE, content)
+            .body(Full::new(body))?;
+        self.send(request).await
+    }
+
+    /// What the node says of itself.
+    pub async fn metrics(&mut self) -> Result<String> {
+        let request = Request::get("/metrics")
+            .header(HOST, self.node.address.to_string())
+            .body(Full::new(Bytes::new()))?;
+        Ok(String::from_utf8(self.send(request).await?.answer.into())?)
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Posted> {
+        // The node closes a connection that was idle while devices were loaded.
+        if self.client.ready().await.is_err() {
+            self.client = connect(&self.node).await?;
+        }
+        let (asked_at, began) = (Timestamp::now(), Instant::now());
+        let response = self.client.send_request(request).await?;
+        let status = response.status();
+        let answer = response.into_body().collect().await?.to_bytes();
+        Ok(Posted {
+            status,
+            answer,
+            asked_at,
+            answered_at: Timestamp::now(),
+            took: began.elapsed(),
+        })
+    }
+
     /// Waits until every dispatch of a publication is done, so that the next finds an idle node.
     pub async fn quiet(&self, id: PublicationId) -> Result<()> {
-        let began = Instant::now();
+        let (began, patience) = (Instant::now(), patience(self.registered));
         loop {
             let funnel = self.node.parts.ledger.funnel(id).await?;
             if funnel.total.targeted > 0 && funnel.open_dispatches == 0 {
                 return Ok(());
             }
-            ensure!(began.elapsed() < PATIENCE, "{} dispatches are open", funnel.open_dispatches);
+            ensure!(began.elapsed() < patience, "{} dispatches are open", funnel.open_dispatches);
             tokio::time::sleep(10 * LOOK).await;
         }
     }
@@ -248,17 +323,27 @@ async fn agency(node: &Node) -> Result<String> {
     Ok(key?.expose().to_owned())
 }
 
-fn alert(number: u64, heat: Heat, units: &[UnitCode]) -> String {
+/// How long a broadcast may take.
+fn patience(devices: u64) -> Duration {
+    PATIENCE + PATIENCE_EACH * u32::try_from(devices).unwrap_or(u32::MAX)
+}
+
+/// Whole units, as CAP names them.
+fn area_of(units: &[UnitCode]) -> String {
+    let geocode = |unit: &UnitCode| {
+        format!("<geocode><valueName>loa:unit</valueName><value>{unit}</value></geocode>")
+    };
+    units.iter().map(geocode).collect()
+}
+
+/// A CAP alert in two languages for an area: the elements that follow its description.
+pub fn alert(number: u64, heat: Heat, area: &str) -> String {
     let now = Timestamp::from_second(Timestamp::now().as_second()).expect("a whole second");
     let (sent, expires) = (CapTime::new(now, 420), CapTime::new(now + LIFE, 420));
     let (urgency, severity) = match heat {
         Heat::Hot => ("Immediate", "Severe"),
         Heat::Routine => ("Future", "Minor"),
     };
-    let geocode = |unit: &UnitCode| {
-        format!("<geocode><valueName>loa:unit</valueName><value>{unit}</value></geocode>")
-    };
-    let area: String = units.iter().map(geocode).collect();
     let info = |language: &str, headline: &str, instruction: &str| {
         format!(
             "<info><language>{language}</language><category>Met</category><event>Ngập</event>\

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::domain::outcome::{Arrival, Outcome};
 use crate::domain::retry::next_attempt;
@@ -10,7 +10,7 @@ use crate::fanout::Error;
 use crate::fanout::batch::{self, MISCONFIGURED_RETRY, Push};
 use crate::fanout::plan::Plan;
 use crate::fanout::run::{Ended, Run, ended};
-use crate::metrics;
+use crate::metrics::{self, Room};
 use crate::store::ledger::{Saved, State, Waiting};
 
 /// What an answer asks of the next attempt.
@@ -20,8 +20,11 @@ impl Run<'_> {
     pub(super) async fn execute(&mut self, mut plan: Plan) -> Result<(), Error> {
         let pushes = std::mem::take(&mut plan.pushes);
         let publication = Arc::clone(&self.outgoing.publication);
+        let began = Instant::now();
         let sending = batch::send(self.shared, self.road, &publication, pushes);
         let (answers, is_last) = tokio::join!(sending, self.is_last(plan.perhaps_last));
+        let answered = Instant::now();
+        metrics::room(Room::Send, answered.duration_since(began));
         let mut outcomes: BTreeMap<&'static str, u64> = BTreeMap::new();
         let mut refusals: BTreeMap<&'static str, u64> = BTreeMap::new();
         let (hygiene, now) = (&self.road.hygiene, self.shared.clock.now());
@@ -46,6 +49,7 @@ impl Run<'_> {
             );
         }
         self.count(&plan);
+        metrics::room(Room::Answer, answered.elapsed());
         self.scanned |= is_last;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What a dispatch sends next: due retries first, then the next members of its scope.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -12,6 +13,7 @@ use crate::fanout::Error;
 use crate::fanout::batch::Push;
 use crate::fanout::recipients::{Candidate, Judge};
 use crate::fanout::run::Run;
+use crate::metrics::{self, Room};
 use crate::store::ledger::Waiting;
 use crate::store::registry::Range;
 
@@ -65,7 +67,9 @@ impl Run<'_> {
 
     async fn plan_scan(&mut self) -> Result<Plan, Error> {
         let limit = self.shared.settings.batch;
+        let began = Instant::now();
         let candidates = self.fetch(self.progress.cursor, limit).await?;
+        metrics::room(Room::Fetch, began.elapsed());
         // A short page may come before the end; only an empty one is the end.
         self.scanned = candidates.is_empty();
         let last = candidates.last().map(|last| last.seq);

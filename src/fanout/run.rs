@@ -1,6 +1,6 @@
 //! One dispatch from its cursor to its end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -13,6 +13,7 @@ use crate::fanout::content::Outgoing;
 use crate::fanout::plan::Next;
 use crate::fanout::worker::Road;
 use crate::fanout::{Error, Shared};
+use crate::metrics::{self, Room};
 use crate::store::ledger::{Progress, Saved, State};
 
 /// How often a dispatch that waits looks whether it was superseded meanwhile.
@@ -210,7 +211,9 @@ impl Run<'_> {
     /// Stores the progress; a frozen dispatch is marked so, and the loop then settles it.
     pub(super) async fn save(&mut self) -> Result<Saved, Error> {
         self.progress.counts.waiting = self.progress.retries.len() as u64;
+        let began = Instant::now();
         let saved = self.shared.ledger.save(&self.progress).await?;
+        metrics::room(Room::Ledger, began.elapsed());
         self.progress.frozen |= saved == Saved::Frozen;
         Ok(saved)
     }

@@ -1,5 +1,7 @@
 //! From a checked draft to a publication on the log: the steps every kind shares.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -17,7 +19,7 @@ use crate::domain::publication::{Action, Content, Publication};
 use crate::event;
 use crate::http::{Code, FieldError, Problem};
 use crate::ingest::Ingest;
-use crate::metrics;
+use crate::metrics::{self, Room};
 use crate::store::alerts::{self, Accepted, Accepting, Carried, Identity};
 
 /// The mark of what is on the log where the log could not say.
@@ -84,7 +86,7 @@ impl Ingest {
         agency: &Agency,
         checked: Vec<Checked>,
     ) -> Result<Vec<Published>, Problem> {
-        let now = self.clock.now();
+        let (now, began) = (self.clock.now(), Instant::now());
         let accepting: Vec<Accepting> =
             checked.into_iter().map(|one| self.accepting(agency, one, now)).collect();
         let drafts: Vec<Publication> =
@@ -116,6 +118,7 @@ impl Ingest {
             }
         }
         self.log(fresh).await?;
+        metrics::room(Room::Accept, began.elapsed());
         Ok(published)
     }
 
@@ -135,7 +138,9 @@ impl Ingest {
             let carried = self.alerts.carried(ids).await.map_err(store_problem)?;
             let (mine, records) = self.records(mine, carried)?;
             let topic = TopicId::Publications(lane);
+            let began = Instant::now();
             let positions = self.bus.publish(topic, records).await.map_err(bus_problem)?;
+            metrics::room(Room::Log, began.elapsed());
             let marks = mine.iter().zip(positions).map(|(publication, position)| {
                 metrics::publication(lane);
                 tracing::info!(

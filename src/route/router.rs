@@ -1,7 +1,7 @@
 //! The router of one lane: publications in, dispatches out.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 
@@ -17,7 +17,7 @@ use crate::domain::publication::{Action, Publication};
 use crate::event::publication::Carried;
 use crate::event::{self, dead_letter::Reason};
 use crate::lifecycle::Lifecycle;
-use crate::metrics;
+use crate::metrics::{self, Room};
 use crate::route::late::Routed;
 use crate::route::supersede::{Frozen, freeze};
 use crate::route::{Error, Parts, again, census, plan};
@@ -183,6 +183,7 @@ async fn persist(parts: &Parts, (publication, form): (&Publication, Form), posit
 
 /// Routes one publication. Safe to repeat.
 pub async fn route(parts: &Parts, publication: &Publication, form: Form) -> Result<(), Error> {
+    let began = Instant::now();
     let frozen = freeze(parts, publication).await?;
     let stored = parts.alerts.get(publication.id).await?;
     let superseded = stored.is_some_and(|stored| stored.superseded_by.is_some());
@@ -217,6 +218,7 @@ pub async fn route(parts: &Parts, publication: &Publication, form: Form) -> Resu
     publish(parts, &dispatches).await?;
     let taken = parts.clock.now().duration_since(publication.accepted_at);
     metrics::routed(taken.as_secs_f64());
+    metrics::room(Room::Route, began.elapsed());
     recount(parts, publication, targeted).await
 }
 

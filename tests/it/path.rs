@@ -1,7 +1,9 @@
 //! The whole path: publish, route, fan out, receive, count.
 
+use loa::metrics::Room;
 use loa::simulator::citizens::Mix;
 
+use crate::support::metrics;
 use crate::support::node::{AlertXml, CENTRE, TestNode};
 use crate::support::shape::{Shape, in_every_shape};
 
@@ -26,5 +28,9 @@ async fn an_accepted_alert_reaches_every_phone_in_its_area_once(shape: Shape) {
     assert_eq!(funnel.total.accepted, inside, "{:?}", funnel.total);
     assert_eq!(test.providers.record.total(), inside);
     assert_eq!(funnel.total.repeated, 0);
+    for room in Room::ALL {
+        let steps = metrics::value(&format!("loa_room_steps_total{{room=\"{}\"}}", room.as_str()));
+        assert!(steps > 0, "{room:?} was passed, and says nothing of it");
+    }
     test.stop().await;
 }
