@@ -4,8 +4,8 @@
 //! only those (`hot`, `growth`, `path`, `log`, `sockets`, `cost`, `cluster`, `peers`).
 //! `LOA_BENCH_FULL=1` adds one and ten million devices on the path, ten million in the registry
 //! and five million on a cluster: an hour, some 4 GB of disk and more memory.
-//! `LOA_BENCH_DEVICES=50000` names another number of devices for `peers` and `path`. `cluster` needs
-//! what `deploy/setup.sh test` installs, `peers` what it says is missing.
+//! `LOA_BENCH_DEVICES=50000` names another number of devices for `peers` and `path`. `cluster`
+//! needs what `deploy/setup.sh test` installs, `peers` what it says is missing.
 
 mod allocator;
 mod cluster;

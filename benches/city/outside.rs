@@ -12,6 +12,7 @@ use loa::simulator::providers::{Options, Providers};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc;
 use url::Url;
 
 use crate::stage::Arrivals;
@@ -70,9 +71,16 @@ pub async fn provide() -> Result<()> {
         arrivals.watch(&providers);
     }
     println!("{}", serde_json::to_string(&known)?);
-    let mut questions = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(line) = questions.next_line().await? {
-        let Question { publication, count } = serde_json::from_str(&line)?;
+    let (input, mut questions) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines() {
+            if input.blocking_send(line).is_err() {
+                break;
+            }
+        }
+    });
+    while let Some(line) = questions.recv().await {
+        let Question { publication, count } = serde_json::from_str(&line?)?;
         arrivals.reach(publication, count).await?;
         let all = arrivals.take(publication);
         let at = SHARES.map(|share| all[(share * (all.len() - 1) as f64).round() as usize]);

@@ -8,6 +8,7 @@ mod bare;
 mod measure;
 mod ours;
 mod peer;
+#[allow(dead_code)] // each bench says what it has to say
 #[path = "../city/report.rs"]
 mod report;
 

@@ -14,6 +14,7 @@ mod limit;
 mod ours;
 mod pair;
 mod reconnect;
+#[allow(dead_code)] // each bench says what it has to say
 #[path = "../city/report.rs"]
 mod report;
 mod returning;
