@@ -17,6 +17,7 @@ const RECEIPTS: &str = "loa_receipts_total";
 const CONNECTIONS: &str = "loa_gateway_connections";
 const REBALANCES: &str = "loa_bus_rebalances_total";
 const PARTITIONS: &str = "loa_bus_partitions";
+const CLIENTS_REPLACED: &str = "loa_bus_clients_replaced_total";
 const LAG: &str = "loa_bus_lag_records";
 const ADDRESSES_REMOVED: &str = "loa_addresses_removed_total";
 const REMOVAL_PAUSED: &str = "loa_removal_paused";
@@ -51,6 +52,10 @@ pub fn describe() {
     describe_gauge!(
         PARTITIONS,
         "Partitions of a topic that this node reads for its group (Kafka)."
+    );
+    describe_counter!(
+        CLIENTS_REPLACED,
+        "Clients of Kafka made anew because they forgot its brokers, by kind."
     );
     describe_counter!(ADDRESSES_REMOVED, "Dead addresses taken from devices, by channel.");
     describe_gauge!(REMOVAL_PAUSED, "Apps whose dead addresses are implausibly many, by channel.");
@@ -186,6 +191,11 @@ pub fn lag(group: &'static str, topic: String, records: u64) {
 pub fn rebalanced(topic: String, partitions: usize) {
     counter!(REBALANCES, "topic" => topic.clone()).increment(1);
     gauge!(PARTITIONS, "topic" => topic).set(partitions as f64);
+}
+
+/// A client of Kafka that forgot its brokers was made anew.
+pub fn client_replaced(kind: &'static str) {
+    counter!(CLIENTS_REPLACED, "kind" => kind).increment(1);
 }
 
 /// How long a publication took from acceptance to its dispatches.

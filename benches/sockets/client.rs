@@ -20,7 +20,7 @@ pub const REQUEST: &[u8] = b"GET /v1/stream HTTP/1.1\r\nhost: loa\r\nconnection:
     upgrade: websocket\r\nsec-websocket-version: 13\r\n\
     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 /// Sockets opened at once.
-pub const OPENING: usize = 16;
+const OPENING: usize = 16;
 
 /// The people whose devices the sockets are.
 pub fn people(sockets: usize) -> Result<Population> {
@@ -44,25 +44,27 @@ struct Socket {
 pub fn hold(address: &str, sockets: usize, slow: usize, hello: bool) -> Result<()> {
     let began = Instant::now();
     let people = if hello { Some(people(sockets)?) } else { None };
-    let mut all = Vec::with_capacity(sockets);
+    let mut all = open_all(sockets, |index| open(address, people.as_ref(), index))?;
+    println!("ready {}", began.elapsed().as_secs_f64());
+    let reading = all.split_off(slow);
+    count(reading)
+}
+
+/// Opens so many of something, each by its number, in some threads.
+pub fn open_all<T: Send>(count: usize, open: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
+    let mut all = Vec::with_capacity(count);
     std::thread::scope(|scope| -> Result<()> {
+        let own = |worker: usize| (worker..count).step_by(OPENING).map(&open).collect();
+        let own = &own;
         let workers: Vec<_> = (0..OPENING)
-            .map(|worker| {
-                let people = people.as_ref();
-                scope.spawn(move || -> Result<Vec<Socket>> {
-                    let own = (worker..sockets).step_by(OPENING);
-                    own.map(|index| open(address, people, index)).collect()
-                })
-            })
+            .map(|worker| scope.spawn(move || -> Result<Vec<T>> { own(worker) }))
             .collect();
         for worker in workers {
             all.extend(worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))??);
         }
         Ok(())
     })?;
-    println!("ready {}", began.elapsed().as_secs_f64());
-    let reading = all.split_off(slow);
-    count(reading)
+    Ok(all)
 }
 
 fn open(address: &str, people: Option<&Population>, index: usize) -> Result<Socket> {

@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::client::{OPENING, REQUEST, hello, people, whole};
+use crate::client::{REQUEST, hello, open_all, people, whole};
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 
@@ -37,22 +37,7 @@ pub fn hold(address: &str, sockets: usize, trusts: &Path) -> Result<()> {
     let builder =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
-    let mut all = Vec::with_capacity(sockets);
-    std::thread::scope(|scope| -> Result<()> {
-        let workers: Vec<_> = (0..OPENING)
-            .map(|worker| {
-                let (config, people) = (&config, &people);
-                scope.spawn(move || -> Result<Vec<Stream>> {
-                    let own = (worker..sockets).step_by(OPENING);
-                    own.map(|index| open(address, Arc::clone(config), people, index)).collect()
-                })
-            })
-            .collect();
-        for worker in workers {
-            all.extend(worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))??);
-        }
-        Ok(())
-    })?;
+    let all = open_all(sockets, |index| open(address, Arc::clone(&config), &people, index))?;
     println!("ready {}", began.elapsed().as_secs_f64());
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     ensure!(all.len() == sockets, "{} are open", all.len());

@@ -97,6 +97,15 @@ impl Scope {
 }
 
 impl Dispatch {
+    /// Of a range that follows no earlier dispatch, the last membership it covers: whoever joins
+    /// after it is a late joiner.
+    pub fn bound(&self) -> Option<Seq> {
+        match self.scope {
+            Scope::Range { upto, .. } if self.reached_by.is_empty() => Some(upto),
+            _ => None,
+        }
+    }
+
     /// Takes in another dispatch of the same id: covers what either covers.
     pub fn merge(&mut self, other: Dispatch) {
         match (&mut self.scope, other.scope) {

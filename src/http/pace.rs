@@ -11,6 +11,7 @@
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,8 +32,10 @@ use crate::http::proxies::Proxies;
 use crate::http::serve::{Peer, Secured};
 use crate::store::rates::Rates;
 
-/// Names remembered before those that have been quiet are forgotten.
-const REMEMBERED_MAX: usize = 100_000;
+/// Names that were quiet for long are forgotten after at least so many takings, and as many as
+/// there are names: looking for them costs no more than taking does, and who asks under ever new
+/// names makes this node keep those of a moment.
+const FORGET_AFTER: usize = 4_096;
 /// The longest that a request waits for the shared count.
 const ASK: Duration = Duration::from_millis(100);
 /// How long a shared count that did not answer is left alone.
@@ -47,6 +50,8 @@ const DIGEST_BYTES: usize = 12;
 pub struct Own<K: Hash + Eq + Clone> {
     limiter: DefaultKeyedRateLimiter<K>,
     clock: DefaultClock,
+    /// Since quiet names were forgotten last.
+    taken: AtomicUsize,
 }
 
 impl<K: Hash + Eq + Clone> Own<K> {
@@ -54,13 +59,17 @@ impl<K: Hash + Eq + Clone> Own<K> {
     pub fn new(per_second: u32, burst: u32) -> Self {
         let at_least_one = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
-        Self { limiter: RateLimiter::keyed(quota), clock: DefaultClock::default() }
+        let (limiter, clock) = (RateLimiter::keyed(quota), DefaultClock::default());
+        Self { limiter, clock, taken: AtomicUsize::new(0) }
     }
 
     /// Takes one, or says how long to wait.
     pub fn take(&self, name: &K) -> Result<(), Duration> {
-        if self.limiter.len() > REMEMBERED_MAX {
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
+        if taken.is_multiple_of(FORGET_AFTER) && taken >= self.limiter.len() {
+            self.taken.store(0, Ordering::Relaxed);
             self.limiter.retain_recent();
+            self.limiter.shrink_to_fit();
         }
         self.limiter.check_key(name).map_err(|not| not.wait_time_from(self.clock.now()))
     }

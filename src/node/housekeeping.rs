@@ -19,7 +19,7 @@ use crate::node::stores::RESERVED;
 use crate::node::{Parts, dormant};
 use crate::receipt;
 use crate::route::router;
-use crate::store::alerts::{Dropped, Over};
+use crate::store::alerts::{self, Dropped, Over};
 
 /// How often old things are dropped.
 const DROP: Duration = Duration::from_secs(600);
@@ -112,6 +112,20 @@ fn watch_log(parts: &Parts, tasks: &Lifecycle) {
     });
 }
 
+/// What was said and is over; of citizens a page at a time, until none is left.
+async fn forget_said(parts: &Parts, over: Over) -> alerts::Result<Dropped> {
+    let mut all = Dropped::default();
+    loop {
+        let some = parts.alerts.forget(over).await?;
+        all.areas += some.areas;
+        all.personal += some.personal;
+        all.keys += some.keys;
+        if some.personal < alerts::PAGE_MAX as u64 {
+            return Ok(all);
+        }
+    }
+}
+
 /// Drops whatever is due now, and says what it was.
 pub async fn tidy(parts: &Parts, periods: &Periods) {
     let now = parts.clock.now();
@@ -119,7 +133,7 @@ pub async fn tidy(parts: &Parts, periods: &Periods) {
     let departed = before(now, DEPARTED);
     let departed = oldest_live.map_or(departed, |live| live.min(departed));
     let over = Over { areas: before(now, periods.alerts), personal: before(now, periods.personal) };
-    let said = parts.alerts.forget(over).await.map_err(|error| error.to_string());
+    let said = forget_said(parts, over).await.map_err(|error| error.to_string());
     let said = |count: fn(&Dropped) -> u64| said.as_ref().map(count).map_err(Clone::clone);
     let due = before(now, periods.receipts);
     let receipts = parts.ledger.forget(due).await.map_err(|error| error.to_string());

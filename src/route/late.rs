@@ -11,6 +11,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
@@ -30,6 +31,8 @@ use crate::store::registry::{Lease, Member};
 const PAGE: usize = 1_000;
 /// Late joiners in one dispatch: a batch.
 const MEMBERS_MAX: usize = 500;
+/// Devices asked for their memberships at once.
+const ASKED_AT_ONCE: usize = 32;
 /// How long a router that died keeps the others from following.
 const LEASE: Duration = Duration::from_secs(6);
 /// Between two renewals; also how soon one that stands by sees that the lease has ended.
@@ -116,6 +119,12 @@ impl Follower {
         if self.holds().await? { self.step().await } else { Ok(()) }
     }
 
+    /// Whether no other router followed since this one began to; renews the right to.
+    async fn still_follows(&self) -> Result<bool, Error> {
+        let lease = self.parts.registry.late_lease(&self.owner, LEASE).await?;
+        Ok(lease.is_some() && lease == self.lease)
+    }
+
     /// Another router need not wait for the end of the lease.
     async fn leave(&self) {
         let Some(lease) = self.lease else { return };
@@ -162,7 +171,9 @@ impl Follower {
         let ids: HashSet<_> = live.iter().map(|publication| publication.id).collect();
         self.known.retain(|id, _| ids.contains(id));
         for publication in live {
-            self.meet(publication).await?;
+            if !self.meet(publication).await? {
+                return Ok(());
+            }
         }
         if self.known.is_empty() {
             // Nothing is live: whoever joins is not late for anything. What is routed from now on
@@ -177,7 +188,9 @@ impl Follower {
             let changes = self.parts.registry.changes(self.cursor, PAGE).await?;
             let Some(last) = changes.last() else { return Ok(()) };
             for (publication, upto) in self.known.values() {
-                self.consider(publication, *upto, &changes).await?;
+                if !self.consider(publication, *upto, &changes).await? {
+                    return Ok(());
+                }
             }
             if !self.looked(last.seq).await? || !self.holds().await? {
                 return Ok(());
@@ -186,40 +199,41 @@ impl Follower {
     }
 
     /// A live publication seen for the first time: whoever joined after its ranges were fixed and
-    /// was already looked at is looked at again for it.
-    async fn meet(&mut self, publication: Arc<Publication>) -> Result<(), Error> {
+    /// was already looked at is looked at again for it. Whether this router still follows.
+    async fn meet(&mut self, publication: Arc<Publication>) -> Result<bool, Error> {
         if self.known.contains_key(&publication.id) {
-            return Ok(());
+            return Ok(true);
         }
         let rows = self.parts.ledger.of_publication(publication.id).await?;
-        let bounds = rows.iter().filter(|row| row.dispatch.reached_by.is_empty()).filter_map(
-            |row| match row.dispatch.scope {
-                Scope::Range { upto, .. } => Some(upto),
-                _ => None,
-            },
-        );
-        // No range yet: not routed. It will be announced.
-        // Routed again after a crash in the middle, ranges may have two bounds. What lies between
-        // is late for some of them only, and each is asked.
-        let Some(upto) = bounds.min() else { return Ok(()) };
+        let bounds = rows.iter().filter_map(|row| row.dispatch.bound());
+        // No range yet: not routed. It will be announced. (Ranges have one bound, but for those
+        // that an earlier release routed twice: what lies between is late for some of them only,
+        // and each is asked.)
+        let Some(upto) = bounds.min() else { return Ok(true) };
         let mut from = upto;
         while from < self.cursor {
             let changes = self.parts.registry.changes(from, PAGE).await?;
             let Some(last) = changes.last() else { break };
-            self.consider(&publication, upto, &changes).await?;
+            if !self.consider(&publication, upto, &changes).await? {
+                return Ok(false);
+            }
             from = last.seq;
         }
         self.known.insert(publication.id, (publication, upto));
-        Ok(())
+        Ok(true)
     }
+
+    /// Opens what late joiners among changes are missing. Nothing is opened, and the answer is
+    /// `false`, when another router follows by now: it looks at the same changes, and two lists
+    /// that overlap would warn somebody twice.
 
     async fn consider(
         &self,
         publication: &Publication,
         upto: Seq,
         changes: &[Member],
-    ) -> Result<(), Error> {
-        let Audience::Area(audience) = &publication.audience else { return Ok(()) };
+    ) -> Result<bool, Error> {
+        let Audience::Area(audience) = &publication.audience else { return Ok(true) };
         let joined = |change: &&Member| {
             change.seq > upto
                 && change.left_at.is_none()
@@ -228,10 +242,17 @@ impl Follower {
         };
         let joined: Vec<&Member> = changes.iter().filter(joined).collect();
         if joined.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let reach = Reach::load(&self.parts.ledger, publication.id).await?;
         let groups = self.missing(&reach, audience, &joined).await?;
+        if groups.is_empty() {
+            return Ok(true);
+        }
+        // From here on the lease lasts longer than what is left to do.
+        if !self.still_follows().await? {
+            return Ok(false);
+        }
         let mut dispatches = Vec::new();
         for ((channel, unit), members) in groups {
             for members in members.chunks(MEMBERS_MAX) {
@@ -244,7 +265,8 @@ impl Follower {
             }
         }
         router::open(&self.parts, &dispatches).await?;
-        router::publish(&self.parts, &dispatches).await
+        router::publish(&self.parts, &dispatches).await?;
+        Ok(true)
     }
 
     /// Sorted memberships to send to, by channel and unit.
@@ -256,13 +278,18 @@ impl Follower {
     ) -> Result<BTreeMap<(Channel, UnitCode), Vec<Seq>>, Error> {
         let mut groups: BTreeMap<(Channel, UnitCode), Vec<Seq>> = BTreeMap::new();
         let mut seen = HashSet::new();
-        for member in joined {
-            let Some(device) = &member.device else { continue };
-            if reach.is_late(member.seq) || !seen.insert(member.num) {
-                continue;
-            }
-            let memberships = self.parts.registry.memberships_of(member.num).await?;
-            let places = &device.profile.places;
+        let asked = joined.iter().filter_map(|member| {
+            let device = member.device.as_deref()?;
+            let is_new = !reach.is_late(member.seq) && seen.insert(member.num);
+            is_new.then_some((member.num, &device.profile.places))
+        });
+        let asked: Vec<_> = asked.collect();
+        let mut memberships = Vec::with_capacity(asked.len());
+        for some in asked.chunks(ASKED_AT_ONCE) {
+            let ask = some.iter().map(|(num, _)| self.parts.registry.memberships_of(*num));
+            memberships.extend(try_join_all(ask).await?);
+        }
+        for ((_, places), memberships) in asked.into_iter().zip(memberships) {
             let Some(seq) = reach.missing(audience, places, &memberships) else { continue };
             let Some(owner) = memberships.iter().find(|membership| membership.seq == seq) else {
                 continue;

@@ -251,8 +251,10 @@ async fn area(
     let mut targeted = frozen.reached.clone();
     let mut dispatches = plan::followers(publication, &frozen.reaching);
     if publication.action() != Action::Cancel {
-        // Before the ranges: whoever joins after this is a late joiner.
-        let upto = parts.registry.last_seq().await?;
+        // Before the ranges: whoever joins after this is a late joiner, also when it is routed
+        // again after others have joined.
+        let newest = parts.registry.last_seq().await?;
+        let upto = parts.ledger.bound(publication.id, newest).await?;
         let estimate = parts.registry.estimate(&publication.audience).await?;
         for (unit, channels) in estimate.units {
             for (channel, count) in channels {

@@ -28,6 +28,7 @@ use terms::{
 contract!(
     a_progress_comes_back_as_it_was_also_after_a_restart,
     routed_again_the_first_dispatch_holds,
+    ranges_of_a_publication_have_one_bound_however_often_it_is_routed,
     dispatches_opened_together_are_as_those_opened_alone,
     a_frozen_dispatch_takes_outcomes_and_nothing_new,
     a_dispatch_frozen_before_it_began_never_begins,
@@ -149,6 +150,27 @@ async fn routed_again_the_first_dispatch_holds(home: Home) {
     let scope = Scope::Range { unit: unit("1"), shard: 0, upto: Seq(2_000_000) };
     let again = Dispatch { scope, ..first.clone() };
     assert_eq!(ledger.open(&again).await.expect("opened").dispatch, first);
+}
+
+async fn ranges_of_a_publication_have_one_bound_however_often_it_is_routed(home: Home) {
+    let ledger = open(&home).await;
+    let scope = |shard, upto| Scope::Range { unit: unit("1"), shard, upto };
+    let range = |shard, upto| Dispatch {
+        scope: scope(shard, upto),
+        ..dispatch(publication(0), "1", shard)
+    };
+    let bound = ledger.bound(publication(0), Seq(7)).await.expect("fixed");
+    assert_eq!(bound, Seq(7));
+    // The router dies in the middle, others join, and another router begins anew.
+    ledger.open_all(&[range(0, bound)]).await.expect("opened");
+    drop(ledger);
+    let ledger = open(&home).await;
+    let bound = ledger.bound(publication(0), Seq(9)).await.expect("known");
+    assert_eq!(bound, Seq(7));
+    ledger.open_all(&[range(0, bound), range(1, bound)]).await.expect("opened");
+    let rows = ledger.of_publication(publication(0)).await.expect("a look");
+    assert_eq!(rows.iter().map(|row| row.dispatch.bound()).collect::<Vec<_>>(), [Some(Seq(7)); 2]);
+    assert_eq!(ledger.bound(publication(1), Seq(9)).await.expect("fixed"), Seq(9));
 }
 
 async fn dispatches_opened_together_are_as_those_opened_alone(home: Home) {
@@ -443,6 +465,7 @@ async fn what_is_old_is_forgotten(home: Home) {
     assert!(ledger.get(&dispatch(publication(0), "1", 0).id).await.expect("a look").is_none());
     assert!(ledger.get(&dispatch(publication(100), "1", 0).id).await.expect("a look").is_some());
     assert!(!ledger.open(&fenced).await.expect("opened").frozen, "the fence is gone too");
+    assert_eq!(ledger.bound(publication(0), Seq(3)).await.expect("fixed"), Seq(3));
 }
 
 async fn many_saves_at_once_are_all_kept(home: Home) {

@@ -7,9 +7,11 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::pulse::Pulse;
 use super::settings::{Settings, Tls};
 use crate::bus::{Error, Result};
 use crate::config::secret::Secret;
+use crate::metrics;
 
 /// The largest batch a producer sends and a topic takes: the largest record with room for headers'
 /// and batches' own bytes.
@@ -51,6 +53,9 @@ pub(super) fn config(settings: &Settings) -> Result<ClientConfig> {
         // A broker that came back is found within a second, not ten.
         .set("reconnect.backoff.max.ms", "1000")
         .set("reconnect.backoff.ms", "50")
+        // Who was told in the moment of an election that a topic is nowhere asks again after ten
+        // seconds, not five minutes.
+        .set("topic.metadata.refresh.interval.ms", "10000")
         .set("socket.keepalive.enable", "true")
         // Most of ours are small, and an emergency waits for nothing.
         .set("socket.nagle.disable", "true")
@@ -101,6 +106,7 @@ pub(super) fn unmade(error: &KafkaError) -> Error {
 pub(super) struct Context {
     /// How often librdkafka called, so that a poll that ran a callback is told from an empty one.
     pub(super) calls: AtomicU64,
+    pub(super) pulse: Pulse,
 }
 
 impl Context {
@@ -119,6 +125,11 @@ impl ClientContext for Context {
         self.called();
         say(&error, reason);
     }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.called();
+        self.pulse.note(statistics);
+    }
 }
 
 /// One line of librdkafka's log. Its own severities suit a program whose only task is Kafka.
@@ -128,6 +139,16 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     } else {
         tracing::debug!(facility, "kafka: {message}");
     }
+}
+
+/// A client that forgot its brokers gets a successor, which takes over so many partitions.
+pub(super) fn replaced(kind: &'static str, partitions: usize) {
+    metrics::client_replaced(kind);
+    tracing::warn!(
+        kind,
+        partitions,
+        "kafka: a client knows no broker any more; another one takes its place"
+    );
 }
 
 /// An error of a client as a whole. Lost connections come back by themselves.

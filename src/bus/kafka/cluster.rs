@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
@@ -25,9 +25,9 @@ const QUESTIONS_MAX: u32 = 6;
 const START_PAUSE: Duration = Duration::from_secs(1);
 
 /// The client that asks.
-#[derive(Clone)]
 pub(super) struct Cluster {
-    client: Arc<BaseConsumer<Context>>,
+    config: ClientConfig,
+    client: Mutex<Arc<BaseConsumer<Context>>>,
     prefix: String,
 }
 
@@ -48,9 +48,8 @@ impl std::fmt::Debug for Cluster {
 
 impl Cluster {
     pub fn new(config: &ClientConfig, prefix: &str) -> Result<Self> {
-        let client = config.create_with_context(Context::default());
-        let client = Arc::new(client.map_err(|error| unmade(&error))?);
-        Ok(Self { client, prefix: prefix.to_owned() })
+        let client = Mutex::new(make(config)?);
+        Ok(Self { config: config.clone(), client, prefix: prefix.to_owned() })
     }
 
     /// A topic's name on the cluster.
@@ -141,19 +140,48 @@ impl Cluster {
         })
     }
 
-    /// Asks off the async threads.
+    /// Asks off the async threads. A client that got no answer is not asked again: it holds
+    /// nothing, and may be one that forgot its brokers (see [`super::pulse`]).
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&BaseConsumer<Context>) -> KafkaResult<T> + Send + 'static,
     ) -> KafkaResult<T> {
-        let client = Arc::clone(&self.client);
+        let client = Arc::clone(&self.client());
+        let asking = Arc::clone(&client);
         let asked = tokio::task::spawn_blocking(move || {
             // What librdkafka wants to say waits in this client's queue.
-            while client.poll(Duration::ZERO).is_some() {}
-            question(&client)
+            while asking.poll(Duration::ZERO).is_some() {}
+            question(&asking)
         });
-        asked.await.unwrap_or(Err(KafkaError::Canceled))
+        let answer = asked.await.unwrap_or(Err(KafkaError::Canceled));
+        if answer.is_err() {
+            self.replace(client);
+        }
+        answer
     }
+
+    /// Another client in the place of one, unless somebody else did that.
+    fn replace(&self, silent: Arc<BaseConsumer<Context>>) {
+        let mut current = self.client();
+        if Arc::ptr_eq(&current, &silent) {
+            match make(&self.config) {
+                Ok(client) => *current = client,
+                Err(error) => tracing::warn!(%error, "no other client could be made"),
+            }
+        }
+        drop(current);
+        // The end of the last one who holds it takes a moment that no async thread has.
+        tokio::task::spawn_blocking(move || drop(silent));
+    }
+
+    fn client(&self) -> MutexGuard<'_, Arc<BaseConsumer<Context>>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn make(config: &ClientConfig) -> Result<Arc<BaseConsumer<Context>>> {
+    let client = config.create_with_context(Context::default());
+    client.map(Arc::new).map_err(|error| unmade(&error))
 }
 
 struct Found {

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::Intake;
-use super::mailbox::Mailbox;
-use super::member::{Command, Member};
+use super::member::Seat;
 use crate::bus::{Delivery, Error, Position, Result, Tenure, TopicId};
 
 /// Reads topics for a group. Dropping it leaves the group.
@@ -22,31 +21,31 @@ pub struct Consumer {
 #[derive(Clone, Debug)]
 pub struct Committer {
     intake: Arc<Intake>,
-    members: Members,
+    seats: Seats,
     closed: CancellationToken,
 }
 
-type Members = Arc<BTreeMap<TopicId, Arc<Member>>>;
+type Seats = Arc<BTreeMap<TopicId, Arc<Seat>>>;
 
 /// Leaves the group when the consumer goes, whatever committers are left.
 #[derive(Debug)]
-struct Leave(Members);
+struct Leave(Seats);
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        self.0.values().for_each(|member| member.stop());
+        self.0.values().for_each(|seat| seat.leave());
     }
 }
 
 impl Consumer {
     pub(super) fn new(
         intake: Arc<Intake>,
-        members: BTreeMap<TopicId, Arc<Member>>,
+        seats: BTreeMap<TopicId, Arc<Seat>>,
         closed: CancellationToken,
     ) -> Self {
-        let members = Arc::new(members);
-        let leave = Leave(Arc::clone(&members));
-        let committer = Committer { intake: Arc::clone(&intake), members, closed };
+        let seats = Arc::new(seats);
+        let leave = Leave(Arc::clone(&seats));
+        let committer = Committer { intake: Arc::clone(&intake), seats, closed };
         Self { intake, committer, _leave: leave }
     }
 
@@ -58,8 +57,8 @@ impl Consumer {
             taken = self.intake.take(max) => taken?,
         };
         for (topic, partition) in taken.resume {
-            if let Some(mailbox) = self.committer.mailbox(topic) {
-                mailbox.send(Command::Resume { partition });
+            if let Some(seat) = self.committer.seats.get(&topic) {
+                seat.resume(partition);
             }
         }
         Ok(taken.deliveries)
@@ -75,27 +74,23 @@ impl Committer {
     /// Remembers where the group goes on.
     pub async fn commit(&self, next: Position) -> Result<()> {
         let Position { topic, partition, offset } = next;
-        let member = self.members.get(&topic);
-        let member = member.filter(|member| partition < member.reads.partitions);
-        let member = member.ok_or(Error::UnknownPartition { topic, partition })?;
+        let seat = self.seats.get(&topic);
+        let seat = seat.filter(|seat| partition < seat.reads.partitions);
+        let seat = seat.ok_or(Error::UnknownPartition { topic, partition })?;
         tokio::select! {
             biased;
-            done = member.commit(partition, offset) => done,
+            done = seat.commit(partition, offset) => done,
             () = self.closed.cancelled() => Err(Error::Closed),
         }
     }
 
     /// The time with a partition, while it is ours.
     pub fn tenure(&self, topic: TopicId, partition: u32) -> Option<Tenure> {
-        self.members.get(&topic)?.tenure(partition)
+        self.seats.get(&topic)?.tenure(partition)
     }
 
     /// Holds a partition back, or lets it go.
     pub fn hold(&self, topic: TopicId, partition: u32, held: bool) {
         self.intake.hold((topic, partition), held);
-    }
-
-    fn mailbox(&self, topic: TopicId) -> Option<&Mailbox<Command>> {
-        self.members.get(&topic).map(|member| &member.mailbox)
     }
 }

@@ -86,6 +86,11 @@ impl Intake {
         now_full
     }
 
+    /// Whether a partition is paused at the broker.
+    pub fn is_full(&self, place: Place) -> bool {
+        self.lock().buffers.get(&place).is_some_and(|buffer| buffer.full)
+    }
+
     /// Nothing more will come.
     pub fn end(&self, error: Error) {
         self.lock().ended.get_or_insert(error);

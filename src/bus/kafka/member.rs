@@ -3,12 +3,14 @@
 //!
 //! A group of ours is one group of Kafka's for each topic, so that a rebalance of one lane never
 //! touches another. Partitions come and go cooperatively. Of one that went, nothing more is
-//! delivered or committed: its next owner begins at the last commit.
+//! delivered or committed: its next owner begins at the last commit. A member whose client forgot
+//! the brokers gives up all it had, and another one takes its seat.
 
 mod group;
+mod seat;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,10 +21,11 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{oneshot, watch};
 
 use self::group::Group;
-use super::client;
+pub(super) use self::seat::Seat;
 use super::intake::Intake;
 use super::mailbox::Mailbox;
 use super::message::delivery;
+use super::pulse::Pulse;
 use crate::bus::{Error, Lag, Position, Tenure, TopicId};
 
 /// How long a question to the brokers may take before the thread goes on with its work.
@@ -35,7 +38,7 @@ const POLL_MAX: usize = 1_000;
 
 /// What the polling thread is asked to do.
 #[derive(Debug)]
-pub(super) enum Command {
+enum Command {
     /// A paused partition has room again.
     Resume { partition: u32 },
     /// Leave the group and end.
@@ -44,7 +47,7 @@ pub(super) enum Command {
 
 /// What the committing thread is asked: all that waits for a broker's answer.
 #[derive(Debug)]
-pub(super) enum Question {
+enum Question {
     /// Remember where the group goes on in a partition.
     Commit { partition: u32, next: u64, reply: oneshot::Sender<Answer> },
     /// How far is the group behind, in every partition of the topic?
@@ -55,7 +58,7 @@ pub(super) enum Question {
 
 /// What became of a commit.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Answer {
+enum Answer {
     /// It is durable, or not ours to make any more.
     Done,
     /// Not now.
@@ -76,16 +79,28 @@ pub(super) struct Reads {
 
 /// What the thread shares with those who use it.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub reads: Reads,
-    pub mailbox: Mailbox<Command>,
-    pub questions: Mailbox<Question>,
+struct Member {
+    reads: Arc<Reads>,
+    mailbox: Mailbox<Command>,
+    questions: Mailbox<Question>,
     intake: Arc<Intake>,
     owned: Mutex<BTreeMap<u32, Owned>>,
     /// Becomes true with the first assignment.
     assigned: watch::Sender<bool>,
     /// Callbacks so far, so that a poll that ran one is told from an empty one.
     calls: AtomicU64,
+    pulse: Pulse,
+    /// It gave up its seat: what its client says from now on is nobody's concern.
+    over: AtomicBool,
+}
+
+/// Why a member polls no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// It was told to leave the group.
+    Left,
+    /// Its client forgot the brokers.
+    Lost,
 }
 
 /// A partition that is ours now.
@@ -100,58 +115,95 @@ struct Owned {
 }
 
 impl Member {
-    /// Starts the thread that joins the group.
-    pub fn start(
+    /// A member with a client that joins the group as soon as it is polled.
+    fn new(
         config: &ClientConfig,
-        reads: Reads,
-        intake: Arc<Intake>,
-    ) -> Result<Arc<Member>, Error> {
+        reads: &Arc<Reads>,
+        intake: &Arc<Intake>,
+    ) -> KafkaResult<(Arc<Member>, BaseConsumer<Group>)> {
         let member = Arc::new(Member {
-            reads,
+            reads: Arc::clone(reads),
             mailbox: Mailbox::default(),
             questions: Mailbox::default(),
-            intake,
+            intake: Arc::clone(intake),
             owned: Mutex::default(),
             assigned: watch::Sender::new(false),
             calls: AtomicU64::new(0),
+            pulse: Pulse::default(),
+            over: AtomicBool::new(false),
         });
         let group = Group(Arc::clone(&member));
-        let mut consumer: BaseConsumer<Group> =
-            config.create_with_context(group).map_err(|error| client::unmade(&error))?;
-        consumer.subscribe(&[&member.reads.name]).map_err(|error| client::unmade(&error))?;
-        let shared = Arc::clone(&member);
+        let mut consumer: BaseConsumer<Group> = config.create_with_context(group)?;
+        consumer.subscribe(&[&member.reads.name])?;
         let waker = Arc::clone(&member);
         consumer.set_nonempty_callback(move || waker.mailbox.wake());
-        let run = move || shared.live(Arc::new(consumer));
-        let thread = std::thread::Builder::new().name("loa-kafka-poll".to_owned());
-        thread.spawn(run).map_err(|error| Error::Storage(error.to_string()))?;
-        Ok(member)
+        Ok((member, consumer))
     }
 
-    /// The polling thread's life.
-    fn live(self: &Arc<Self>, consumer: Arc<BaseConsumer<Group>>) {
+    /// The polling thread's life with one client.
+    fn live(self: &Arc<Self>, consumer: BaseConsumer<Group>) -> Ended {
         self.mailbox.attach();
+        let consumer = Arc::new(consumer);
         let (member, mine) = (Arc::clone(self), Arc::clone(&consumer));
         let thread = std::thread::Builder::new().name("loa-kafka-commit".to_owned());
-        let commits = thread.spawn(move || member.answer(&mine));
-        match commits {
-            Ok(commits) => {
-                self.run(&consumer);
-                self.questions.send(Question::Stop);
-                // Waits for a commit under way. Its panic would be said by the runtime.
-                let _ = commits.join();
+        let commits = match thread.spawn(move || member.answer(&mine)) {
+            Ok(commits) => commits,
+            Err(error) => {
+                self.intake.end(Error::Storage(error.to_string()));
+                return Ended::Left;
             }
-            Err(error) => self.intake.end(Error::Storage(error.to_string())),
+        };
+        let ended = self.run(&consumer);
+        if ended == Ended::Lost {
+            self.give_up();
         }
+        self.questions.send(Question::Stop);
+        let member = Arc::clone(self);
+        let end = move || {
+            // Waits for a commit under way. Its panic would be said by the runtime.
+            let _ = commits.join();
+            member.close();
+            // Leaves the group, which takes a moment.
+            drop(consumer);
+        };
+        match ended {
+            Ended::Left => end(),
+            // A commit without brokers may be under way for long, and the successor does not wait.
+            Ended::Lost => drop(std::thread::spawn(end)),
+        }
+        ended
+    }
+
+    /// Nothing is ours any more, and whoever waits for an answer is to ask the successor.
+    fn give_up(&self) {
+        let mine: Vec<u32> = self.lock().keys().copied().collect();
+        self.let_go(&mine);
+        self.over.store(true, Ordering::Relaxed);
+        self.close();
+        self.assigned.send_replace(true);
+    }
+
+    fn close(&self) {
         self.mailbox.close();
         self.questions.close();
         self.lock().clear();
-        // Leaves the group, which takes a moment.
-        drop(consumer);
     }
 
-    /// Commits; comes back when it is durable, or when the partition is somebody else's.
-    pub async fn commit(&self, partition: u32, next: u64) -> Result<(), Error> {
+    /// Of these partitions nothing more is delivered or committed.
+    fn let_go(&self, partitions: &[u32]) {
+        partitions.iter().for_each(|one| self.intake.close((self.reads.topic, *one)));
+        self.end_work(partitions);
+        for partition in partitions {
+            // Those who wait for a commit are told that it is not theirs to make any more.
+            let gone = self.lock().remove(partition);
+            let waiting = gone.into_iter().flat_map(|owned| owned.waiting);
+            waiting.for_each(|(_, reply)| tell(reply, Answer::Done));
+        }
+    }
+
+    /// Commits; comes back when it is durable, when the partition is somebody else's, or when the
+    /// member is ([`Error::Closed`]).
+    async fn commit(&self, partition: u32, next: u64) -> Result<(), Error> {
         const RETRY_PAUSE: Duration = Duration::from_millis(100);
         let mut assigned = self.assigned.subscribe();
         assigned.wait_for(|assigned| *assigned).await.map_err(|_| Error::Closed)?;
@@ -170,7 +222,7 @@ impl Member {
     }
 
     /// The time with a partition, while it is ours.
-    pub fn tenure(&self, partition: u32) -> Option<Tenure> {
+    fn tenure(&self, partition: u32) -> Option<Tenure> {
         self.lock().get(&partition).map(|owned| owned.tenure.clone())
     }
 
@@ -182,21 +234,19 @@ impl Member {
         let deadline = Instant::now() + WORK_PATIENCE;
         let late = tenures.iter().filter(|tenure| !tenure.is_idle_by(deadline)).count();
         if late > 0 {
-            let Reads { group, topic, .. } = &self.reads;
+            let Reads { group, topic, .. } = &*self.reads;
             tracing::warn!(group, %topic, late, "partitions go to others with work under way");
         }
     }
 
-    /// Leaves the group.
-    pub fn stop(&self) {
-        self.mailbox.send(Command::Stop);
-    }
-
-    fn run(&self, consumer: &BaseConsumer<Group>) {
+    fn run(&self, consumer: &BaseConsumer<Group>) -> Ended {
         loop {
+            if self.pulse.is_lost() {
+                return Ended::Lost;
+            }
             for command in self.mailbox.take() {
                 match command {
-                    Command::Stop => return,
+                    Command::Stop => return Ended::Left,
                     Command::Resume { partition } => {
                         self.note("resume", consumer.resume(&self.list(&[(partition, None)])));
                     }
@@ -261,7 +311,7 @@ impl Member {
     /// The committing thread's life.
     fn answer(&self, consumer: &BaseConsumer<Group>) {
         self.questions.attach();
-        loop {
+        while !self.over.load(Ordering::Relaxed) {
             for question in self.questions.take() {
                 match question {
                     Question::Stop => return,

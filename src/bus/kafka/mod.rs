@@ -12,6 +12,7 @@ mod mailbox;
 mod member;
 mod message;
 mod producer;
+mod pulse;
 mod reader;
 mod settings;
 mod tail;
@@ -22,7 +23,6 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rdkafka::config::ClientConfig;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub use consumer::{Committer, Consumer};
@@ -33,8 +33,9 @@ use crate::bus::{Error, Lag, Position, Record, Result, Stats, TopicId, limits};
 use crate::clock::Clock;
 use cluster::{Cluster, Layout};
 use intake::Intake;
-use member::{Member, Question, Reads};
+use member::{Reads, Seat};
 use producer::{Producer, Target};
+use pulse::Pulse;
 use tail::Tails;
 
 /// Bytes that one client fetches ahead, beside the intakes' own bounds.
@@ -52,7 +53,7 @@ struct Shared {
     tails: Tails,
     /// What group members are made with, but for the group's name.
     groups: ClientConfig,
-    members: Mutex<Vec<Weak<Member>>>,
+    seats: Mutex<Vec<Weak<Seat>>>,
     closed: CancellationToken,
 }
 
@@ -71,6 +72,7 @@ impl Log {
             // An answer with fewer bytes than this does not wait for more.
             .set("fetch.min.bytes", "1")
             .set("fetch.error.backoff.ms", "100");
+        Pulse::ask(&mut readers);
         if let Some(rack) = &settings.rack {
             readers.set("client.rack", rack);
         }
@@ -83,9 +85,9 @@ impl Log {
         // Never joined; the client asks for a name all the same.
         readers.set("group.id", format!("{}loa.reader", settings.topic_prefix));
         let producer = Producer::new(&base, queue_mib, clock)?;
-        let (tails, members) = (Tails::new(readers), Mutex::default());
+        let (tails, seats) = (Tails::new(readers), Mutex::default());
         let closed = CancellationToken::new();
-        Ok(Log(Arc::new(Shared { cluster, layout, producer, tails, groups, members, closed })))
+        Ok(Log(Arc::new(Shared { cluster, layout, producer, tails, groups, seats, closed })))
     }
 
     /// Publishes records, each to its key's partition.
@@ -125,25 +127,25 @@ impl Log {
             return Err(Error::Closed);
         }
         let intake = Arc::new(Intake::default());
-        let mut members = BTreeMap::new();
+        let mut seats = BTreeMap::new();
         for topic in topics {
-            let member = self.member(group, topic, Arc::clone(&intake))?;
-            members.insert(topic, member);
+            let seat = self.seat(group, topic, Arc::clone(&intake))?;
+            seats.insert(topic, seat);
         }
-        Ok(Consumer::new(intake, members, self.0.closed.clone()))
+        Ok(Consumer::new(intake, seats, self.0.closed.clone()))
     }
 
-    fn member(&self, group: &str, topic: TopicId, intake: Arc<Intake>) -> Result<Arc<Member>> {
+    fn seat(&self, group: &str, topic: TopicId, intake: Arc<Intake>) -> Result<Arc<Seat>> {
         let name = self.0.cluster.name(topic);
         let reads =
             Reads { group: group.to_owned(), topic, name, partitions: self.partitions(topic) };
         let mut config = self.0.groups.clone();
         config.set("group.id", self.0.cluster.group(group, topic));
-        let member = Member::start(&config, reads, intake)?;
-        let mut members = self.0.members.lock().unwrap_or_else(PoisonError::into_inner);
-        members.retain(|member| member.strong_count() > 0);
-        members.push(Arc::downgrade(&member));
-        Ok(member)
+        let seat = Seat::take(&config, reads, intake)?;
+        let mut seats = self.0.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.retain(|seat| seat.strong_count() > 0);
+        seats.push(Arc::downgrade(&seat));
+        Ok(seat)
     }
 
     /// Reads a partition from an offset on.
@@ -190,18 +192,16 @@ impl Log {
     /// How far a group is behind, as its members in this process know it.
     pub async fn lag(&self, group: &str) -> Result<Vec<Lag>> {
         limits::check_group(group)?;
-        let members: BTreeMap<TopicId, Arc<Member>> = {
-            let members = self.0.members.lock().unwrap_or_else(PoisonError::into_inner);
-            let alive = members.iter().filter_map(Weak::upgrade);
-            let mine = alive.filter(|member| member.reads.group == group);
-            mine.map(|member| (member.reads.topic, member)).collect()
+        let seats: BTreeMap<TopicId, Arc<Seat>> = {
+            let seats = self.0.seats.lock().unwrap_or_else(PoisonError::into_inner);
+            let alive = seats.iter().filter_map(Weak::upgrade);
+            let mine = alive.filter(|seat| seat.reads.group == group);
+            mine.map(|seat| (seat.reads.topic, seat)).collect()
         };
         let mut lags = Vec::new();
-        for member in members.into_values() {
-            let (reply, answer) = oneshot::channel();
-            member.questions.send(Question::Lag { reply });
-            // A member that has left meanwhile knows nothing any more.
-            let Ok(answer) = answer.await else { continue };
+        for seat in seats.into_values() {
+            // Who has left meanwhile knows nothing any more.
+            let Some(answer) = seat.lag().await else { continue };
             lags.extend(answer.map_err(|error| Error::Unreachable(error.to_string()))?);
         }
         Ok(lags)

@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::future_producer::{Delivery, OwnedDeliveryResult};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, PurgeConfig};
 
 use super::client::{self, BATCH_BYTES_MAX, Verdict, unmade, verdict};
 use super::message;
+use super::pulse::Pulse;
 use crate::bus::{Error, Position, Record, Result, TopicId, partition};
 use crate::clock::Clock;
 
@@ -52,11 +54,12 @@ type Failed = BTreeMap<u32, (usize, KafkaError)>;
 struct Current {
     generation: u64,
     producer: FutureProducer<Quiet>,
+    pulse: Arc<Pulse>,
 }
 
-/// librdkafka's log, as ours.
+/// librdkafka's log, as ours, and how it is.
 #[derive(Clone, Debug)]
-struct Quiet;
+struct Quiet(Arc<Pulse>);
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -65,6 +68,10 @@ impl ClientContext for Quiet {
 
     fn error(&self, error: KafkaError, reason: &str) {
         client::say(&error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.0.note(statistics);
     }
 }
 
@@ -89,7 +96,8 @@ impl Producer {
             .set("message.timeout.ms", "0")
             .set("linger.ms", "0")
             .set("compression.type", "zstd");
-        let current = Current { generation: 0, producer: make(&config)? };
+        Pulse::ask(&mut config);
+        let current = Current::make(&config, 0)?;
         let (published, calls) = (AtomicU64::new(0), AtomicU64::new(0));
         Ok(Self { config, clock, current: Mutex::new(current), published, calls })
     }
@@ -108,7 +116,7 @@ impl Producer {
             .collect();
         let mut due: Vec<usize> = (0..records.len()).collect();
         while !due.is_empty() {
-            let current = self.current();
+            let current = self.current()?;
             let (mut sent, mut failed) = (Vec::with_capacity(due.len()), Failed::new());
             for &index in &due {
                 let partition = partitions[index];
@@ -117,22 +125,22 @@ impl Producer {
                     continue;
                 }
                 let place = (target, partition);
-                match self.enqueue(&current.producer, place, &records[index]).await? {
+                match self.enqueue(&current, place, &records[index]).await? {
                     Ok(future) => sent.push((index, future)),
                     Err(error) => drop(failed.insert(partition, (index, error))),
                 }
             }
             for (index, future) in sent {
                 let partition = partitions[index];
-                match future.await.map_err(|_| KafkaError::Canceled) {
-                    Ok(Ok(at)) => {
+                match current.outcome(future).await {
+                    Ok(at) => {
                         // A broker whose first answer was lost knows a repeated record for one it
                         // has, and acknowledges it without an offset (librdkafka: -1).
                         let offset = u64::try_from(at.offset).ok();
                         let position = |offset| Position { topic: target.topic, partition, offset };
                         placed[index] = offset.map(position);
                     }
-                    Ok(Err((error, _))) | Err(error) => {
+                    Err(error) => {
                         let first = failed.entry(partition).or_insert((index, error));
                         first.0 = first.0.min(index);
                     }
@@ -154,7 +162,8 @@ impl Producer {
         let Some((_, (_, first))) = failed.first_key_value() else { return Ok(()) };
         let (topic, partitions) = (target.topic, failed.len());
         tracing::warn!(%topic, partitions, error = %first, "records were not taken");
-        let mut recreate = current.producer.client().fatal_error().is_some();
+        let unfit = current.producer.client().fatal_error().is_some();
+        let mut recreate = unfit || current.pulse.is_lost();
         for (_, error) in failed.into_values() {
             match verdict(&error) {
                 Verdict::Refuse => return Err(Error::Refused { topic, reason: error.to_string() }),
@@ -169,10 +178,10 @@ impl Producer {
         Ok(())
     }
 
-    /// Puts a record into the queue; waits while it is full.
+    /// Puts a record into the queue; waits while it is full, unless nothing will ever leave it.
     async fn enqueue(
         &self,
-        producer: &FutureProducer<Quiet>,
+        current: &Current,
         (target, partition): (&Target<'_>, u32),
         record: &Record,
     ) -> Result<std::result::Result<DeliveryFuture, KafkaError>> {
@@ -185,9 +194,11 @@ impl Producer {
             .partition(partition)
             .timestamp(self.clock.now().as_millisecond());
         loop {
-            match producer.send_result(message) {
+            match current.producer.send_result(message) {
                 Ok(future) => return Ok(Ok(future)),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), same)) => {
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), same))
+                    if !current.pulse.is_lost() =>
+                {
                     message = same;
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
@@ -201,7 +212,7 @@ impl Producer {
         let headers = message::headers(TopicId::Submissions, record)?;
         let message =
             FutureRecord::to(topic).key(&record.key).payload(&record.payload[..]).headers(headers);
-        let producer = self.current().producer;
+        let producer = self.current()?.producer;
         let sent = tokio::time::timeout(REPLY_PATIENCE, producer.send(message, REPLY_PATIENCE));
         match sent.await {
             Ok(Ok(_)) => Ok(()),
@@ -210,18 +221,27 @@ impl Producer {
         }
     }
 
-    fn current(&self) -> Current {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The producer of now, and never one that is of no use.
+    fn current(&self) -> Result<Current> {
+        let current = self.lock().clone();
+        if !current.pulse.is_lost() {
+            return Ok(current);
+        }
+        self.recreate(current.generation)?;
+        Ok(self.lock().clone())
     }
 
     /// Makes another producer, unless somebody else did.
     fn recreate(&self, generation: u64) -> Result<()> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.lock();
         if current.generation == generation {
-            tracing::warn!(generation, "the producer failed for good; another takes its place");
-            let producer = make(&self.config)?;
-            let old =
-                std::mem::replace(&mut *current, Current { generation: generation + 1, producer });
+            if current.pulse.is_lost() {
+                client::replaced("producer", 0);
+            } else {
+                tracing::warn!(generation, "the producer failed for good; another takes its place");
+            }
+            let next = Current::make(&self.config, generation + 1)?;
+            let old = std::mem::replace(&mut *current, next);
             // What it still holds comes back to its publishers as not sent. Ending it takes a
             // moment that no async thread has.
             std::thread::spawn(move || drop(old));
@@ -229,9 +249,13 @@ impl Producer {
         Ok(())
     }
 
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until everything on its way has arrived, for a while.
     pub async fn close(&self) -> Result<()> {
-        let producer = self.current().producer;
+        let producer = self.current()?.producer;
         let flushed = tokio::task::spawn_blocking(move || producer.flush(CLOSE_PATIENCE)).await;
         match flushed {
             Ok(Ok(())) => Ok(()),
@@ -246,6 +270,33 @@ impl Producer {
     }
 }
 
-fn make(config: &ClientConfig) -> Result<FutureProducer<Quiet>> {
-    config.create_with_context(Quiet).map_err(|error| unmade(&error))
+impl Current {
+    fn make(config: &ClientConfig, generation: u64) -> Result<Self> {
+        let pulse = Arc::new(Pulse::default());
+        let producer = config.create_with_context(Quiet(Arc::clone(&pulse)));
+        let producer = producer.map_err(|error| unmade(&error))?;
+        Ok(Self { generation, producer, pulse })
+    }
+
+    /// What became of a record. A producer that forgot its brokers gives back what it holds: some
+    /// of that may have been written, and is written again by the next.
+    async fn outcome(
+        &self,
+        mut future: DeliveryFuture,
+    ) -> std::result::Result<Delivery, KafkaError> {
+        tokio::select! {
+            biased;
+            outcome = &mut future => return flat(outcome),
+            () = self.pulse.lost() => {}
+        }
+        // By each publisher, since another one's may have come before this one's record.
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        flat(future.await)
+    }
+}
+
+fn flat<E>(
+    outcome: std::result::Result<OwnedDeliveryResult, E>,
+) -> std::result::Result<Delivery, KafkaError> {
+    outcome.map_err(|_| KafkaError::Canceled)?.map_err(|(error, _)| error)
 }

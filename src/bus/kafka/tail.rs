@@ -2,7 +2,8 @@
 //!
 //! A node reads every publication's partition twice (gateways, and the fan-out's follower of
 //! supersessions). A client of its own for each would be hundreds of threads, so readers share
-//! clients; two of the same partition get two, since a client reads it at one place only.
+//! clients; two of the same partition get two, since a client reads it at one place only. A client
+//! that forgot its brokers is replaced, and each reader goes on where it was.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -27,6 +28,8 @@ const SEEKS: u32 = 200;
 const SEEK_PAUSE: Duration = Duration::from_millis(20);
 /// How long the client may take to do so: it is a change of its own memory.
 const SEEK_WAIT: Duration = Duration::from_secs(2);
+/// Pause before another try to make a client.
+const REMAKE_PAUSE: Duration = Duration::from_secs(1);
 
 impl ConsumerContext for Context {}
 
@@ -96,16 +99,15 @@ impl Tails {
 
 impl Tail {
     fn start(config: &ClientConfig, first: Place) -> Result<Self> {
-        let mut consumer: BaseConsumer<Context> = config
-            .create_with_context(Context::default())
-            .map_err(|error| client::unmade(&error))?;
         let mailbox = Arc::new(Mailbox::default());
-        let mine = Arc::clone(&mailbox);
+        let mut consumer = make(config, &mailbox).map_err(|error| client::unmade(&error))?;
+        let (mine, config) = (Arc::clone(&mailbox), config.clone());
         let run = move || {
             mine.attach();
-            let waker = Arc::clone(&mine);
-            consumer.set_nonempty_callback(move || waker.wake());
-            run(&consumer, &mine);
+            let mut readings = Readings::new();
+            while let Ended::Lost = run(&consumer, &mine, &mut readings) {
+                consumer = replace(consumer, (&config, &mine), &mut readings);
+            }
             mine.close();
         };
         let thread = std::thread::Builder::new().name("loa-kafka-tail".to_owned());
@@ -149,9 +151,62 @@ struct Reading {
 /// (its issue 5573), and to begin again is a seek.
 type Readings = BTreeMap<Place, Reading>;
 
-fn run(consumer: &BaseConsumer<Context>, mailbox: &Mailbox<Command>) {
-    let mut readings = Readings::new();
+/// Why a client is read no more.
+enum Ended {
+    /// Nobody reads.
+    Stopped,
+    /// It forgot its brokers.
+    Lost,
+}
+
+fn make(
+    config: &ClientConfig,
+    mailbox: &Arc<Mailbox<Command>>,
+) -> KafkaResult<BaseConsumer<Context>> {
+    let mut consumer: BaseConsumer<Context> = config.create_with_context(Context::default())?;
+    let waker = Arc::clone(mailbox);
+    consumer.set_nonempty_callback(move || waker.wake());
+    Ok(consumer)
+}
+
+/// Another client in a lost one's place, which reads on where each reader is.
+fn replace(
+    lost: BaseConsumer<Context>,
+    (config, mailbox): (&ClientConfig, &Arc<Mailbox<Command>>),
+    readings: &mut Readings,
+) -> BaseConsumer<Context> {
+    client::replaced("reader", readings.len());
+    // Its end takes a moment that no reader needs to wait for.
+    std::thread::spawn(move || drop(lost));
+    let consumer = loop {
+        match make(config, mailbox) {
+            Ok(consumer) => break consumer,
+            Err(error) => tracing::warn!(%error, "no other client could be made; trying again"),
+        }
+        std::thread::sleep(REMAKE_PAUSE);
+    };
+    // It never had those that nobody reads any more.
+    readings.retain(|_, reading| reading.intake.is_some());
+    for (&place, reading) in readings.iter() {
+        let Some(intake) = &reading.intake else { continue };
+        if let Err(error) = begin(&consumer, false, (place, reading)) {
+            intake.end(Error::Storage(error.to_string()));
+        } else if intake.is_full(place) {
+            pause(&consumer, (place, reading));
+        }
+    }
+    consumer
+}
+
+fn run(
+    consumer: &BaseConsumer<Context>,
+    mailbox: &Mailbox<Command>,
+    readings: &mut Readings,
+) -> Ended {
     loop {
+        if consumer.context().pulse.is_lost() {
+            return Ended::Lost;
+        }
         for command in mailbox.take() {
             match command {
                 Command::Open { place, name, from, intake } => {
@@ -163,12 +218,12 @@ fn run(consumer: &BaseConsumer<Context>, mailbox: &Mailbox<Command>) {
                     }
                     readings.insert(place, reading);
                 }
-                Command::Close { place } => rest(consumer, &mut readings, place),
-                Command::Resume { place } => resume(consumer, &mut readings, place),
-                Command::Stop => return,
+                Command::Close { place } => rest(consumer, readings, place),
+                Command::Resume { place } => resume(consumer, readings, place),
+                Command::Stop => return Ended::Stopped,
             }
         }
-        if !poll(consumer, &mut readings) {
+        if !poll(consumer, readings) {
             mailbox.wait();
         }
     }
@@ -202,8 +257,12 @@ fn begin(
 fn rest(consumer: &BaseConsumer<Context>, readings: &mut Readings, place: Place) {
     let Some(reading) = readings.get_mut(&place) else { return };
     reading.intake = None;
+    pause(consumer, (place, reading));
+}
+
+fn pause(consumer: &BaseConsumer<Context>, (place, reading): (Place, &Reading)) {
     if let Err(error) = consumer.pause(&single(place, reading)) {
-        tracing::warn!(%error, "a partition that nobody reads could not be paused");
+        tracing::warn!(%error, "a reader's partition could not be paused");
     }
 }
 
@@ -264,7 +323,7 @@ fn took(
     }
     reading.next = offset + 1;
     let full = intake.put(delivery);
-    if full && let Err(error) = consumer.pause(&single(place, reading)) {
-        tracing::warn!(%error, "a reader's partition could not be paused");
+    if full {
+        pause(consumer, (place, reading));
     }
 }

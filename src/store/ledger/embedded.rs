@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::domain::dispatch::{Dispatch, DispatchId};
 use crate::domain::funnel::Funnel;
-use crate::domain::ids::{DeviceNum, PublicationId};
+use crate::domain::ids::{DeviceNum, PublicationId, Seq};
 use crate::domain::receipt::{Receipt, Stage};
 use crate::store::Failure;
 use crate::store::ledger::mark::Mark;
@@ -67,6 +67,12 @@ impl Embedded {
         }
         let fresh = Fresh::new(dispatch)?;
         self.write(move |connection| dispatches::open_if_free(connection, fresh)).await
+    }
+
+    /// One process routes a publication here, once at a time: its ranges that stand tell.
+    pub async fn bound(&self, id: PublicationId, upto: Seq) -> Result<Seq, Error> {
+        let rows = self.of_publication(id).await?;
+        Ok(rows.iter().filter_map(|row| row.dispatch.bound()).min().unwrap_or(upto))
     }
 
     pub async fn open_all(&self, all: &[Dispatch]) -> Result<(), Error> {

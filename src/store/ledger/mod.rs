@@ -242,6 +242,15 @@ impl Ledger {
         }
     }
 
+    /// Up to which membership the ranges of a publication go: what was said first holds for all of
+    /// them, so that whoever joins later is late for every range, however often it is routed.
+    pub async fn bound(&self, id: PublicationId, upto: Seq) -> Result<Seq, Error> {
+        match self {
+            Self::Embedded(store) => store.bound(id, upto).await,
+            Self::Redis(store) => store.bound(id, upto).await,
+        }
+    }
+
     /// Begins those of many dispatches that are new, a few hundred at a time: each is begun or
     /// not, and all are when it returns.
     pub async fn open_all(&self, dispatches: &[Dispatch]) -> Result<(), Error> {

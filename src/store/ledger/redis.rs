@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::domain::dispatch::{Dispatch, DispatchId};
 use crate::domain::funnel::Funnel;
-use crate::domain::ids::{DeviceNum, PublicationId};
+use crate::domain::ids::{DeviceNum, PublicationId, Seq};
 use crate::domain::receipt::{Receipt, Stage};
 use crate::store::ledger::mark::Mark;
 use crate::store::ledger::{
@@ -101,6 +101,17 @@ impl Store {
             }
             taken => Ok(taken),
         }
+    }
+
+    pub async fn bound(&self, id: PublicationId, upto: Seq) -> Result<Seq, Error> {
+        // Listed before it stands, so that it is forgotten one day.
+        self.publication(id).await?;
+        let key = self.keys(id).key("bound");
+        let mut first = redis::pipe();
+        first.cmd("SET").arg(&key).arg(upto.0).arg("NX");
+        first.cmd("GET").arg(&key);
+        let (_, bound): (Option<String>, u64) = self.0.redis.ask_all(&first).await?;
+        Ok(Seq(bound))
     }
 
     pub async fn open_all(&self, all: &[Dispatch]) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::store::Failure;
 use crate::store::sqlite::{Database, to_ms};
 
-/// Rows deleted by one call of [`Store::forget`].
+/// Rows that [`Store::forget`] deletes in one go, so that nobody waits long for the file.
 const FORGET_MAX: i64 = 10_000;
 
 const MIGRATIONS: [&str; 1] = ["
@@ -112,7 +112,14 @@ impl Store {
                 (SELECT rowid FROM replies WHERE begun_ms <= ? LIMIT ?)";
             Ok(connection.execute(delete, params![forgotten_ms, FORGET_MAX])? as u64)
         };
-        Ok(self.database.write(work, |_| ()).await?)
+        let mut all = 0;
+        loop {
+            let some = self.database.write(work, |_| ()).await?;
+            all += some;
+            if some < FORGET_MAX as u64 {
+                return Ok(all);
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What holds on Kafka alone: brokers that die, groups that share, clusters that are not set up.
 
 mod faults;
+mod forgotten;
 mod groups;
 mod injected;
 mod secure;

@@ -50,11 +50,7 @@ fn who_registers_or_moves_in_mid_broadcast_gets_it_once() {
         tokens.extend(movers.iter().map(|index| stage.tokens[index].clone()));
         let took = reached(stage, &tokens, id).await;
         stage.over(id, stage.devices_of(id).await.len() as u64).await;
-        for token in &tokens {
-            let seen = stage.providers.record.of(token);
-            let times = seen.iter().filter(|one| one.publication == id).count();
-            assert_eq!(times, 1, "a late joiner");
-        }
+        assert_once(stage, &tokens, id).await;
         eprintln!(
             "| {} registered and {} moved in mid-broadcast, both routers killed | {} of {} | 0 (0) \
              | the last of them {took:?} after they came |",
@@ -81,6 +77,29 @@ async fn unit_and_movers(stage: &Stage, id: PublicationId) -> (UnitCode, Vec<u32
     let outside = stage.tokens.keys().copied().filter(|index| !inside.contains(index));
     let movers = outside.take(stage.size.late as usize / 2).collect();
     (places.find(unit).expect("a unit inside").unit, movers)
+}
+
+/// Each got it once. If not, what the providers took and what the ledger knows is said, since
+/// the stage's files go with it.
+async fn assert_once(stage: &Stage, tokens: &[String], id: PublicationId) {
+    let twice: Vec<_> = tokens
+        .iter()
+        .filter_map(|token| {
+            let mut seen = stage.providers.record.of(token);
+            seen.retain(|one| one.publication == id);
+            (seen.len() != 1).then_some((token, seen))
+        })
+        .collect();
+    if twice.is_empty() {
+        return;
+    }
+    let rows = stage.parts.ledger.of_publication(id).await.expect("a look");
+    let late = rows.iter().filter(|row| row.dispatch.bound().is_none());
+    let bounds: BTreeSet<_> = rows.iter().filter_map(|row| row.dispatch.bound()).collect();
+    late.for_each(|row| eprintln!("{row:?}"));
+    eprintln!("bounds of the ranges: {bounds:?}");
+    let logs = ROUTERS.map(|name| stage.nodes.log(name)).join("\n");
+    panic!("{} of {} late joiners got it twice: {twice:?}\n{logs}", twice.len(), tokens.len());
 }
 
 /// Waits until all of these were reached, and says how long that took.

@@ -8,7 +8,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientContext, TopicPartitionList};
 
-use super::{Answer, Member, Owned, Reads, client, tell};
+use super::{Member, Owned, Reads};
+use crate::bus::kafka::client;
 use crate::metrics;
 
 /// The group's callbacks; they run in the member's thread, within `poll`.
@@ -17,6 +18,11 @@ pub(super) struct Group(pub(super) Arc<Member>);
 impl Group {
     fn called(&self) {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Its successor has these partitions now, or somebody else.
+    fn is_over(&self) -> bool {
+        self.0.over.load(Ordering::Relaxed)
     }
 }
 
@@ -30,27 +36,30 @@ impl ClientContext for Group {
         self.called();
         client::say(&error, reason);
     }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.called();
+        self.0.pulse.note(statistics);
+    }
 }
 
 impl ConsumerContext for Group {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         self.called();
-        let Rebalance::Revoke(list) = rebalance else { return };
-        let member = &self.0;
-        let gone = partitions(list);
-        gone.iter().for_each(|partition| member.intake.close((member.reads.topic, *partition)));
-        member.end_work(&gone);
-        for partition in gone {
-            // Those who wait for a commit are told that it is not theirs to make any more.
-            let gone = member.lock().remove(&partition);
-            let waiting = gone.into_iter().flat_map(|owned| owned.waiting);
-            waiting.for_each(|(_, reply)| tell(reply, Answer::Done));
+        if self.is_over() {
+            return;
+        }
+        if let Rebalance::Revoke(list) = rebalance {
+            self.0.let_go(&partitions(list));
         }
     }
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if self.is_over() {
+            return;
+        }
         let member = &self.0;
-        let Reads { group, topic, .. } = &member.reads;
+        let Reads { group, topic, .. } = &*member.reads;
         match rebalance {
             Rebalance::Assign(list) => {
                 for partition in partitions(list) {

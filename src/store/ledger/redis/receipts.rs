@@ -101,7 +101,7 @@ pub async fn drop_publication(redis: &Redis, keys: &Keys) -> Result<(), Error> {
         redis.ask::<()>(&unlink).await?;
     }
     let mut unlink = redis::cmd("UNLINK");
-    for part in ["dispatches", "targets", "tallies", "latencies", "chunks"] {
+    for part in ["dispatches", "bound", "targets", "tallies", "latencies", "chunks"] {
         unlink.arg(keys.key(part));
     }
     Ok(redis.ask(&unlink).await?)
