@@ -464,8 +464,8 @@ async fn what_is_old_is_forgotten(home: Home) {
     assert_eq!((young.targeted, young.shown), (1, 1));
     assert!(ledger.get(&dispatch(publication(0), "1", 0).id).await.expect("a look").is_none());
     assert!(ledger.get(&dispatch(publication(100), "1", 0).id).await.expect("a look").is_some());
-    assert!(!ledger.open(&fenced).await.expect("opened").frozen, "the fence is gone too");
     assert_eq!(ledger.bound(publication(0), Seq(3)).await.expect("fixed"), Seq(3));
+    assert!(!ledger.open(&fenced).await.expect("opened").frozen, "the fence is gone too");
 }
 
 async fn many_saves_at_once_are_all_kept(home: Home) {

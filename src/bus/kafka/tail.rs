@@ -183,7 +183,7 @@ fn replace(
             Ok(consumer) => break consumer,
             Err(error) => tracing::warn!(%error, "no other client could be made; trying again"),
         }
-        std::thread::sleep(REMAKE_PAUSE);
+        std::thread::park_timeout(REMAKE_PAUSE);
     };
     // It never had those that nobody reads any more.
     readings.retain(|_, reading| reading.intake.is_some());

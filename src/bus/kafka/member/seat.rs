@@ -74,7 +74,7 @@ impl Seat {
                 Err(error) => tracing::warn!(%error, "no other client could be made; trying again"),
             }
             drop(left);
-            std::thread::sleep(REMAKE_PAUSE);
+            std::thread::park_timeout(REMAKE_PAUSE);
         }
     }
 

@@ -1,5 +1,5 @@
-//! Clients that forget their brokers: what happens to librdkafka's when a broker says, in the moment
-//! of an election, that there are none (its issue 5301).
+//! Clients that forget their brokers: what happens to librdkafka's when a broker says, in the
+//! moment of an election, that there are none (its issue 5301).
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -179,8 +179,8 @@ fn replaced(kind: &str) -> u64 {
     metrics::value(&format!("loa_bus_clients_replaced_total{{kind=\"{kind}\"}}"))
 }
 
-/// Lets every kind of client forget its brokers; librdkafka may remember them by chance, so as often
-/// as it takes. One broker's connections are cut, so that all ask the other one where to go now.
+/// Lets every kind of client forget its brokers; librdkafka may remember them by chance, so as
+/// often as it takes. One broker's connections are cut, so that all ask the other one.
 async fn make_all_forget(gates: &[Gate], bus: &Bus) -> Vec<JoinHandle<()>> {
     let before = KINDS.map(replaced);
     let mut published = Vec::new();
