@@ -240,6 +240,17 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_quiet_are_forgotten_while_others_come() {
+        // A name is quiet again at once.
+        let rate = Own::new(u32::MAX, 1);
+        for name in 0..10 * FORGET_AFTER {
+            assert!(rate.take(&name).is_ok());
+        }
+        let kept = rate.limiter.len();
+        assert!(kept <= 2 * FORGET_AFTER, "{kept} are remembered");
+    }
+
+    #[test]
     fn a_busy_name_waits_and_its_neighbour_does_not() {
         let rate = Own::new(1, 2);
         assert!(rate.take(&"one").is_ok() && rate.take(&"one").is_ok());

@@ -150,6 +150,7 @@ impl Member {
             Ok(commits) => commits,
             Err(error) => {
                 self.intake.end(Error::Storage(error.to_string()));
+                self.close();
                 return Ended::Left;
             }
         };

@@ -1,10 +1,10 @@
 //! Whether a client still knows the cluster.
 //!
 //! In the moment in which the controllers elect a leader a broker may answer that there are no
-//! brokers. librdkafka (2.10 to 2.12 at least) then drops every broker it knows, and when another
-//! such answer comes at the wrong moment it never asks again, whatever the cluster does (its issue
-//! 5301). It still counts what it does, so its statistics tell: a client that is well knows at
-//! least those brokers it was given. Whoever holds one that forgot them makes another.
+//! brokers. librdkafka (2.10 to 2.12 at least) then drops every broker it knows, and may call off
+//! what was to bring back those it was given: it never asks again, whatever the cluster does (its
+//! issue 5301). It still counts what it does, so its statistics tell: a client that is well knows
+//! at least one broker. Whoever holds one that knows none makes another.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -51,7 +51,7 @@ impl Seat {
     fn live(&self, mut consumer: BaseConsumer<Group>) {
         while let Ended::Lost = self.member().live(consumer) {
             client::replaced("member", self.reads.partitions as usize);
-            match self.next() {
+            match self.successor() {
                 Some(next) => consumer = next,
                 None => return,
             }
@@ -59,7 +59,7 @@ impl Seat {
     }
 
     /// Another member; none when the group was left meanwhile.
-    fn next(&self) -> Option<BaseConsumer<Group>> {
+    fn successor(&self) -> Option<BaseConsumer<Group>> {
         loop {
             let made = Member::new(&self.config, &self.reads, &self.intake);
             let left = self.left();
