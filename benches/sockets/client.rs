@@ -52,19 +52,17 @@ pub fn hold(address: &str, sockets: usize, slow: usize, hello: bool) -> Result<(
 
 /// Opens so many of something, each by its number, in some threads.
 pub fn open_all<T: Send>(count: usize, open: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
-    let mut all = Vec::with_capacity(count);
-    std::thread::scope(|scope| -> Result<()> {
-        let own = |worker: usize| (worker..count).step_by(OPENING).map(&open).collect();
-        let own = &own;
-        let workers: Vec<_> = (0..OPENING)
-            .map(|worker| scope.spawn(move || -> Result<Vec<T>> { own(worker) }))
-            .collect();
+    let own =
+        |worker: usize| -> Result<Vec<T>> { (worker..count).step_by(OPENING).map(&open).collect() };
+    let own = &own;
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..OPENING).map(|worker| scope.spawn(move || own(worker))).collect();
+        let mut all = Vec::with_capacity(count);
         for worker in workers {
             all.extend(worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))??);
         }
-        Ok(())
-    })?;
-    Ok(all)
+        Ok(all)
+    })
 }
 
 fn open(address: &str, people: Option<&Population>, index: usize) -> Result<Socket> {

@@ -319,7 +319,10 @@ fn agrees(city: &City, target: &Target) -> Result<(), TestCaseError> {
     for unit in city.units() {
         let cut = city.clipped(target, &unit.code).expect("a good target");
         let km2 = shape::area_m2(&cut) / 1e6;
-        let truth = km2 / city.measured_km2(&unit.code).expect("a unit");
+        // The overlay rounds to a grid, and may find a millionth more than there is: seen for unit
+        // 27673 within the star at 10.649851668347837, 106.75057992913746 of radius
+        // 0.4884574119755521 and depth 0.5133668955081897.
+        let truth = (km2 / city.measured_km2(&unit.code).expect("a unit")).min(1.0);
         let share = shares.get(&unit.code).copied().unwrap_or(0.0);
         prop_assert!((share - truth).abs() < 1e-6, "{}: {share}, cut {truth}", unit.code);
     }

@@ -7,10 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use loa::clock::Clock;
+use loa::config::{Config, Role};
 use loa::domain::audience::{AreaAudience, Audience};
+use loa::domain::channel::Channel;
 use loa::domain::device::Place;
 use loa::domain::funnel::Funnel;
 use loa::domain::ids::{PublicationId, Seq, UnitCode};
+use loa::route::plan;
 use loa::simulator::citizens::Mix;
 use loa::simulator::faults::{Rule, Service, Then, When};
 use loa::simulator::record::Seen;
@@ -145,6 +148,51 @@ async fn a_router_that_stands_by_follows_once_the_last_one_is_gone() {
     assert_eq!(of(&test, &newcomer.token, id), 1);
     let moved = registry.set_late_cursor(Seq(1_000), killed).await.expect("asked");
     assert!(!moved, "who was away may not move the cursor of who follows");
+    test.stop().await;
+}
+
+/// A router that dies while it opens a publication's ranges leaves some of them. Who joined after
+/// it had looked is late for all of them, also for those that the next router opens.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_dies_between_two_ranges_warns_nobody_twice() {
+    let shape = Shape::cluster().await;
+    let no_router = |config: &mut Config| {
+        let roles = Role::ALL.into_iter().filter(|role| *role != Role::Router);
+        config.node.roles = roles.collect();
+    };
+    let test = TestNode::shaped(&shape, no_router).await;
+    let id = test.publish(AlertXml::hot("halfway", CENTRE).render()).await;
+    let area = area_of(&test, id).await;
+    let (inside, _) = units(&test, &area);
+    let mut apps = Vec::new();
+    for (number, unit) in inside[..2].iter().enumerate() {
+        apps.push(register(&test, number as u32, &[unit]).await);
+    }
+    // As that router did: it looked how far the registry goes, and opened one of two ranges.
+    let parts = &test.node.parts;
+    let bound = parts.registry.last_seq().await.expect("known");
+    assert_eq!(parts.ledger.bound(id, bound).await.expect("fixed"), bound);
+    let ranges = parts.registry.ranges(&area, Channel::Apns).await.expect("known");
+    let stored = parts.alerts.get(id).await.expect("a store").expect("stored");
+    let ranges = plan::ranges(&stored.publication, Channel::Apns, &ranges, bound);
+    assert!(ranges.len() >= 2, "{ranges:?}");
+    parts.ledger.open_all(&ranges[..1]).await.expect("opened");
+    for (number, unit) in (10..).zip(inside[..2].iter().cycle().take(6)) {
+        apps.push(register(&test, number, &[unit]).await);
+    }
+    let (dir, providers) = test.stop().await;
+
+    let test = TestNode::over(dir, providers, |config| shape.apply(config)).await;
+    for app in &apps {
+        got(&test, &app.token, id).await;
+    }
+    everyone_before_is_done(&test, 100, &inside[0], id).await;
+    for app in &apps {
+        assert_eq!(of(&test, &app.token, id), 1, "{}", app.token);
+    }
+    let rows = test.node.parts.ledger.of_publication(id).await.expect("a look");
+    let bounds: BTreeSet<_> = rows.iter().filter_map(|row| row.dispatch.bound()).collect();
+    assert_eq!(bounds, [bound].into());
     test.stop().await;
 }
 
