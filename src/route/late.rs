@@ -226,7 +226,6 @@ impl Follower {
     /// Opens what late joiners among changes are missing. Nothing is opened, and the answer is
     /// `false`, when another router follows by now: it looks at the same changes, and two lists
     /// that overlap would warn somebody twice.
-
     async fn consider(
         &self,
         publication: &Publication,
