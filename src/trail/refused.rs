@@ -1,6 +1,6 @@
 //! Refused requests in the audit, so few that no flood can fill it. The first refusal of somebody
 //! with a code is written at once; those that follow are counted, and their number is written once
-//! a window for as long as they come. Beyond [`KINDS_MAX`] pairs of strangers in a window only one
+//! a window for as long as they come. Beyond `KINDS_MAX` pairs of strangers in a window only one
 //! number for all of them is written; those who are known have their own share.
 //!
 //! A stranger is named by a keyed hash of their address, with another key each day (UTC): enough to

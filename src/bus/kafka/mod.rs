@@ -3,7 +3,7 @@
 //! One idempotent producer waits for every copy. Each consumer is a member of a group in a thread
 //! of its own; readers without a group share a few threads. Partitions are counted once, at the
 //! start, and keys are spread over them as Kafka's own producers do. A client that forgets the
-//! brokers is replaced ([`pulse`]), and nobody who uses it need know.
+//! brokers is replaced (`pulse`), and nobody who uses it need know.
 
 mod client;
 mod cluster;
