@@ -62,6 +62,8 @@ pub struct Tally {
     pub dead: u64,
     /// Refused for good.
     pub rejected: u64,
+    /// Of them, those whose answer had a status of 400 and no reason.
+    pub by_status: u64,
     /// Answers lost.
     pub lost: u64,
     /// Deliveries beyond the first to a device.
@@ -189,8 +191,9 @@ impl Stage {
                     tally.dead += 1;
                     0
                 }
-                Some(Outcome::Rejected { .. }) => {
+                Some(Outcome::Rejected { reason }) => {
                     tally.rejected += 1;
+                    tally.by_status += u64::from(*reason == "http_400");
                     0
                 }
                 other => panic!("{name}: device {device} is lost: {other:?}"),

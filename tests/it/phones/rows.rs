@@ -129,14 +129,10 @@ async fn matrix(channel: Channel, rows: &[Row]) {
             );
             // Of those met, one whose answer is lost first is met when it is tried again.
             let expected = if ends == Dead { (met, 0) } else { (0, met) };
-            // A connection that is cut may leave one stream beside with half an answer, which is
-            // judged as one that is torn.
-            let half = if place == Where::AnswerLost && (row.2, row.3) == (Dead, Rejected) {
-                assert!(tally.rejected <= CUTS, "{name}: {} of half an answer", tally.rejected);
-                tally.rejected
-            } else {
-                0
-            };
+            // A connection that is cut may leave a stream beside with the status of its answer and
+            // no reason, which is judged as a torn one. No other refusal is allowed for.
+            let half = if place == Where::AnswerLost && ends == Dead { tally.by_status } else { 0 };
+            assert!(half <= CUTS, "{name}: {half} with half an answer");
             assert_eq!((tally.dead + half, tally.rejected - half), expected, "{name}");
             assert_eq!(tally.accepted, devices(channel) - met, "{name}");
             if place == Where::Refused {
