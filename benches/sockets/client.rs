@@ -4,23 +4,24 @@
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use loa::geofence::{BUILTIN_CITY, City};
 use loa::simulator::citizens::{Mix, Population};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use serde_json::json;
 
-/// Frames with less are pings and the like.
-pub const ALERT_BYTES_MIN: usize = 400;
+use crate::tongue::{Opening, Tongue, hello, whole};
+
 /// What a websocket begins with.
 pub const REQUEST: &[u8] = b"GET /v1/stream HTTP/1.1\r\nhost: loa\r\nconnection: upgrade\r\n\
     upgrade: websocket\r\nsec-websocket-version: 13\r\n\
     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 /// Sockets opened at once.
 const OPENING: usize = 16;
+/// How long a socket may take to open.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The people whose devices the sockets are.
 pub fn people(sockets: usize) -> Result<Population> {
@@ -30,24 +31,32 @@ pub fn people(sockets: usize) -> Result<Population> {
 
 struct Socket {
     stream: TcpStream,
-    /// Of the frame that is being read: its head, and what is left of its payload.
+    /// Of the frame that is being read: its head, what is left of its payload, and its alerts.
     head: Vec<u8>,
     left: usize,
-    is_alert: bool,
+    carried: usize,
     alerts: usize,
-    /// Payload of the last alert.
+    /// Of the last frame with alerts, for each.
     bytes: usize,
 }
 
 /// Opens so many sockets, says `ready SECONDS`, and then `got NUMBER NANOSECONDS BYTES` whenever
 /// the last of them (but for those that read nothing) has got its next alert.
-pub fn hold(address: &str, sockets: usize, slow: usize, hello: bool) -> Result<()> {
+pub fn hold(address: &str, sockets: usize, slow: usize, tongue: &Tongue) -> Result<()> {
     let began = Instant::now();
-    let people = if hello { Some(people(sockets)?) } else { None };
-    let mut all = open_all(sockets, |index| open(address, people.as_ref(), index))?;
+    let mut all = match &tongue.opening {
+        Opening::Silent => open_all(sockets, |_| open(address, tongue, None))?,
+        Opening::Hello => {
+            let people = people(sockets)?;
+            open_all(sockets, |index| {
+                let hello = hello(&people, index, None)?;
+                open(address, tongue, Some((&hello[..], r#"{"type":"live""#)))
+            })?
+        }
+    };
     println!("ready {}", began.elapsed().as_secs_f64());
     let reading = all.split_off(slow);
-    count(reading)
+    count(reading, tongue)
 }
 
 /// Opens so many of something, each by its number, in some threads.
@@ -65,65 +74,40 @@ pub fn open_all<T: Send>(count: usize, open: impl Fn(usize) -> Result<T> + Sync)
     })
 }
 
-fn open(address: &str, people: Option<&Population>, index: usize) -> Result<Socket> {
+fn open(address: &str, tongue: &Tongue, said: Option<(&[u8], &str)>) -> Result<Socket> {
+    let reader = converse(address, said)?;
+    let read = reader.buffer().to_vec();
+    let stream = reader.into_inner();
+    stream.set_nonblocking(true)?;
+    let mut socket = Socket { stream, head: Vec::new(), left: 0, carried: 0, alerts: 0, bytes: 0 };
+    socket.take(&read, tongue);
+    Ok(socket)
+}
+
+/// A fresh websocket on which a frame was said, if any, and answered by one that has some text in
+/// it.
+pub fn converse(address: &str, said: Option<(&[u8], &str)>) -> Result<BufReader<TcpStream>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(REQUEST)?;
     // In few reads: the client must not be what limits how many are opened a second.
-    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         ensure!(reader.read_line(&mut head)? > 0, "the server refused");
     }
     ensure!(head.starts_with("HTTP/1.1 101"), "{head}");
-    if let Some(people) = people {
-        stream.write_all(&hello(people, index, None)?)?;
-        while !whole(&mut reader)?.starts_with(br#"{"type":"live""#) {}
+    if let Some((words, answer)) = said {
+        reader.get_mut().write_all(words)?;
+        let has_answer =
+            |payload: &[u8]| payload.windows(answer.len()).any(|some| some == answer.as_bytes());
+        while !has_answer(&whole(&mut reader).with_context(|| format!("no `{answer}`"))?) {}
     }
-    stream.set_nonblocking(true)?;
-    let mut socket =
-        Socket { stream, head: Vec::new(), left: 0, is_alert: false, alerts: 0, bytes: 0 };
-    socket.take(reader.buffer());
-    Ok(socket)
+    Ok(reader)
 }
 
-/// The frame of somebody's hello.
-pub fn hello(people: &Population, index: usize, position: Option<&str>) -> Result<Vec<u8>> {
-    let (device, secret) = (people.id(index as u32), people.secret(index as u32));
-    let mut hello = json!({"type": "hello", "device": device, "secret": secret.reveal()});
-    if let Some(position) = position {
-        hello["position"] = position.into();
-    }
-    let hello = hello.to_string();
-    // Masked with zeros, which is a mask.
-    let length = u16::try_from(hello.len()).context("a short hello")?;
-    let mut frame = match length {
-        0..=125 => vec![0x81, 0x80 | length as u8],
-        _ => [&[0x81, 0x80 | 126], &length.to_be_bytes()[..]].concat(),
-    };
-    frame.extend([0; 4]);
-    frame.extend(hello.as_bytes());
-    Ok(frame)
-}
-
-/// The payload of the next frame.
-pub fn whole(reader: &mut impl Read) -> Result<Vec<u8>> {
-    let mut head = [0; 2];
-    reader.read_exact(&mut head)?;
-    let length = match head[1] {
-        126 => {
-            reader.read_exact(&mut head)?;
-            usize::from(u16::from_be_bytes(head))
-        }
-        127 => bail!("a long frame"),
-        short => usize::from(short),
-    };
-    let mut payload = vec![0; length];
-    reader.read_exact(&mut payload)?;
-    Ok(payload)
-}
-
-fn count(mut sockets: Vec<Socket>) -> Result<()> {
+fn count(mut sockets: Vec<Socket>, tongue: &Tongue) -> Result<()> {
     let mut poll = Poll::new()?;
     for (index, socket) in sockets.iter().enumerate() {
         let descriptor = socket.stream.as_raw_fd();
@@ -143,7 +127,7 @@ fn count(mut sockets: Vec<Socket>) -> Result<()> {
                 let before = socket.alerts;
                 match socket.stream.read(&mut scratch) {
                     Ok(0) => bail!("a socket was closed after {} alerts", socket.alerts),
-                    Ok(count) => socket.take(&scratch[..count]),
+                    Ok(count) => socket.take(&scratch[..count], tongue),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => return Err(error.into()),
                 }
@@ -163,13 +147,13 @@ fn count(mut sockets: Vec<Socket>) -> Result<()> {
 }
 
 impl Socket {
-    fn take(&mut self, mut bytes: &[u8]) {
+    fn take(&mut self, mut bytes: &[u8], tongue: &Tongue) {
         while !bytes.is_empty() {
             if self.left > 0 {
                 let count = self.left.min(bytes.len());
                 self.left -= count;
                 bytes = &bytes[count..];
-                self.alerts += usize::from(self.left == 0 && self.is_alert);
+                self.alerts += if self.left == 0 { self.carried } else { 0 };
                 continue;
             }
             self.head.push(bytes[0]);
@@ -180,8 +164,8 @@ impl Socket {
                 _ => continue,
             };
             self.head.clear();
-            (self.left, self.is_alert) = (length, length >= ALERT_BYTES_MIN);
-            self.bytes = if self.is_alert { length } else { self.bytes };
+            (self.left, self.carried) = (length, tongue.alerts(length));
+            self.bytes = length.checked_div(self.carried).unwrap_or(self.bytes);
         }
     }
 }

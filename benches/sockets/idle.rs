@@ -14,7 +14,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::client::{REQUEST, hello, open_all, people, whole};
+use crate::client::{REQUEST, open_all, people};
+use crate::tongue::{hello, whole};
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 

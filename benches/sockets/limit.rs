@@ -9,8 +9,8 @@ use anyhow::Result;
 
 use crate::alerts::FRAME_BYTES;
 use crate::client::nanos;
-use crate::pair::{anon_kb, settle};
 use crate::report::cpu_seconds;
+use crate::server::{anon_kb, settle};
 
 const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
     upgrade: websocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
@@ -40,7 +40,7 @@ pub fn serve() -> Result<()> {
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let Some(count) = line.strip_prefix("alert ") else {
-            println!("memory {}", anon_kb()?);
+            println!("memory {}", anon_kb("self")?);
             continue;
         };
         let sockets = sockets.lock().expect("no panic");

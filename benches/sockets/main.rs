@@ -1,11 +1,11 @@
 //! One alert to every open websocket, ours beside the least that the kernel allows and beside
-//! uWebSockets: `cargo bench --bench sockets`. Each server and its clients are processes of their
-//! own (this program again), the server on the first core and the clients on the second. All
-//! servers write the same frame. `-- reconnect` is how fast 10,000 come back after a restart,
-//! `-- tls` what idle ones weigh under TLS; both are part of the whole. `LOA_BENCH_FULL=1` adds
-//! 100,000 sockets over several pairs of processes, since one may open 20,000 descriptors;
-//! `-- growth` runs that alone. `LOA_UWS` names the folder of the npm package `uwebsockets`;
-//! without it there is no such row.
+//! uWebSockets: `cargo bench --bench sockets`. Each server and its clients are
+//! processes of their own, the server on the first core and the clients, which are this program
+//! again, on the second. All servers write an alert as long, each in the frame of its protocol.
+//! `-- peers` runs that alone, `-- reconnect` how fast 10,000 come back after a restart, `-- tls`
+//! what idle ones weigh under TLS. `LOA_BENCH_FULL=1` adds 100,000 sockets over several pairs of
+//! processes, since one may open 20,000 descriptors; `-- growth` runs that alone. `LOA_UWS` names
+//! the folder of the npm package `uwebsockets`; without it its rows are named as missing.
 
 mod alerts;
 mod client;
@@ -13,19 +13,24 @@ mod idle;
 mod limit;
 mod ours;
 mod pair;
+mod peers;
 mod reconnect;
 #[allow(dead_code)] // each bench says what it has to say
 #[path = "../city/report.rs"]
 mod report;
 mod returning;
+mod server;
+mod talker;
+mod tongue;
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
 use ours::{Home, How};
-use pair::Kind;
+use peers::Peer;
 use report::{Row, Table, median};
+use server::Kind;
 
 // As in the program.
 #[global_allocator]
@@ -55,10 +60,11 @@ fn main() -> Result<()> {
             idle::hold(address, sockets.parse()?, Path::new(trusts))
         }
         ["returning", address, sockets] => returning::hold(address, sockets.parse()?),
-        ["client", address, sockets, slow, hello] => {
-            client::hold(address, sockets.parse()?, slow.parse()?, *hello == "hello")
+        ["client", address, sockets, slow, kind] => {
+            client::hold(address, sockets.parse()?, slow.parse()?, Kind::of(kind)?.tongue())
         }
-        [] => bench(),
+        [] => alone(bench),
+        ["peers"] => alone(beside_others),
         ["growth"] => alone(growth),
         ["reconnect"] => alone(reconnect::run),
         ["tls"] => alone(under_tls),
@@ -73,24 +79,29 @@ fn alone(part: impl FnOnce(&mut Table) -> Result<()>) -> Result<()> {
     table.finish()
 }
 
-fn bench() -> Result<()> {
-    let mut table = Table::default();
-    let mut servers = vec![(Kind::Limit, 0), (Kind::Ours, 0)];
-    if std::env::var_os("LOA_UWS").is_some() {
-        servers.push((Kind::Uws, 0));
+fn bench(table: &mut Table) -> Result<()> {
+    beside_others(table)?;
+    disturbed(table)?;
+    under_tls(table)?;
+    reconnect::run(table)?;
+    if std::env::var_os("LOA_BENCH_FULL").is_some_and(|value| value == "1") {
+        growth(table)?;
     }
+    Ok(())
+}
+
+/// Ours, the bare loop, and every peer that is here, alerted in turn.
+fn beside_others(table: &mut Table) -> Result<()> {
+    let peers = Peer::present();
+    let mut servers = vec![(Kind::Limit, 0), (Kind::Ours, 0)];
+    servers.extend(peers.iter().map(|peer| (Kind::Peer(*peer), 0)));
     for sockets in SIZES {
         let all = figures(&servers, (sockets, 1))?;
         let (limit, ours) = (&all[0], &all[1]);
         let name = format!("streams: {sockets}");
-        beside_limit(&mut table, &name, ours, limit);
-        if let Some(peer) = all.get(2) {
-            let row = Row::new(format!("{name}, last socket, of uWebSockets"), ours.last_ms, "ms");
-            table.add(row.peer(peer.last_ms).at_most(0.85));
-            let row = Row::new(format!("{name}, CPU a message, of uWebSockets"), ours.cpu_us, "us");
-            table.add(row.peer(peer.cpu_us));
-            let row = Row::new(format!("{name}, memory of uWebSockets"), peer.memory_kb, "KB");
-            table.add(row);
+        beside_limit(table, &name, ours, limit);
+        for (peer, theirs) in peers.iter().zip(&all[2..]) {
+            beside_peer(table, &name, ours, (*peer, theirs));
         }
         table.add(Row::new(format!("{name}, memory each"), ours.memory_kb, "KB").at_most(1.0));
         let row = Row::new(format!("{name}, registry's pages for each"), ours.caches_kb, "KB");
@@ -98,6 +109,11 @@ fn bench() -> Result<()> {
         let row = Row::new(format!("{name}, opened a second"), ours.opened, "/s");
         table.add(row.at_least(10_000.0));
     }
+    Ok(())
+}
+
+/// What some that read nothing are to the others, and a burst to everybody.
+fn disturbed(table: &mut Table) -> Result<()> {
     let sockets = SIZES[SIZES.len() - 1];
     let both = figures(&[(Kind::Ours, 0), (Kind::Ours, sockets / 100)], (sockets, 1))?;
     let (even, slow) = (&both[0], &both[1]);
@@ -105,12 +121,7 @@ fn bench() -> Result<()> {
     table.add(row.peer(even.last_ms).at_most(1.05));
     let row = Row::new("streams: a burst of ten, all of it at the last", even.burst_ms, "ms");
     table.add(row.peer(BURST as f64 * even.last_ms));
-    under_tls(&mut table)?;
-    reconnect::run(&mut table)?;
-    if std::env::var_os("LOA_BENCH_FULL").is_some_and(|value| value == "1") {
-        growth(&mut table)?;
-    }
-    table.finish()
+    Ok(())
 }
 
 /// What an idle websocket weighs under TLS of the gateway's own.
@@ -144,6 +155,15 @@ fn beside_limit(table: &mut Table, name: &str, ours: &Figures, limit: &Figures) 
     table.add(row.limit(limit.last_ms).at_most(1.2));
     let row = Row::new(format!("{name}, CPU a message, of bare epoll"), ours.cpu_us, "us");
     table.add(row.limit(limit.cpu_us));
+}
+
+fn beside_peer(table: &mut Table, name: &str, ours: &Figures, (peer, theirs): (Peer, &Figures)) {
+    let of = peer.name();
+    let row = Row::new(format!("{name}, last socket, of {of}"), ours.last_ms, "ms");
+    table.add(row.peer(theirs.last_ms).at_most(peer.share()));
+    let row = Row::new(format!("{name}, CPU a message, of {of}"), ours.cpu_us, "us");
+    table.add(row.peer(theirs.cpu_us));
+    table.add(Row::new(format!("{name}, memory of {of}"), theirs.memory_kb, "KB"));
 }
 
 /// Medians of one server.
@@ -180,9 +200,9 @@ fn figures(servers: &[(Kind, usize)], size: (usize, usize)) -> Result<Vec<Figure
     for ((kind, _), (mut all, memory_kb, mut last_ms, mut cpu_us)) in servers.iter().zip(opened) {
         let burst_ms = all.alert(BURST)?.last_ms;
         let (last_ms, cpu_us) = (median(&mut last_ms), median(&mut cpu_us));
-        let (sockets, pairs) = size;
+        let (name, (sockets, pairs)) = (kind.name(), size);
         eprintln!(
-            "  {kind:?} {sockets} × {pairs}: {last_ms:.1} ms, {cpu_us:.2} us, {memory_kb:.2} KB"
+            "  {name} {sockets} × {pairs}: {last_ms:.1} ms, {cpu_us:.2} us, {memory_kb:.2} KB"
         );
         let (caches_kb, opened) = (all.caches_kb(), all.opened());
         figures.push(Figures { last_ms, cpu_us, memory_kb, caches_kb, opened, burst_ms });

@@ -35,8 +35,12 @@ use loa::store::replies::{self, Replies};
 
 use crate::alerts::{self as publications, alert};
 use crate::client::{nanos, people};
-use crate::pair::{anon_kb, settle};
 use crate::report::cpu_seconds;
+use crate::server::{anon_kb, settle};
+use crate::tongue::{Opening, PLAIN, Tongue};
+
+/// What its clients have to know.
+pub const TONGUE: Tongue = Tongue { opening: Opening::Hello, ..PLAIN };
 
 const PLENTY: u32 = 1_000_000;
 /// How often every device is read, so many at once, before the sockets are opened.
@@ -124,7 +128,7 @@ pub fn serve(home: &Home) -> Result<()> {
             }
             (other, _) => bail!("`{other}` is nothing to do"),
         }
-        println!("memory {}", anon_kb()?);
+        println!("memory {}", anon_kb("self")?);
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use crate::ours::{Home, How};
-use crate::pair::Talker;
 use crate::report::{Row, Table, median};
+use crate::talker::Talker;
 
 const SOCKETS: usize = 10_000;
 /// Times that everybody comes back as fast as the server lets them; the median counts.
@@ -22,10 +22,8 @@ pub fn run(table: &mut Table) -> Result<()> {
     let mut server = Talker::ours(&home)?;
     home.port = server.word("port")?.parse()?;
     home.how = How::Late;
-    let (own, address) = (std::env::current_exe()?, format!("127.0.0.1:{}", home.port));
-    let count = SOCKETS.to_string();
-    let words = [&own.display().to_string(), "returning", &address, &count];
-    let mut clients = Talker::start("1", &words)?;
+    let (address, count) = (format!("127.0.0.1:{}", home.port), SOCKETS.to_string());
+    let mut clients = Talker::this("1", &["returning", &address, &count])?;
     clients.word("ready")?;
     everybody_is_alerted(&mut server, &mut clients)?;
     let before = Lost::now()?;

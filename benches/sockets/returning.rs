@@ -13,7 +13,8 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use serde::Deserialize;
 
-use crate::client::{REQUEST, hello, people};
+use crate::client::{REQUEST, people};
+use crate::tongue::hello;
 
 /// Sockets on their way at once where nobody asked them to wait: fewer than a listener's backlog.
 const AT_ONCE: usize = 512;

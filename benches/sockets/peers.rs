@@ -1,0 +1,71 @@
+//! Other servers, alerted beside ours over the same sockets. Each is a file that says how it is
+//! started, how its clients open a socket, and how it is alerted; one that is not here is named.
+
+mod uws;
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::server::Server;
+use crate::tongue::{PLAIN, Tongue};
+
+/// Somebody else's server.
+#[derive(Clone, Copy)]
+pub enum Peer {
+    /// npm's `uwebsockets`.
+    Uws,
+}
+
+impl Peer {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Uws];
+
+    /// Those that are here; what the others take to be here is said.
+    pub fn present() -> Vec<Self> {
+        let mut present = Self::ALL.to_vec();
+        present.retain(|peer| match peer.missing() {
+            Some(how) => {
+                eprintln!("sockets: THE ROWS OF {} ARE MISSING: {how}", peer.name());
+                false
+            }
+            None => true,
+        });
+        present
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uws => "uWebSockets",
+        }
+    }
+
+    /// How much of its time ours may take.
+    pub fn share(self) -> f64 {
+        match self {
+            Self::Uws => 0.85,
+        }
+    }
+
+    /// What its clients have to know.
+    pub fn tongue(self) -> &'static Tongue {
+        match self {
+            Self::Uws => &PLAIN,
+        }
+    }
+
+    /// Starts it. What it keeps goes into the directory.
+    pub fn start(self, _dir: &Path) -> Result<Box<dyn Server>> {
+        Ok(match self {
+            Self::Uws => Box::new(uws::start()?),
+        })
+    }
+
+    /// How to get it, where it is not here.
+    fn missing(self) -> Option<&'static str> {
+        match self {
+            Self::Uws => uws::missing(),
+        }
+    }
+}
