@@ -12,7 +12,7 @@ use loa::simulator::citizens::{Mix, Population};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::tongue::{Opening, Tongue, hello, whole};
+use crate::tongue::{Opening, Tongue, frame, hello, whole};
 
 /// What a websocket begins with.
 pub const REQUEST: &[u8] = b"GET /v1/stream HTTP/1.1\r\nhost: loa\r\nconnection: upgrade\r\n\
@@ -52,6 +52,10 @@ pub fn hold(address: &str, sockets: usize, slow: usize, tongue: &Tongue) -> Resu
                 let hello = hello(&people, index, None)?;
                 open(address, tongue, Some((&hello[..], r#"{"type":"live""#)))
             })?
+        }
+        Opening::Said(words, answer) => {
+            let words = frame(words)?;
+            open_all(sockets, |_| open(address, tongue, Some((&words[..], *answer))))?
         }
     };
     println!("ready {}", began.elapsed().as_secs_f64());

@@ -1,11 +1,12 @@
 //! One alert to every open websocket, ours beside the least that the kernel allows and beside
-//! uWebSockets: `cargo bench --bench sockets`. Each server and its clients are
+//! uWebSockets, NATS and Centrifugo: `cargo bench --bench sockets`. Each server and its clients are
 //! processes of their own, the server on the first core and the clients, which are this program
 //! again, on the second. All servers write an alert as long, each in the frame of its protocol.
 //! `-- peers` runs that alone, `-- reconnect` how fast 10,000 come back after a restart, `-- tls`
 //! what idle ones weigh under TLS. `LOA_BENCH_FULL=1` adds 100,000 sockets over several pairs of
 //! processes, since one may open 20,000 descriptors; `-- growth` runs that alone. `LOA_UWS` names
-//! the folder of the npm package `uwebsockets`; without it its rows are named as missing.
+//! the folder of the npm package `uwebsockets`, `LOA_NATS` and `LOA_CENTRIFUGO` the programs; who
+//! is not here is named.
 
 mod alerts;
 mod client;

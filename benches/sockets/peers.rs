@@ -1,6 +1,9 @@
 //! Other servers, alerted beside ours over the same sockets. Each is a file that says how it is
 //! started, how its clients open a socket, and how it is alerted; one that is not here is named.
 
+mod centrifugo;
+mod nats;
+mod program;
 mod uws;
 
 use std::path::Path;
@@ -15,11 +18,15 @@ use crate::tongue::{PLAIN, Tongue};
 pub enum Peer {
     /// npm's `uwebsockets`.
     Uws,
+    /// `nats-server`, by its websocket.
+    Nats,
+    /// Centrifugo.
+    Centrifugo,
 }
 
 impl Peer {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Uws];
+    pub const ALL: [Self; 3] = [Self::Uws, Self::Nats, Self::Centrifugo];
 
     /// Those that are here; what the others take to be here is said.
     pub fn present() -> Vec<Self> {
@@ -38,6 +45,8 @@ impl Peer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Uws => "uWebSockets",
+            Self::Nats => "NATS",
+            Self::Centrifugo => "Centrifugo",
         }
     }
 
@@ -45,6 +54,7 @@ impl Peer {
     pub fn share(self) -> f64 {
         match self {
             Self::Uws => 0.85,
+            Self::Nats | Self::Centrifugo => 1.0 / 3.0,
         }
     }
 
@@ -52,13 +62,17 @@ impl Peer {
     pub fn tongue(self) -> &'static Tongue {
         match self {
             Self::Uws => &PLAIN,
+            Self::Nats => &nats::TONGUE,
+            Self::Centrifugo => &centrifugo::TONGUE,
         }
     }
 
     /// Starts it. What it keeps goes into the directory.
-    pub fn start(self, _dir: &Path) -> Result<Box<dyn Server>> {
+    pub fn start(self, dir: &Path) -> Result<Box<dyn Server>> {
         Ok(match self {
             Self::Uws => Box::new(uws::start()?),
+            Self::Nats => Box::new(nats::start(dir)?),
+            Self::Centrifugo => Box::new(centrifugo::start(dir)?),
         })
     }
 
@@ -66,6 +80,8 @@ impl Peer {
     fn missing(self) -> Option<&'static str> {
         match self {
             Self::Uws => uws::missing(),
+            Self::Nats => nats::PROGRAM.missing(),
+            Self::Centrifugo => centrifugo::PROGRAM.missing(),
         }
     }
 }

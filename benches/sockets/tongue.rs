@@ -27,6 +27,8 @@ pub enum Opening {
     Silent,
     /// Whose device it is; answered, at last, by `live`.
     Hello,
+    /// The same by everybody, and what the frame has in it that answers the last of it.
+    Said(&'static str, &'static str),
 }
 
 impl Tongue {
