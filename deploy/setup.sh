@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What Loa needs on a machine: `deploy/setup.sh build` to build and run it, `console` to build its
-# web pages, `e2e` to try them in a browser, `test` to run every test, `bench` for that and the
-# database that the benchmarks are compared with. Installs what is missing where apt-get exists
-# (Debian, Ubuntu) and says so; elsewhere it names what is missing and stops.
+# web pages, `e2e` to try them in a browser, `test` to run every test, `bench` for that and for
+# Debian's servers among those that the benchmarks are compared with. Installs what is missing where
+# apt-get exists (Debian, Ubuntu) and says so; elsewhere it names what is missing and stops.
 # It never installs a Rust toolchain.
 set -euo pipefail
 
@@ -62,6 +62,9 @@ has_postgis() {
     compgen -G '/usr/share/postgresql/*/extension/postgis.control' >/dev/null
 }
 
+# NATS; LOA_NATS names the program of another one. Debian puts it where not every path leads.
+has_nats() { [ -n "${LOA_NATS:-}" ] || has nats-server || [ -x /usr/sbin/nats-server ]; }
+
 # Packages of Debian for what is not there, one a line.
 missing() {
   if [ "$1" != build ]; then
@@ -100,7 +103,10 @@ missing() {
     # Another implementation of XML signatures.
     has xmlsec1 || echo xmlsec1
   fi
-  if [ "$peers" = yes ]; then has_postgis || echo postgresql-postgis; fi
+  if [ "$peers" = yes ]; then
+    has_postgis || echo postgresql-postgis
+    has_nats || echo nats-server
+  fi
 }
 
 # Debian starts a server when its package is installed, and with the machine. The tests and benches
@@ -108,7 +114,9 @@ missing() {
 install_quietly() {
   local policy=/usr/sbin/policy-rc.d mine="" service
   local -a fresh=()
-  if [[ " $* " == *" redis-server "* ]]; then fresh+=(redis-server); fi
+  for service in redis-server nats-server; do
+    if [[ " $* " == *" $service "* ]]; then fresh+=("$service"); fi
+  done
   if [[ " $* " == *" postgresql-postgis "* ]] &&
     ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
     fresh+=(postgresql)
