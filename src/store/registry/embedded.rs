@@ -113,11 +113,11 @@ impl Embedded {
     }
 
     pub async fn get(&self, id: DeviceId) -> Result<Option<Stored>, Error> {
-        self.look(move |source| read::by_id(source, id)).await
+        self.glance(move |source| read::by_id(source, id)).await
     }
 
     pub async fn placed(&self, id: DeviceId) -> Result<Option<Placed>, Error> {
-        self.look(move |source| read::placed(source, id)).await
+        self.glance(move |source| read::placed(source, id)).await
     }
 
     /// How many changes there were since the file was opened.
@@ -143,7 +143,7 @@ impl Embedded {
     }
 
     pub async fn memberships_of(&self, num: DeviceNum) -> Result<Vec<Membership>, Error> {
-        self.database.read(move |connection| read::memberships_of(connection, num)).await
+        self.database.glance(move |connection| read::memberships_of(connection, num)).await
     }
 
     pub fn last_seq(&self) -> Seq {
@@ -210,6 +210,16 @@ impl Embedded {
         let vault = self.vault.clone();
         let work = move |connection: &_| work(Source { connection, vault: vault.as_ref() });
         self.database.read(work).await
+    }
+
+    /// As [`Embedded::look`], for a device or two.
+    async fn glance<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Source<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let vault = self.vault.clone();
+        let work = move |connection: &_| work(Source { connection, vault: vault.as_ref() });
+        self.database.glance(work).await
     }
 
     async fn write<T: Send + 'static>(

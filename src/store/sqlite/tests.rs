@@ -84,3 +84,36 @@ async fn a_file_of_a_newer_program_is_refused() {
     let older = Database::open::<_, Failure>(&path, &[], |_| Ok(()));
     assert!(older.expect_err("it is newer").to_string().contains("version 1"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_reads_see_what_was_written_before_and_one_that_panics_disturbs_nobody() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let database = open(&dir);
+    let count = |connection: &Connection| -> Result<i64, Failure> {
+        Ok(connection.query_row("SELECT count(*) FROM notes", [], |row| row.get(0))?)
+    };
+    let mut reads = Vec::new();
+    for written in 1..=200 {
+        let note = move |connection: &Connection| -> Result<usize, Failure> {
+            Ok(connection.execute("INSERT INTO notes VALUES (?1)", [written.to_string()])?)
+        };
+        database.write(note, |_| ()).await.expect("written");
+        let database = database.clone();
+        reads.push(tokio::spawn(async move {
+            match written % 50 {
+                0 => database.glance(|_| -> Result<i64, Failure> { panic!("on purpose") }).await,
+                _ => database.glance(count).await,
+            }
+            .map(|seen| (written, seen))
+        }));
+    }
+    let mut panicked = 0;
+    for read in reads {
+        match read.await.expect("no panic reaches who asked") {
+            Ok((written, seen)) => assert!(seen >= written, "{seen} of {written}"),
+            Err(_) => panicked += 1,
+        }
+    }
+    assert_eq!(panicked, 4);
+    assert_eq!(database.glance(count).await.expect("a later one"), 200);
+}
