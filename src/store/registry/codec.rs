@@ -281,8 +281,12 @@ impl<'a> Reader<'a> {
     fn apns(&mut self, environment: ApnsEnvironment) -> Result<PushAddress, Damaged> {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let length = self.length()?;
-        let digits = self.take(length)?.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let token = digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect();
+        let mut token = String::with_capacity(2 * length);
+        for byte in self.take(length)? {
+            for nibble in [byte >> 4, byte & 15] {
+                token.push(char::from(DIGITS[usize::from(nibble)]));
+            }
+        }
         Ok(PushAddress::Apns { token, environment, topic: self.text()?.into() })
     }
 

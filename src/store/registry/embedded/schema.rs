@@ -41,16 +41,22 @@ pub const MIGRATIONS: &[&str] = &[
          PRIMARY KEY(unit, channel, shard, cell)) WITHOUT ROWID;
      INSERT INTO counts SELECT unit, channel, shard, coalesce(cell, -1), count(*)
          FROM memberships WHERE left_at IS NULL GROUP BY 1, 2, 3, 4;",
+    // The index of a range became one that holds all that a scan asks of a membership.
+    "DROP INDEX memberships_by_range;
+     CREATE INDEX memberships_by_range
+         ON memberships(unit, channel, shard, seq, device, cell, joined_at, left_at);",
 ];
 
 /// The cell of a place that is a whole unit, in `counts`.
 const WHOLE_UNIT: i64 = -1;
 
-/// The rowid is the last column of every index, so that a range is scanned in the order of Seq.
+/// A range is scanned in the order of Seq, and its index holds whole memberships: they lie
+/// together, while the table has those of a city in the order in which they came.
 pub const CREATE_INDEXES: &str = "
     CREATE UNIQUE INDEX devices_by_id ON devices(id);
     CREATE INDEX devices_by_subject ON devices(subject) WHERE subject IS NOT NULL;
-    CREATE INDEX memberships_by_range ON memberships(unit, channel, shard);
+    CREATE INDEX memberships_by_range
+        ON memberships(unit, channel, shard, seq, device, cell, joined_at, left_at);
     CREATE INDEX memberships_by_device ON memberships(device);
     CREATE INDEX memberships_departed ON memberships(left_at) WHERE left_at IS NOT NULL;";
 
