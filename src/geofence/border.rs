@@ -190,12 +190,16 @@ fn crossing(edge: &Line, other: &Line) -> Crossing {
         let (run, to) = (of.end - of.start, at - of.start);
         run.x * to.y - run.y * to.x
     };
-    let reach = |of: &Line| TOUCH * of.dx().hypot(of.dy());
-    let (start, end) = (side(other, edge.start), side(other, edge.end));
-    let (other_start, other_end) = (side(edge, other.start), side(edge, other.end));
-    let (near, other_near) = (reach(other), reach(edge));
+    // Degrees: no square of them overflows or vanishes.
+    let reach = |of: &Line| TOUCH * (of.dx() * of.dx() + of.dy() * of.dy()).sqrt();
     let apart = |a: f64, b: f64, near: f64| (a > near && b > near) || (a < -near && b < -near);
-    if apart(start, end, near) || apart(other_start, other_end, other_near) {
+    let (start, end, near) = (side(other, edge.start), side(other, edge.end), reach(other));
+    if apart(start, end, near) {
+        return Crossing::None;
+    }
+    let (other_start, other_end) = (side(edge, other.start), side(edge, other.end));
+    let other_near = reach(edge);
+    if apart(other_start, other_end, other_near) {
         return Crossing::None;
     }
     let clear = |a: f64, b: f64, near: f64| a.abs() > near && b.abs() > near;

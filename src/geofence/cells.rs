@@ -1,9 +1,7 @@
 //! Which cells an area touches: its border walked through the grid, its inside as spans by row.
 //! The cost is that of the border and of the rows it spans, not of the cells inside.
 
-use std::collections::BTreeMap;
-
-use geo::{Line, LinesIter, MultiPolygon, Rect};
+use geo::{BoundingRect, Line, LinesIter, MultiPolygon, Rect};
 
 use crate::domain::cell::Cell;
 
@@ -13,7 +11,9 @@ const GRID: f64 = 32_768.0;
 /// The cells an area touches, within a box.
 #[derive(Debug, Default)]
 pub(crate) struct Raster {
-    rows: BTreeMap<u32, Row>,
+    /// The number of the first row.
+    first: u32,
+    rows: Vec<Row>,
 }
 
 #[derive(Debug, Default)]
@@ -39,12 +39,18 @@ fn index(position: f64) -> u32 {
 impl Raster {
     /// The cells of an area in the rows of a box.
     pub(crate) fn of(area: &MultiPolygon, within: Rect) -> Self {
-        let mut raster = Self::default();
-        let rows = (row_of(within.min().y), row_of(within.max().y));
-        for line in area.lines_iter() {
-            raster.draw(line, rows);
+        let Some(bounds) = area.bounding_rect() else { return Self::default() };
+        let bottom = row_of(within.min().y).max(row_of(bounds.min().y));
+        let top = row_of(within.max().y).min(row_of(bounds.max().y));
+        if bottom > top {
+            return Self::default();
         }
-        for row in raster.rows.values_mut() {
+        let (first, last) = (index(bottom), index(top));
+        let mut raster = Self { first, rows: (first..=last).map(|_| Row::default()).collect() };
+        for line in area.lines_iter() {
+            raster.draw(line, (bottom, top));
+        }
+        for row in &mut raster.rows {
             row.crossings.sort_by(f64::total_cmp);
             row.border.sort_unstable();
         }
@@ -66,7 +72,7 @@ impl Raster {
             let (low, high) = (f64::from(number), f64::from(number) + 1.0);
             let from = if a.1 >= low { a.0 } else { column_at(low) };
             let to = if b.1 <= high { b.0 } else { column_at(high) };
-            let row = self.rows.entry(number).or_default();
+            let row = &mut self.rows[(number - self.first) as usize];
             row.border.push((index(from.min(to)), index(from.max(to))));
             let middle = low + 0.5;
             if a.1 <= middle && middle < b.1 {
@@ -78,12 +84,13 @@ impl Raster {
     /// Whether the area touches a cell.
     pub(crate) fn touches(&self, cell: Cell) -> bool {
         let (row, column) = cell.row_column();
-        self.rows.get(&row).is_some_and(|row| row.touches(column))
+        let at = row.checked_sub(self.first).map(|at| at as usize);
+        at.and_then(|at| self.rows.get(at)).is_some_and(|row| row.touches(column))
     }
 
     /// Every touched cell.
     pub(crate) fn cells(&self) -> impl Iterator<Item = Cell> {
-        self.rows.iter().flat_map(|(&number, row)| {
+        (self.first..).zip(&self.rows).flat_map(|(number, row)| {
             let spans = row.crossings.chunks_exact(2).map(|pair| (index(pair[0]), index(pair[1])));
             let mut columns: Vec<u32> =
                 spans.chain(row.border.iter().copied()).flat_map(|(a, b)| a..=b).collect();

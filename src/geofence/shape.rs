@@ -130,6 +130,9 @@ pub(crate) fn self_contact(area: &MultiPolygon) -> Contact {
         let beside = sorted[index + 1..].iter().take_while(|other| other.0.0.0 <= along.1);
         for (_, other) in beside.filter(|((_, o), _)| o.0 <= across.1 && o.1 >= across.0) {
             let follows = line.end == other.start || other.end == line.start;
+            if follows && goes_on(line, other) {
+                continue;
+            }
             match line_intersection(*line, *other) {
                 Some(LineIntersection::SinglePoint { intersection, is_proper: true }) => {
                     return Contact::Crosses(point(intersection));
@@ -141,6 +144,16 @@ pub(crate) fn self_contact(area: &MultiPolygon) -> Contact {
         }
     }
     contact
+}
+
+/// Whether two edges, of which one follows the other, turn by less than a right angle: then they
+/// share the point between them and no other.
+fn goes_on(line: &Line, other: &Line) -> bool {
+    let (one, two) = (line.delta(), other.delta());
+    let ahead = one.x * two.x + one.y * two.y;
+    let squares = (one.x * one.x + one.y * one.y) * (two.x * two.x + two.y * two.y);
+    // By more than the products are rounded.
+    ahead > 0.0 && ahead * ahead > squares * 1e-18
 }
 
 /// A circle on the ground as an area that is true within `city`, a box in degrees.

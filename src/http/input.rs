@@ -73,6 +73,11 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let error = FieldError::new("body", "shape", "must be an object, not an array");
         return Err(Problem::fields(Code::BadJson, vec![error]));
     }
+    // Where the path of each value is noted on the way, as axum does for its messages, numbers take
+    // half as long again: only what is refused is read so.
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
     match axum::Json::<T>::from_bytes(body) {
         Ok(axum::Json(value)) => Ok(value),
         Err(refusal) => Err(json_problem(&refusal)),

@@ -1,6 +1,7 @@
 //! Elements to the model. Nothing gives up early: where a value cannot be read, which has then been
 //! reported, a stand-in takes its place so that the rules can look at the rest too.
 
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use crate::domain::alert::{
     Alert, Area, CapTime, Category, Certainty, Info, MsgType, NamedValue, Reference, Resource,
     ResponseType, Scope, Severity, Status, Urgency,
 };
+use crate::domain::geo::Ring;
 
 /// RFC 2046: what a resource of unknown type is.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
@@ -41,18 +43,20 @@ impl Built {
 /// Builds the alert and reports everything that cannot be read.
 pub(super) fn build(root: &Element, version: Version, report: &mut Report) -> Built {
     fields::check(root, version, report);
-    let mut builder = Builder { version, report, whole: true };
+    let mut builder = Builder { version, report, whole: true, rings: HashMap::new() };
     let alert = builder.alert(root);
     Built { alert, whole: builder.whole }
 }
 
-struct Builder<'r> {
+struct Builder<'e, 'r> {
     version: Version,
     report: &'r mut Report,
     whole: bool,
+    /// Polygons that were read without a remark, by their text: every language repeats them.
+    rings: HashMap<&'e str, Ring>,
 }
 
-impl Builder<'_> {
+impl<'e> Builder<'e, '_> {
     fn or<T>(&mut self, value: Option<T>, stand_in: T) -> T {
         self.whole &= value.is_some();
         value.unwrap_or(stand_in)
@@ -97,7 +101,7 @@ impl Builder<'_> {
         self.or(list, vec![STAND_IN.to_owned()])
     }
 
-    fn alert(&mut self, root: &Element) -> Alert {
+    fn alert(&mut self, root: &'e Element) -> Alert {
         let identifier = values::name(root.one("identifier"), self.report);
         let sender = values::name(root.one("sender"), self.report);
         let sent = self.time(root.one("sent"));
@@ -131,7 +135,7 @@ impl Builder<'_> {
         triples.into_iter().map(|triple| self.or(triple, stand_in())).collect()
     }
 
-    fn info(&mut self, element: &Element) -> Info {
+    fn info(&mut self, element: &'e Element) -> Info {
         let path = format!("{}/language", element.path);
         let text = |name| values::text(element.one(name));
         let event = values::required(element.one("event"));
@@ -195,10 +199,9 @@ impl Builder<'_> {
     }
 
     /// Broken and empty polygons and circles are left out; the broken ones have been reported.
-    fn area(&mut self, element: &Element) -> Area {
+    fn area(&mut self, element: &'e Element) -> Area {
         let description = values::required(element.one("areaDesc"));
-        let polygons = element.all("polygon");
-        let polygons = polygons.filter_map(|ring| coordinates::ring(ring, self.report)).collect();
+        let polygons = element.all("polygon").filter_map(|ring| self.ring(ring)).collect();
         let circles = element.all("circle");
         let circles = circles.filter_map(|disc| coordinates::circle(disc, self.report)).collect();
         Area {
@@ -209,6 +212,18 @@ impl Builder<'_> {
             altitude_ft: self.feet(element.one("altitude")),
             ceiling_ft: self.feet(element.one("ceiling")),
         }
+    }
+
+    fn ring(&mut self, element: &'e Element) -> Option<Ring> {
+        if let Some(known) = self.rings.get(element.text.as_str()) {
+            return Some(known.clone());
+        }
+        let before = self.report.count();
+        let ring = coordinates::ring(element, self.report)?;
+        if self.report.count() == before {
+            self.rings.insert(&element.text, ring.clone());
+        }
+        Some(ring)
     }
 
     fn feet(&mut self, element: Option<&Element>) -> Option<f64> {

@@ -27,6 +27,12 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<String, Violation>
     };
     let text =
         if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text };
+    // Of all bytes only those of control characters and of what begins with EF (U+F000 and above,
+    // of which U+FFFE and U+FFFF are none) can be other than characters of XML.
+    let suspicious = |byte: u8| (byte < b' ' && !matches!(byte, b'\t' | b'\n')) || byte == 0xef;
+    if !text.bytes().any(suspicious) {
+        return Ok(text);
+    }
     match text.char_indices().find(|&(_, character)| !is_xml_char(character)) {
         None => Ok(text),
         Some((at, character)) => {

@@ -5,7 +5,14 @@ use crate::domain::alert::ring::{self, Flaw, Judgement};
 use crate::domain::alert::{Area, Info, NamedValue, Resource};
 use crate::domain::geo::Ring;
 
-pub(super) fn check(info: &Info, path: &str, report: &mut Report) {
+/// Rings of which nothing had to be said. Every language repeats the alert's areas, and a ring that
+/// was judged once is not judged again; so many are remembered that this costs less than judging.
+#[derive(Default)]
+pub(super) struct Good<'a>(Vec<&'a Ring>);
+
+const GOOD_MAX: usize = 32;
+
+pub(super) fn check<'a>(info: &'a Info, path: &str, good: &mut Good<'a>, report: &mut Report) {
     let at = |name: &str| format!("{path}/{name}");
     if !is_language(&info.language) {
         let message = format!("`{}` is no language code such as vi-VN", info.language);
@@ -37,7 +44,7 @@ pub(super) fn check(info: &Info, path: &str, report: &mut Report) {
         resource(file, &format!("{path}/resource[{}]", n + 1), report);
     }
     for (n, place) in info.areas.iter().enumerate() {
-        area(place, &format!("{path}/area[{}]", n + 1), report);
+        area(place, &format!("{path}/area[{}]", n + 1), good, report);
     }
 }
 
@@ -92,10 +99,17 @@ fn resource(resource: &Resource, path: &str, report: &mut Report) {
     optional_texts(&texts, path, report);
 }
 
-fn area(area: &Area, path: &str, report: &mut Report) {
+fn area<'a>(area: &'a Area, path: &str, good: &mut Good<'a>, report: &mut Report) {
     text(&area.description, &format!("{path}/areaDesc"), report);
     for (n, ring) in area.polygons.iter().enumerate() {
+        if good.0.contains(&ring) {
+            continue;
+        }
+        let before = report.count();
         polygon(ring, &format!("{path}/polygon[{}]", n + 1), report);
+        if report.count() == before && good.0.len() < GOOD_MAX {
+            good.0.push(ring);
+        }
     }
     for (n, circle) in area.circles.iter().enumerate() {
         if !circle.radius_km.is_finite() || circle.radius_km < 0.0 {

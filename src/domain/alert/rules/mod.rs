@@ -23,8 +23,9 @@ pub fn check(alert: &Alert, mode: Mode) -> Vec<Violation> {
 /// As [`check`], into a report that others write to as well.
 pub fn check_into(alert: &Alert, report: &mut Report) {
     head::check(alert, report);
+    let mut good = info::Good::default();
     for (at, info) in alert.infos.iter().enumerate() {
-        info::check(info, &format!("/alert/info[{}]", at + 1), report);
+        info::check(info, &format!("/alert/info[{}]", at + 1), &mut good, report);
     }
 }
 

@@ -87,6 +87,11 @@ impl Report {
         self.refused
     }
 
+    /// How many violations there are.
+    pub fn count(&self) -> usize {
+        self.found.len() + self.left_out
+    }
+
     /// A broken rule that refuses the message in either mode.
     pub fn broken(&mut self, path: &str, rule: &'static str, message: String) {
         self.push(path, rule, message, Severity::Error);
