@@ -1,6 +1,7 @@
 //! Growth: who is meant by a drawn polygon, with a hundred thousand, a million and ten million
 //! registered devices. The cost must follow the polygon's border, not the devices.
 
+use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -15,6 +16,7 @@ use loa::domain::notice::AreaTarget;
 use loa::geofence::{BUILTIN_CITY, City, MatchSettings, Target};
 use loa::simulator::citizens::{Mix, Population};
 use loa::store::registry::{self, Range, Registry};
+use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -49,7 +51,7 @@ struct Loaded {
     registry: Registry,
     reopened: Reopened,
     disk_bytes: u64,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// What it took to open a registry that was there.
@@ -160,7 +162,7 @@ async fn load(city: &City, size: u32) -> Result<Loaded> {
     let registry = Registry::open(&settings, Clock::System).await?;
     let disk_bytes = dir.path().join("registry.db").metadata()?.len();
     eprintln!("{size} devices loaded in {seconds:.1} s, {} MB", disk_bytes / 1_000_000);
-    Ok(Loaded { size, registry, reopened, disk_bytes, _dir: dir })
+    Ok(Loaded { size, registry, reopened, disk_bytes, dir })
 }
 
 /// What the registry itself costs.
@@ -188,23 +190,76 @@ async fn of_registry(table: &mut Table, city: &City, loaded: &Loaded) -> Result<
     }
     table.add(Row::new(format!("{name}, all units to ranges"), fastest, "ms").at_most(0.1));
 
+    ids_of(table, &name, city, loaded).await?;
+    let (bare, listed) = (bare_listing(loaded.dir.path())?, listing(registry, city).await?);
+    table.add(Row::new(format!("{name}, listed a second"), listed, "M/s").at_least(2.0));
+    let row = Row::new(format!("{name}, listed a second, of bare SQLite"), listed, "M/s");
+    table.add(row.limit(bare));
+    Ok(())
+}
+
+/// Whoever may be inside 85 % of the city, as the ranges that fan-out is given, beside a copy of so
+/// many numbers.
+async fn ids_of(table: &mut Table, name: &str, city: &City, loaded: &Loaded) -> Result<()> {
+    let [.., (_, (lat, lon), radius, _)] = POLYGONS;
+    let matched = city.match_target(&target(&ring(lat, lon, radius)), &MatchSettings::default())?;
+    let places = loaded.registry.estimate(&Audience::Area(matched.audience.clone())).await?.total;
+    let ids: Vec<u32> = (0..u32::try_from(places)?).collect();
+    let mut copied = vec![0; ids.len()];
+    let (mut fastest, mut copying) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..LOOKS {
+        let start = Instant::now();
+        for channel in Channel::PUSH {
+            black_box(loaded.registry.ranges(&matched.audience, channel).await?);
+        }
+        fastest = fastest.min(start.elapsed().as_secs_f64() * 1e3);
+        let start = Instant::now();
+        copied.copy_from_slice(black_box(&ids));
+        black_box(&mut copied);
+        copying = copying.min(start.elapsed().as_secs_f64() * 1e3);
+    }
+    let row = Row::new(format!("{name}, {places} ids as ranges, of a copy"), fastest, "ms");
+    table.add(row.limit(copying).at_most(1.5));
+    Ok(())
+}
+
+/// Devices with their addresses, a second and in millions, as a worker is given them.
+async fn listing(registry: &Registry, city: &City) -> Result<f64> {
     let audience = everywhere(city)?;
     let (upto, mut listed, start) = (registry.last_seq().await?, 0, Instant::now());
-    'all: for (unit, shard) in registry.ranges(&audience, Channel::Fcm).await? {
+    for (unit, shard) in registry.ranges(&audience, Channel::Fcm).await? {
         let mut range = Range { unit, channel: Channel::Fcm, shard, after: Seq(0), upto };
-        loop {
+        while listed < LISTED {
             let page = registry.scan(&range, PAGE).await?;
             let Some(last) = page.last() else { break };
             range.after = last.seq;
             listed += page.iter().filter(|member| member.device.is_some()).count();
-            if listed >= LISTED {
-                break 'all;
-            }
         }
     }
-    let rate = listed as f64 / start.elapsed().as_secs_f64() / 1e6;
-    table.add(Row::new(format!("{name}, listed a second"), rate, "M/s").at_least(2.0));
-    Ok(())
+    Ok(listed as f64 / start.elapsed().as_secs_f64() / 1e6)
+}
+
+/// The same rows, of whose bytes only the length is looked at: what SQLite alone takes.
+fn bare_listing(dir: &Path) -> Result<f64> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(dir.join("registry.db"), flags)?;
+    connection.pragma_update(None, "mmap_size", i64::from(i32::MAX))?;
+    let mut statement = connection.prepare(
+        "SELECT d.profile FROM memberships m JOIN devices d ON d.num = m.device
+         WHERE m.unit = ?1 AND m.channel = 2 AND m.shard = ?2 ORDER BY m.seq",
+    )?;
+    let mut ranges = connection.prepare("SELECT DISTINCT unit, shard FROM counts")?;
+    let ranges = ranges.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let ranges: Vec<(String, u16)> = ranges.collect::<Result<_, _>>()?;
+    let (mut listed, start) = (0, Instant::now());
+    for range in ranges {
+        let mut rows = statement.query(range)?;
+        while let Some(row) = rows.next()?.filter(|_| listed < LISTED) {
+            black_box(row.get_ref(0)?.as_blob()?.len());
+            listed += 1;
+        }
+    }
+    Ok(listed as f64 / start.elapsed().as_secs_f64() / 1e6)
 }
 
 /// Memory of this process that is its own.

@@ -1,6 +1,6 @@
 //! Peers: who is inside a drawn polygon, asked of our registry in this process, of a real node over
-//! HTTP, of PostGIS and of Tile38, in turn, over the same million devices (`LOA_BENCH_DEVICES`
-//! names another number).
+//! HTTP, of PostGIS and of Tile38, one after another, over the same million devices
+//! (`LOA_BENCH_DEVICES` names another number).
 //!
 //! The peers know where each device is to a metre and count those inside; we know a cell of 1.2 by
 //! 0.6 km and count whoever may be inside: all of every cell that the polygon touches. So our count
@@ -31,7 +31,8 @@ use postgis::Postgis;
 use tile38::Tile38;
 
 const DEVICES: u32 = 1_000_000;
-/// How often each is asked for each polygon; a first time is not counted.
+/// How often each is asked for each polygon, in a row, as while it is dragged over the map; a first
+/// time is not counted.
 const ROUNDS: usize = 9;
 /// How many times as fast we must be.
 const OVER_HTTP: f64 = 100.0;
@@ -137,9 +138,14 @@ async fn polygon(
     let mut others: Vec<Answers> = peers.iter().map(|_| Answers::default()).collect();
     for round in 0..=ROUNDS {
         inside.add(round, in_process(stage, ring).await?)?;
-        cap.add(round, over_http(stage, Route::Alert, ring).await?)?;
-        notice.add(round, over_http(stage, Route::Notice, ring).await?)?;
-        for (peer, answers) in peers.iter_mut().zip(&mut others) {
+    }
+    for (answers, route) in [(&mut cap, Route::Alert), (&mut notice, Route::Notice)] {
+        for round in 0..=ROUNDS {
+            answers.add(round, over_http(stage, route, ring).await?)?;
+        }
+    }
+    for (peer, answers) in peers.iter_mut().zip(&mut others) {
+        for round in 0..=ROUNDS {
             answers.add(round, peer.count(ring).await?)?;
         }
     }
