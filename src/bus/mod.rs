@@ -243,11 +243,11 @@ impl Bus {
         }
     }
 
-    /// Deletes what retention allows now, and answers how many records that was. The embedded log
-    /// does so by itself while it is written to, and brokers by theirs.
-    pub async fn trim(&self) -> Result<u64> {
+    /// Deletes what retention allows at an instant, and answers how many records that was. The
+    /// embedded log does so by itself while it is written to, and brokers by theirs.
+    pub async fn trim(&self, now: Timestamp) -> Result<u64> {
         match self {
-            Bus::Embedded(log) => log.trim().await,
+            Bus::Embedded(log) => log.trim(now).await,
             // The brokers do.
             Bus::Kafka(_) => Ok(0),
         }

@@ -138,13 +138,13 @@ pub async fn tidy(parts: &Parts, periods: &Periods) {
     let due = before(now, periods.receipts);
     let receipts = parts.ledger.forget(due).await.map_err(|error| error.to_string());
     let left = parts.registry.forget_departed(departed).await.map_err(|error| error.to_string());
-    let replies = parts.replies.forget().await.map_err(|error| error.to_string());
+    let replies = parts.replies.forget(now).await.map_err(|error| error.to_string());
     let due = before(now, periods.drafts);
     let drafts = parts.drafts.forget(due).await.map_err(|error| error.to_string());
     let due = before(now, periods.answers);
     let answers = parts.answers.forget(due).await.map_err(|error| error.to_string());
     let sessions = parts.people.forget(now).await.map_err(|error| error.to_string());
-    let records = parts.bus.trim().await.map_err(|error| error.to_string());
+    let records = parts.bus.trim(now).await.map_err(|error| error.to_string());
     let done = [
         ("alerts", said(|dropped| dropped.areas)),
         ("personal", said(|dropped| dropped.personal)),

@@ -110,7 +110,7 @@ async fn replies_are_forgotten_after_their_retention(home: Home) {
     let lease = new(&replies, "k").await;
     replies.finish(lease, reply(202)).await.expect("kept");
     bed.pass(Duration::from_secs(24 * 3600 - 1));
-    assert_eq!(replies.forget().await.expect("done"), 0);
+    assert_eq!(replies.forget(bed.clock.now()).await.expect("done"), 0);
     assert!(matches!(begin(&replies, "k", ONE).await, Begun::Replay(_)));
     bed.pass(Duration::from_secs(1));
     let lease = new(&replies, "k").await;
@@ -118,7 +118,7 @@ async fn replies_are_forgotten_after_their_retention(home: Home) {
     bed.pass(Duration::from_secs(24 * 3600));
     // A server drops them by itself, and counts none.
     let forgotten = u64::from(matches!(bed.home, Home::Embedded(_)));
-    assert_eq!(replies.forget().await.expect("done"), forgotten);
+    assert_eq!(replies.forget(bed.clock.now()).await.expect("done"), forgotten);
     let _anew = new(&replies, "k").await;
 }
 

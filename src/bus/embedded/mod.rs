@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -143,9 +144,9 @@ impl Log {
         Ok(lags)
     }
 
-    /// Deletes what retention allows.
-    pub async fn trim(&self) -> Result<u64> {
-        self.0.ask(|reply| Command::Trim { reply }).await
+    /// Deletes what retention allows at an instant.
+    pub async fn trim(&self, now: Timestamp) -> Result<u64> {
+        self.0.ask(|reply| Command::Trim { now, reply }).await
     }
 
     /// What was done since it was opened.

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::layout::Partition;
@@ -23,11 +24,11 @@ pub(super) struct Trimmed {
 }
 
 impl Writer {
-    /// Deletes everything that may go.
-    pub(super) fn trim_all(&mut self) -> Result<u64> {
+    /// Deletes everything that may go at an instant.
+    pub(super) fn trim_all(&mut self, now: Timestamp) -> Result<u64> {
         let mut records = 0;
         loop {
-            let trimmed = self.trim_some()?;
+            let trimmed = self.trim_some(now)?;
             records += trimmed.records;
             if !trimmed.more {
                 return Ok(records);
@@ -36,8 +37,8 @@ impl Writer {
     }
 
     /// One step in every partition, in one transaction.
-    pub(super) fn trim_some(&mut self) -> Result<Trimmed> {
-        let now_ms = self.clock.now().as_millisecond();
+    pub(super) fn trim_some(&mut self, now: Timestamp) -> Result<Trimmed> {
+        let now_ms = now.as_millisecond();
         let layout = self.layout.clone();
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let silent_ms = now_ms.saturating_sub(millis(self.pinned_max));

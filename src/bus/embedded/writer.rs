@@ -45,8 +45,8 @@ pub(super) enum Command {
     Commit { group: Arc<str>, next: Position, reply: Reply<()> },
     /// Enter a group for topics, and answer where it goes on.
     Join { group: Arc<str>, topics: Vec<TopicId>, reply: Reply<Vec<Position>> },
-    /// Delete everything that retention allows.
-    Trim { reply: Reply<u64> },
+    /// Delete everything that retention allows at an instant.
+    Trim { now: Timestamp, reply: Reply<u64> },
     /// End.
     Close { reply: Reply<()> },
 }
@@ -113,7 +113,7 @@ impl Writer {
             let mut next = Some(first);
             while let Some(command) = next {
                 match command {
-                    Command::Trim { reply } => trim = Some(reply),
+                    Command::Trim { now, reply } => trim = Some((now, reply)),
                     Command::Close { reply } => close = Some(reply),
                     command => {
                         bytes += command.bytes();
@@ -126,8 +126,8 @@ impl Writer {
             }
             self.commit_group(group);
             self.bytes_since_checkpoint += bytes + GROUP_BYTES_MIN;
-            if let Some(reply) = trim {
-                let _ = reply.send(self.trim_all());
+            if let Some((now, reply)) = trim {
+                let _ = reply.send(self.trim_all(now));
             }
             if close.is_some() {
                 return close;
@@ -194,7 +194,7 @@ impl Writer {
     fn keep_house(&mut self) {
         let now = self.clock.now();
         if now >= self.next_trim {
-            match self.trim_some() {
+            match self.trim_some(now) {
                 // More is left than one step may delete: go on after the next group.
                 Ok(deleted) if deleted.more => {}
                 Ok(_) => self.next_trim = now.saturating_add(TRIM_EVERY).expect("a minute fits"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Begun, Lease, Reply, Result, Settings, Times};
@@ -104,9 +105,9 @@ impl Store {
         Ok(self.database.write(work, |()| ()).await?)
     }
 
-    /// Deletes what is too old to be given.
-    pub async fn forget(&self) -> Result<u64> {
-        let forgotten_ms = to_ms(self.clock.now()).saturating_sub(millis(self.retention));
+    /// Deletes what is too old to be given at an instant.
+    pub async fn forget(&self, now: Timestamp) -> Result<u64> {
+        let forgotten_ms = to_ms(now).saturating_sub(millis(self.retention));
         let work = move |connection: &Connection| -> Result<u64, Failure> {
             let delete = "DELETE FROM replies WHERE rowid IN
                 (SELECT rowid FROM replies WHERE begun_ms <= ? LIMIT ?)";

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::store::Failure;
@@ -170,12 +171,11 @@ impl Replies {
         }
     }
 
-    /// Deletes what is older than the retention, and answers how many (of none, where the server
-    /// does so by itself). Such replies are never
-    /// given, whether deleted or not.
-    pub async fn forget(&self) -> Result<u64> {
+    /// Deletes what is older than the retention at an instant, and answers how many (of none, where
+    /// the server does so by itself). Such replies are never given, whether deleted or not.
+    pub async fn forget(&self, now: Timestamp) -> Result<u64> {
         match self {
-            Replies::Embedded(store) => store.forget().await,
+            Replies::Embedded(store) => store.forget(now).await,
             // The server drops them by itself.
             Replies::Redis(_) => Ok(0),
         }

@@ -318,22 +318,22 @@ async fn retention_deletes_what_is_old_and_read_by_every_group_and_nothing_else(
     let partition = old[0].partition;
     let consumer = bus.consumer("route", &[URGENT]).await.expect("joined");
     consumer.commit(old[5]).await.expect("committed");
-    assert_eq!(bus.trim().await.expect("trimmed"), 0, "nothing is old yet");
+    assert_eq!(bus.trim(bed.clock.now()).await.expect("trimmed"), 0, "nothing is old yet");
 
     bed.pass_hours(24 * 4);
     bus.publish(URGENT, records("a", 10..12)).await.expect("published");
     // The log trims itself now and then; asked, it has done so when it answers.
-    bus.trim().await.expect("trimmed");
+    bus.trim(bed.clock.now()).await.expect("trimmed");
     assert_eq!(bus.bounds(URGENT, partition).await.expect("known"), 5..12);
     consumer.commit(old[9].next()).await.expect("committed");
-    bus.trim().await.expect("trimmed");
+    bus.trim(bed.clock.now()).await.expect("trimmed");
     assert_eq!(bus.bounds(URGENT, partition).await.expect("known"), 10..12, "the young stay");
     let overtaken = bus.reader(URGENT, partition, 3).await;
     assert!(matches!(overtaken, Err(Error::OutOfRange { start: 10, .. })), "{overtaken:?}");
 
     bed.pass_hours(24 * 4);
     consumer.commit(old[9].next().next().next()).await.expect("committed");
-    bus.trim().await.expect("trimmed");
+    bus.trim(bed.clock.now()).await.expect("trimmed");
     drop(consumer);
     bus.close().await.expect("closed");
     let bus = bed.open().await;
@@ -348,10 +348,10 @@ async fn a_forgotten_group_cannot_hold_the_log_for_ever(bed: Bed) {
     drop(bus.consumer("forgotten", &[URGENT]).await.expect("joined"));
     let pinned = i64::from(bed.settings().pinned_hours_max);
     bed.pass_hours(pinned - 1);
-    bus.trim().await.expect("trimmed");
+    bus.trim(bed.clock.now()).await.expect("trimmed");
     assert_eq!(bus.bounds(URGENT, at.partition).await.expect("known"), 0..10);
     bed.pass_hours(2);
-    bus.trim().await.expect("trimmed");
+    bus.trim(bed.clock.now()).await.expect("trimmed");
     assert_eq!(bus.bounds(URGENT, at.partition).await.expect("known"), 10..10);
     bus.publish(URGENT, records("a", 10..11)).await.expect("published");
     let mut back = bus.consumer("forgotten", &[URGENT]).await.expect("joined");
@@ -365,7 +365,7 @@ async fn a_waiting_reader_is_told_when_retention_overtakes_it(bed: Bed) {
     let mut reader = bus.reader(URGENT, at.partition, 0).await.expect("in range");
     tail(&mut reader, 1).await;
     bed.pass_hours(24 * 4);
-    bus.trim().await.expect("trimmed");
+    bus.trim(bed.clock.now()).await.expect("trimmed");
     let told = tokio::time::timeout(PATIENCE, reader.next_batch(1)).await.expect("told");
     assert!(matches!(told, Err(Error::OutOfRange { offset: 1, start: 10, .. })), "{told:?}");
 }
