@@ -17,6 +17,7 @@ mod hot;
 #[allow(dead_code)]
 #[path = "../../tests/it/support/kafka.rs"]
 mod kafka;
+mod known;
 mod log;
 mod outside;
 mod path;

@@ -5,8 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use loa::channel::{self, apns, fcm, http2, throttle, webpush};
-use loa::config::secret::Secret;
+use loa::channel;
 use loa::domain::ids::PublicationId;
 use loa::simulator::providers::{Options, Providers};
 use serde::{Deserialize, Serialize};
@@ -15,6 +14,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 use url::Url;
 
+use crate::known::Known;
 use crate::stage::Arrivals;
 
 /// Tells the process that it is to be the providers, and whether it is watched.
@@ -22,21 +22,6 @@ const JOB: &str = "LOA_BENCH_PROVIDERS";
 const WATCHED: &str = "watched";
 /// The devices whose times are told, as shares of all: first, median, 99th and last.
 pub const SHARES: [f64; 4] = [0.0, 0.5, 0.99, 1.0];
-
-/// What a node must know of the providers.
-#[derive(Clone, Serialize, Deserialize)]
-struct Known {
-    apns: Url,
-    fcm: Url,
-    webpush: Url,
-    webpush_key: String,
-    ca_pem: String,
-    key: String,
-    key_id: String,
-    team_id: String,
-    account: String,
-    topic: String,
-}
 
 /// A question: when were so many pushes of a publication accepted?
 #[derive(Serialize, Deserialize)]
@@ -53,18 +38,7 @@ pub fn job() -> bool {
 /// The providers, until the standard input ends.
 pub async fn provide() -> Result<()> {
     let providers = Providers::start(Options::default()).await?;
-    let known = Known {
-        apns: providers.apns_url.clone(),
-        fcm: providers.fcm_url.clone(),
-        webpush: providers.webpush_url.clone(),
-        webpush_key: providers.webpush_key.expose().to_owned(),
-        ca_pem: providers.ca_pem.clone(),
-        key: providers.apns_key.pem.expose().to_owned(),
-        key_id: providers.apns_key.key_id.clone(),
-        team_id: providers.apns_key.team_id.clone(),
-        account: providers.fcm_service_account_json.expose().to_owned(),
-        topic: providers.topic.clone(),
-    };
+    let known = Known::of(&providers);
     // Who never asks does not pay for the watching.
     let arrivals = Arrivals::default();
     if std::env::var(JOB).is_ok_and(|job| job == WATCHED) {
@@ -122,7 +96,7 @@ impl Outside {
 
     /// How a node reaches them.
     pub fn settings(&self) -> Result<channel::Settings> {
-        settings(self.known.clone())
+        self.known.clone().settings()
     }
 
     /// Where browsers' push addresses lead.
@@ -149,40 +123,4 @@ impl Outside {
         self.process.wait().await?;
         Ok(())
     }
-}
-
-fn settings(known: Known) -> Result<channel::Settings> {
-    let http2 = http2::Settings { ca_pem: Some(known.ca_pem), ..http2::Settings::default() };
-    let throttle = throttle::Settings { per_minute: Some(0), ..throttle::Settings::default() };
-    let apns = apns::Settings {
-        production: known.apns.clone(),
-        sandbox: known.apns,
-        credentials: apns::Credentials {
-            team_id: known.team_id,
-            key_id: known.key_id,
-            key: Some(Secret::new(known.key)),
-            ..apns::Credentials::default()
-        },
-        apps: vec![apns::App { bundle_id: known.topic, ..apns::App::default() }],
-        http2: http2.clone(),
-        throttle: throttle.clone(),
-    };
-    let fcm = fcm::Settings {
-        endpoint: known.fcm,
-        service_account: Some(Secret::new(known.account)),
-        http2: http2.clone(),
-        throttle: throttle.clone(),
-        ..fcm::Settings::default()
-    };
-    let host = known.webpush.host_str().context("a host")?;
-    let port = known.webpush.port_or_known_default().context("a port")?;
-    let webpush = webpush::Settings {
-        contact: "mailto:bench@loa.example".to_owned(),
-        key: Some(Secret::new(known.webpush_key)),
-        private: vec![format!("{host}:{port}")],
-        http2,
-        throttle,
-        ..webpush::Settings::default()
-    };
-    Ok(channel::Settings { apns: Some(apns), fcm: Some(fcm), webpush: Some(webpush) })
 }

@@ -90,9 +90,8 @@ impl Table {
         );
         self.rows.iter().for_each(|row| println!("{}", line(row)));
         println!("machine: {}", machine());
-        let path = target().join("bench").join("summary.json");
-        let dir = path.parent().context("a file is in a directory")?;
-        std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+        let dir = folder()?;
+        let path = dir.join("summary.json");
         let text = serde_json::to_string_pretty(&self.beside_others(&path)?)?;
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
         println!("written to {}", path.display());
@@ -159,10 +158,13 @@ fn machine() -> String {
     format!("{cores} cores, {}, load {load}", name.unwrap_or("unknown processor"))
 }
 
-/// Cargo's target directory.
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from)
+/// Where all that is written goes, in Cargo's target directory.
+pub fn folder() -> Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
+    let folder = target.join("bench");
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    Ok(folder)
 }
 
 /// The value below which a share of the values lies.
