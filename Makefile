@@ -15,13 +15,14 @@ ARGS ?=
 # The release before, for `make upgrade`; until there are tags, the state that was landed last, which
 # knows no vault.
 PREVIOUS ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo 492be67)
-# The parts first; `city` measures the whole paths and prints the table at the end.
+# The parts first; `city` measures the whole paths and prints the table at the end. `soak` takes half
+# an hour and is not among them.
 BENCHES := geofence registry bus vault push sockets city
 # The browser suite drives the unoptimised program, which takes the pages from their folder.
 BROWSER := LOA_BIN=$(abspath $(TARGET))/debug/loa node --test --test-concurrency=1
 PAGES_TESTS := $(wildcard console/e2e/*.test.mjs)
 
-.PHONY: help demo console e2e crowd test chaos schemathesis fuzz upgrade bench check manifests rehearse clean
+.PHONY: help demo console e2e crowd test chaos schemathesis fuzz upgrade bench soak check manifests rehearse clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -88,6 +89,10 @@ upgrade: ## nodes of the release before and of this one together (PREVIOUS=a com
 bench: ## what the README quotes: one table, and target/bench/summary.json (ARGS="city")
 	@deploy/setup.sh bench
 	cargo bench --locked --profile demo $(if $(ARGS),$(ARGS:%=--bench %),$(BENCHES:%=--bench %))
+
+soak: ## half an hour under load and faults: does anything grow? (LOA_SOAK_MINUTES=2 for a try)
+	@deploy/setup.sh bench
+	cargo bench --locked --profile demo --bench soak
 
 check: ## format, lints, documentation, house rules, dependencies
 	@deploy/setup.sh build
