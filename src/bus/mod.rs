@@ -156,7 +156,8 @@ impl Bus {
                 let placed = log.publish(topic, records).await?;
                 Ok(placed.into_iter().map(Some).collect())
             }
-            Bus::Kafka(log) => log.publish(topic, records).await,
+            // Boxed: its state is many times the embedded log's, whose calls would carry it along.
+            Bus::Kafka(log) => Box::pin(log.publish(topic, records)).await,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What every event log promises, whatever stands behind it: one suite, every implementation.
 
+mod batches;
 mod contract;
 mod crash;
 mod embedded;

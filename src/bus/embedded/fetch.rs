@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 use tokio::sync::Semaphore;
 
+use super::batch::{Records, Stored};
 use super::offset::Offset;
 use super::{on_thread, schema};
 use crate::bus::{Delivery, Error, Position, Result};
@@ -79,61 +80,89 @@ pub(super) fn batch(
     pieces: &[Piece],
     max: usize,
 ) -> Result<Vec<Delivery>> {
-    let max = max.clamp(1, BATCH_RECORDS_MAX);
-    let (mut deliveries, mut bytes) = (Vec::new(), 0);
+    let mut taken =
+        Taken { deliveries: Vec::new(), bytes: 0, max: max.clamp(1, BATCH_RECORDS_MAX) };
     for piece in pieces {
-        let select = format!(
-            "SELECT \"offset\", at_ms, key, headers, payload FROM {}
-             WHERE \"offset\" >= ? AND \"offset\" < ? ORDER BY \"offset\" LIMIT ?",
-            piece.table
-        );
-        let mut statement = connection.prepare_cached(&select)?;
-        let limit = Offset((max - deliveries.len()) as u64);
-        let (start, end) = (piece.from.offset, piece.end);
-        let mut rows = statement.query((Offset(start), Offset(end), limit))?;
-        let mut expected = start;
-        while let Some(row) = rows.next()? {
-            let delivery = delivery(row, piece.from)?;
-            let Position { topic, partition, offset } = delivery.position;
-            if offset != expected {
-                // Retention went past between the look at the bounds and this read.
-                return Err(Error::OutOfRange {
-                    topic,
-                    partition,
-                    offset: expected,
-                    start: offset,
-                    end,
-                });
-            }
-            expected += 1;
-            bytes += delivery.key.len() + delivery.payload.len();
-            deliveries.push(delivery);
-            if bytes >= BATCH_BYTES {
-                return Ok(deliveries);
-            }
-        }
-        if deliveries.len() >= max {
+        read(connection, piece, &mut taken)?;
+        if taken.is_full() {
             break;
         }
     }
-    Ok(deliveries)
+    Ok(taken.deliveries)
 }
 
-fn delivery(row: &Row<'_>, from: Position) -> Result<Delivery> {
-    let position = Position { offset: row.get::<_, Offset>(0)?.0, ..from };
+/// What a batch has so far.
+struct Taken {
+    deliveries: Vec<Delivery>,
+    bytes: usize,
+    max: usize,
+}
+
+impl Taken {
+    fn is_full(&self) -> bool {
+        self.deliveries.len() >= self.max || self.bytes >= BATCH_BYTES
+    }
+}
+
+/// Reads a piece, or as much of it as the batch still takes.
+fn read(connection: &Connection, piece: &Piece, taken: &mut Taken) -> Result<()> {
+    // The first row is the one that holds the first record, perhaps in its middle.
+    let select = format!(
+        "SELECT \"offset\", count, at_ms, records FROM {table} WHERE \"offset\" < ?2 AND \"offset\" >=
+           coalesce((SELECT max(\"offset\") FROM {table} WHERE \"offset\" <= ?1), ?1)
+         ORDER BY \"offset\"",
+        table = piece.table
+    );
+    let mut statement = connection.prepare_cached(&select)?;
+    let mut rows = statement.query((Offset(piece.from.offset), Offset(piece.end)))?;
+    let mut next = piece.from;
+    while !taken.is_full() && next.offset < piece.end {
+        let Some(row) = rows.next()? else { break };
+        let Offset(first) = row.get(0)?;
+        if first > next.offset {
+            // Retention went past between the look at the bounds and this read.
+            let Position { topic, partition, offset } = next;
+            return Err(Error::OutOfRange {
+                topic,
+                partition,
+                offset,
+                start: first,
+                end: piece.end,
+            });
+        }
+        next.offset = take(row, Position { offset: first, ..next }, next.offset, taken)?;
+    }
+    Ok(())
+}
+
+/// Takes a row's records from an offset on, and answers where to go on.
+fn take(row: &Row<'_>, first: Position, from: u64, taken: &mut Taken) -> Result<u64> {
     let damaged = |what: &str| {
-        let Position { topic, partition, offset } = position;
-        Error::Damaged(format!("{topic}/{partition} at {offset}: {what}"))
+        let Position { topic, partition, offset } = first;
+        Error::Damaged(format!("{topic}/{partition}, the batch at {offset}: {what}"))
     };
-    let at = Timestamp::from_millisecond(row.get(1)?).map_err(|_| damaged("no instant"))?;
-    let headers = serde_json::from_str(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?);
-    let headers = headers.map_err(|_| damaged("headers are no pairs"))?;
-    let payload = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
-    Ok(Delivery {
-        position,
-        key: row.get(2)?,
-        headers,
-        at,
-        payload: Bytes::copy_from_slice(payload),
-    })
+    let count: u32 = row.get(1)?;
+    let at = Timestamp::from_millisecond(row.get(2)?).map_err(|_| damaged("no instant"))?;
+    let bytes = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
+    let mut records = Records::open(bytes).map_err(damaged)?;
+    for offset in (first.offset..).take(count as usize) {
+        if taken.is_full() {
+            return Ok(offset.max(from));
+        }
+        let record = records.next().unwrap_or(Err("fewer records than it counts"));
+        let record = record.map_err(damaged)?;
+        if offset < from {
+            continue;
+        }
+        let Stored { key, headers, payload } = Stored::decode(record).map_err(damaged)?;
+        taken.bytes += key.len() + payload.len();
+        // A copy: one that is kept must not keep its whole batch.
+        let payload = Bytes::copy_from_slice(payload);
+        let position = Position { offset, ..first };
+        taken.deliveries.push(Delivery { position, key, headers, at, payload });
+    }
+    if records.next().is_some() {
+        return Err(damaged("more records than it counts"));
+    }
+    Ok(from.max(first.offset + u64::from(count)))
 }

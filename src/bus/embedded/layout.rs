@@ -29,12 +29,12 @@ pub(super) struct Topic {
     pub changed: watch::Sender<u64>,
 }
 
-/// One partition: a table whose rowid is the offset.
+/// One partition: a table of batches, whose rowid is the offset of a batch's first record.
 #[derive(Debug)]
 pub(super) struct Partition {
     /// The table's name, quoted.
     pub table: String,
-    /// The statement that appends; kept here since it is looked up for every record.
+    /// The statement that appends; kept here since it is looked up for every batch.
     pub insert: String,
     start: AtomicU64,
     end: AtomicU64,
@@ -72,9 +72,8 @@ impl Topic {
 impl Partition {
     pub fn new(topic: TopicId, partition: u32, bounds: Range<u64>) -> Self {
         let table = table(topic, partition);
-        let insert = format!(
-            "INSERT INTO {table} (\"offset\", at_ms, key, headers, payload) VALUES (?, ?, ?, ?, ?)"
-        );
+        let insert =
+            format!("INSERT INTO {table} (\"offset\", count, at_ms, records) VALUES (?, ?, ?, ?)");
         let (start, end) = (AtomicU64::new(bounds.start), AtomicU64::new(bounds.end));
         Self { table, insert, start, end }
     }
@@ -97,5 +96,10 @@ impl Partition {
 
 /// A partition's table, quoted: topic names are ours and hold no quotes.
 pub(super) fn table(topic: TopicId, partition: u32) -> String {
+    quoted(&topic.name(), partition)
+}
+
+/// As [`table`], of a topic that this version may not have.
+pub(super) fn quoted(topic: &str, partition: u32) -> String {
     format!("\"{topic}/{partition}\"")
 }

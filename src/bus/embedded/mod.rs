@@ -2,13 +2,18 @@
 //!
 //! One writer thread takes whatever waits in its bounded queue, appends it in one transaction,
 //! synchronises the file once, and only then answers (group commit). A partition is a table named
-//! after it (`"loa.receipts/3"`), its rowid the offset, so every append goes to the end of a tree
-//! and an operator can look with any SQLite tool. Readers have connections of their own, are woken
-//! by the writer and never poll. A lock file keeps a second process out.
+//! after it (`"loa.receipts/3"`), and what a commit appends to it is one row ([`batch`]), or a few
+//! where that would grow large; its rowid is the offset of its first record, so every append goes
+//! to the end of a tree, and any SQLite tool shows where and when how many were appended. Readers
+//! have connections of their own, are woken by the writer and never poll. A lock file keeps a
+//! second process out.
 
+mod batch;
 mod consumer;
 mod fetch;
+mod group;
 mod layout;
+mod migrate;
 mod offset;
 mod reader;
 mod retention;
@@ -26,13 +31,12 @@ use tokio_util::sync::CancellationToken;
 pub use consumer::{Committer, Consumer};
 pub use reader::Reader;
 
-use crate::bus::{
-    Error, Lag, Position, Record, Result, Settings, Stats, TopicId, limits, partition,
-};
+use crate::bus::{Error, Lag, Position, Record, Result, Settings, Stats, TopicId, limits};
 use crate::clock::Clock;
 use fetch::Pool;
+use group::Rows;
 use layout::Layout;
-use writer::{Command, Row};
+use writer::{Command, Writer};
 
 /// Calls that may wait for the writer; their bytes are bounded by [`Settings::queue_mib`].
 const QUEUE_CALLS_MAX: usize = 4096;
@@ -64,11 +68,8 @@ impl Log {
             let pool = Pool::new(opened.path);
             let closed = CancellationToken::new();
             let (queue, commands) = mpsc::channel(QUEUE_CALLS_MAX);
-            writer::Writer::new(opened.connection, layout.clone(), &settings, clock).start(
-                commands,
-                opened.lock,
-                closed.clone(),
-            )?;
+            let writer = Writer::new(opened.connection, layout.clone(), &settings, clock)?;
+            writer.start(commands, opened.lock, closed.clone())?;
             let room = Arc::new(Semaphore::new(settings.queue_mib.clamp(32, 1024) as usize * 1024));
             let live = Mutex::default();
             Ok(Log(Arc::new(Shared { layout, pool, queue, room, closed, live })))
@@ -86,7 +87,7 @@ impl Log {
             return Ok(Vec::new());
         }
         let bytes = limits::check_records(topic, &records)?;
-        let rows = records.into_iter().map(|record| Row::new(record, count)).collect();
+        let rows = Rows::new(records, count);
         let permits = u32::try_from(bytes.div_ceil(1024).max(1)).expect("bounded by the limits");
         let room = self.0.room.clone().acquire_many_owned(permits);
         let room = room.await.map_err(|_| Error::Closed)?;
@@ -172,15 +173,6 @@ impl Shared {
         let (reply, answer) = oneshot::channel();
         self.queue.send(command(reply)).await.map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
-    }
-}
-
-impl Row {
-    /// What the writer stores of a record; worked out in the caller's task, not in the writer's.
-    fn new(record: Record, partitions: u32) -> Self {
-        let headers = serde_json::to_string(&record.headers).expect("pairs of strings are JSON");
-        let partition = partition::of_key(&record.key, partitions);
-        Self { partition, key: record.key, headers, payload: record.payload }
     }
 }
 

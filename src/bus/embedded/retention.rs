@@ -1,4 +1,9 @@
 //! Retention: what is old enough and read by every group is deleted, a little at a time.
+//!
+//! It is exact to the record: `start` rises to the first one that is kept, and nobody reads below
+//! it. Rows go whole: one of which a record is kept stays until that one may go as well. So what
+//! was deleted of it lies in the file for as long as a group that counts waits before the rest,
+//! all of which is of the same age.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -70,7 +75,8 @@ impl Writer {
     }
 }
 
-/// The first offset below `step` that is not old, or `step`.
+/// The first offset below `step` that is not old, or `step`. Only the first row may begin below
+/// the partition's start, and has a record at it.
 fn first_kept(
     connection: &Connection,
     partition: &Partition,
@@ -78,13 +84,13 @@ fn first_kept(
     horizon_ms: i64,
 ) -> Result<u64> {
     let select = format!(
-        "SELECT \"offset\" FROM {} WHERE \"offset\" >= ? AND \"offset\" < ? AND at_ms > ?
-         ORDER BY \"offset\" LIMIT 1",
+        "SELECT \"offset\" FROM {} WHERE \"offset\" < ? AND at_ms > ? ORDER BY \"offset\" LIMIT 1",
         partition.table
     );
-    let values = params![Offset(partition.bounds().start), Offset(step), horizon_ms];
+    let values = params![Offset(step), horizon_ms];
     let kept = connection.prepare_cached(&select)?.query_row(values, |row| row.get(0));
-    Ok(kept.optional()?.map_or(step, |Offset(kept)| kept))
+    let start = partition.bounds().start;
+    Ok(kept.optional()?.map_or(step, |Offset(kept)| kept.max(start)))
 }
 
 /// The offset at which the hindmost group that still counts goes on.
@@ -108,7 +114,10 @@ fn delete_below(
     partition: &Partition,
     cut: u64,
 ) -> Result<()> {
-    let delete = format!("DELETE FROM {} WHERE \"offset\" < ?", partition.table);
+    let delete = format!(
+        "DELETE FROM {} WHERE \"offset\" < ?1 AND \"offset\" + count <= ?1",
+        partition.table
+    );
     connection.prepare_cached(&delete)?.execute([Offset(cut)])?;
     let update = "UPDATE partitions SET start = ? WHERE topic = ? AND partition = ?";
     connection.prepare_cached(update)?.execute(params![Offset(cut), topic.name(), index])?;

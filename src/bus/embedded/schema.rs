@@ -10,18 +10,22 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::layout::{Layout, Partition, Topic, table};
+use super::migrate;
 use super::offset::Offset;
 use crate::bus::{Error, Position, Result, Settings, TopicId};
 
 /// The version of the tables below.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
+/// A new file's pages: a commit of many records writes each of its pages with two calls, so few and
+/// larger ones cost less; one record still costs one. A file keeps the pages it was made with.
+const PAGE_BYTES: u32 = 16 * 1024;
 /// Statements kept prepared: an append a partition of every topic, and a few more.
 const STATEMENTS_KEPT: usize = 256;
 /// How long a connection waits for another that works in the file: checkpoints only.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The journal's size: it is written from its start again after so many bytes of pages.
-pub(super) const CHECKPOINT_BYTES: u64 = 8 * 1024 * 1024;
+pub(super) const CHECKPOINT_BYTES: usize = 8 * 1024 * 1024;
 /// Pages held in memory while the journal gets its size; little, so that the rest is written.
 const CACHE_WHILE_RESERVING: i64 = 16;
 
@@ -61,6 +65,8 @@ pub(super) fn open(settings: &Settings) -> Result<Opened> {
     let path = dir.join("log.db");
     let mut connection = connect(&path)?;
     let layout = prepare(&mut connection)?;
+    // Now, so that a migration leaves no journal of its own size behind.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     reserve(&connection, &path)?;
     Ok(Opened { connection, layout, path, lock })
 }
@@ -70,6 +76,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     // The writer checkpoints by itself, after it has answered, never within a commit.
@@ -97,10 +104,13 @@ fn reserve(connection: &Connection, path: &Path) -> Result<()> {
 fn prepare(connection: &mut Connection) -> Result<Layout> {
     let tx = connection.transaction()?;
     let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version != 0 && version != SCHEMA {
-        return Err(Error::Damaged(format!("schema version {version} instead of {SCHEMA}")));
+    match version {
+        0 | SCHEMA => tx.execute_batch(TABLES)?,
+        1 => migrate::from_rows(&tx)?,
+        _ => {
+            return Err(Error::Damaged(format!("schema version {version} instead of {SCHEMA}")));
+        }
     }
-    tx.execute_batch(TABLES)?;
     tx.pragma_update(None, "user_version", SCHEMA)?;
     let known = tx.query_row("SELECT epoch FROM log", [], |row| row.get(0)).optional()?;
     let epoch = match known {
@@ -130,13 +140,7 @@ fn prepare_topic(connection: &Connection, topic: TopicId) -> Result<Topic> {
         for partition in 0..definition.partitions {
             let insert = "INSERT INTO partitions (topic, partition, start) VALUES (?, ?, 0)";
             connection.execute(insert, params![name, partition])?;
-            connection.execute_batch(&format!(
-                "CREATE TABLE {} (
-                    \"offset\" INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, key TEXT NOT NULL,
-                    headers TEXT NOT NULL, payload BLOB NOT NULL
-                )",
-                table(topic, partition)
-            ))?;
+            make_table(connection, &table(topic, partition))?;
         }
     }
     let partitions = (0..if made == 0 { definition.partitions } else { made })
@@ -148,13 +152,29 @@ fn prepare_topic(connection: &Connection, topic: TopicId) -> Result<Topic> {
     Ok(Topic::new(definition.retention(), partitions))
 }
 
+/// Makes a partition's table.
+pub(super) fn make_table(connection: &Connection, table: &str) -> Result<()> {
+    connection.execute_batch(&format!(
+        "CREATE TABLE {table} (
+            \"offset\" INTEGER PRIMARY KEY, -- of the first record
+            count INTEGER NOT NULL,         -- how many there are
+            at_ms INTEGER NOT NULL,         -- when they were committed
+            records BLOB NOT NULL           -- see batch.rs
+        )"
+    ))?;
+    Ok(())
+}
+
 fn bounds(connection: &Connection, topic: TopicId, partition: u32) -> Result<Range<u64>> {
     let start = "SELECT start FROM partitions WHERE topic = ? AND partition = ?";
     let values = params![topic.name(), partition];
     let Offset(start) = connection.query_row(start, values, |row| row.get(0))?;
-    let last = format!("SELECT max(\"offset\") FROM {}", table(topic, partition));
-    let last: Option<Offset> = connection.query_row(&last, [], |row| row.get(0))?;
-    Ok(start..last.map_or(start, |Offset(last)| last + 1))
+    let end = format!(
+        "SELECT \"offset\" + count FROM {} ORDER BY \"offset\" DESC LIMIT 1",
+        table(topic, partition)
+    );
+    let end = connection.query_row(&end, [], |row| row.get(0)).optional()?;
+    Ok(start..end.map_or(start, |Offset(end)| end))
 }
 
 /// Where a group goes on in each partition it ever read.

@@ -1,46 +1,45 @@
 //! The writer: one thread that appends, in groups, and answers after the commit.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::group::{Group, Reply, Rows};
 use super::layout::Layout;
-use super::offset::Offset;
-use super::schema::{self, CHECKPOINT_BYTES};
-use crate::bus::{Error, OVERTAKEN, Position, Result, Settings, TopicId};
+use super::schema::CHECKPOINT_BYTES;
+use crate::bus::{Error, Position, Result, Settings, TopicId};
 use crate::clock::Clock;
 
 /// Calls that share one commit at most: enough to fill the disk's time, little enough that none
 /// waits long for the others.
 const GROUP_CALLS_MAX: usize = 1024;
 /// Bytes after which a group takes no more calls.
-const GROUP_BYTES: u64 = 8 * 1024 * 1024;
-/// What a group writes to the journal beside its records: the rest of their last pages.
-const GROUP_BYTES_MIN: u64 = 2 * 4096;
+const GROUP_BYTES: usize = 8 * 1024 * 1024;
+/// Calls at once that are a rush: more are on their way, and a commit without them makes them wait
+/// for a second one. Fewer do not wait: most calls are alone, and nobody follows them.
+const RUSH_CALLS: usize = 8;
+/// How long a rush waits for its next calls: many times what a publisher takes, a small part of
+/// what a commit does.
+const RUSH_GAP: Duration = Duration::from_micros(20);
+/// How long a rush gathers in all: about a commit's time, which it may save.
+const RUSH_TIME_MAX: Duration = Duration::from_millis(1);
 /// How often retention looks, while the log is written to.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
-
-type Reply<T> = oneshot::Sender<Result<T>>;
-/// Answers one call when its group's fate is known.
-type Answer = Box<dyn FnOnce(Result<()>)>;
+/// What a page of the journal has beside its bytes.
+const FRAME_HEAD_BYTES: usize = 24;
+/// Pages that a row, and that a group, takes beside its bytes: ends of tables and of their trees.
+const PAGES_MORE: usize = 2;
 
 /// What the writer is asked to do.
 pub(super) enum Command {
     /// Append rows to a topic.
-    Publish {
-        topic: TopicId,
-        rows: Vec<Row>,
-        room: OwnedSemaphorePermit,
-        reply: Reply<Vec<Position>>,
-    },
+    Publish { topic: TopicId, rows: Rows, room: OwnedSemaphorePermit, reply: Reply<Vec<Position>> },
     /// Remember where a group goes on.
     Commit { group: Arc<str>, next: Position, reply: Reply<()> },
     /// Enter a group for topics, and answer where it goes on.
@@ -51,15 +50,6 @@ pub(super) enum Command {
     Close { reply: Reply<()> },
 }
 
-/// A record, ready to be stored.
-pub(super) struct Row {
-    pub partition: u32,
-    pub key: String,
-    /// A JSON array of pairs.
-    pub headers: String,
-    pub payload: Bytes,
-}
-
 /// The writer's own state.
 pub(super) struct Writer {
     pub(super) connection: Connection,
@@ -68,11 +58,15 @@ pub(super) struct Writer {
     /// A group silent for longer holds nothing back.
     pub(super) pinned_max: Duration,
     next_trim: Timestamp,
-    bytes_since_checkpoint: u64,
+    page_bytes: usize,
+    bytes_since_checkpoint: usize,
 }
 
-/// A group's new ends, known to nobody before its commit.
-type Ends = BTreeMap<(TopicId, u32), u64>;
+/// What is done after a group, and ends the gathering of it.
+enum After {
+    Trim(Timestamp, Reply<u64>),
+    Close(Reply<()>),
+}
 
 impl Writer {
     pub fn new(
@@ -80,10 +74,19 @@ impl Writer {
         layout: Arc<Layout>,
         settings: &Settings,
         clock: Clock,
-    ) -> Self {
+    ) -> Result<Self> {
         let pinned_max = Duration::from_secs(u64::from(settings.pinned_hours_max) * 3600);
         let next_trim = clock.now();
-        Self { connection, layout, clock, pinned_max, next_trim, bytes_since_checkpoint: 0 }
+        let page_bytes: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        Ok(Self {
+            connection,
+            layout,
+            clock,
+            pinned_max,
+            next_trim,
+            page_bytes: page_bytes as usize,
+            bytes_since_checkpoint: 0,
+        })
     }
 
     /// Runs until it is closed or every handle is gone. The lock on the directory goes with it.
@@ -108,80 +111,81 @@ impl Writer {
 
     fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Option<Reply<()>> {
         while let Some(first) = commands.blocking_recv() {
-            let mut group = Vec::new();
-            let (mut bytes, mut trim, mut close) = (0, None, None);
-            let mut next = Some(first);
-            while let Some(command) = next {
-                match command {
-                    Command::Trim { now, reply } => trim = Some((now, reply)),
-                    Command::Close { reply } => close = Some(reply),
-                    command => {
-                        bytes += command.bytes();
-                        group.push(command);
-                    }
-                }
-                let full = group.len() == GROUP_CALLS_MAX || bytes >= GROUP_BYTES;
-                let last = full || trim.is_some() || close.is_some();
-                next = if last { None } else { commands.try_recv().ok() };
-            }
+            let (group, after) = self.gather(first, &mut commands);
             self.commit_group(group);
-            self.bytes_since_checkpoint += bytes + GROUP_BYTES_MIN;
-            if let Some((now, reply)) = trim {
-                let _ = reply.send(self.trim_all(now));
-            }
-            if close.is_some() {
-                return close;
+            match after {
+                Some(After::Trim(now, reply)) => {
+                    let _ = reply.send(self.trim_all(now));
+                }
+                Some(After::Close(reply)) => return Some(reply),
+                None => {}
             }
             self.keep_house();
         }
         None
     }
 
-    /// One transaction for the whole group, then one answer to each.
-    fn commit_group(&mut self, group: Vec<Command>) {
-        if group.is_empty() {
-            return;
-        }
-        let mut answers: Vec<Answer> = Vec::with_capacity(group.len());
-        let mut ends = Ends::new();
-        let committed = self.append(group, &mut ends, &mut answers);
-        if committed.is_ok() {
-            self.show(&ends);
-        }
-        for answer in answers {
-            answer(committed.clone());
-        }
-    }
-
-    fn append(
-        &mut self,
-        group: Vec<Command>,
-        ends: &mut Ends,
-        answers: &mut Vec<Answer>,
-    ) -> Result<()> {
-        let now_ms = self.clock.now().as_millisecond();
-        let begun = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let mut work = Work { layout: &self.layout, now_ms, ends };
-        let (tx, mut outcome) = match begun {
-            Ok(tx) => (Some(tx), Ok(())),
-            Err(error) => (None, Err(Error::from(error))),
-        };
-        // Every command must yield its answer, also those after one that failed.
-        for command in group {
-            let tx = tx.as_ref().filter(|_| outcome.is_ok());
-            if let Err(error) = work.apply(command, tx, answers) {
-                outcome = Err(error);
+    /// What waits in the queue and, in a rush, what is about to.
+    fn gather(
+        &self,
+        first: Command,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> (Group, Option<After>) {
+        let start = Instant::now();
+        let mut group = Group::default();
+        let mut next = Some(first);
+        while let Some(command) = next {
+            match command {
+                Command::Publish { topic, rows, room, reply } => {
+                    group.keep(room);
+                    group.publish(&self.layout, topic, rows, reply);
+                }
+                Command::Commit { group: name, next, reply } => group.commit(name, next, reply),
+                Command::Join { group: name, topics, reply } => group.join(name, topics, reply),
+                Command::Trim { now, reply } => return (group, Some(After::Trim(now, reply))),
+                Command::Close { reply } => return (group, Some(After::Close(reply))),
+            }
+            let full = group.len() >= GROUP_CALLS_MAX || group.bytes() >= GROUP_BYTES;
+            next = if full { None } else { commands.try_recv().ok() };
+            if next.is_none() && !full && group.len() >= RUSH_CALLS {
+                next = next_in_rush(commands, start);
             }
         }
-        outcome?;
-        tx.expect("begun, since nothing failed").commit()?;
+        (group, None)
+    }
+
+    /// One transaction for the whole group, then one answer to each.
+    fn commit_group(&mut self, mut group: Group) {
+        if group.len() == 0 {
+            return;
+        }
+        self.bytes_since_checkpoint += self.journal_bytes(&group);
+        let committed = self.append(&mut group);
+        if committed.is_ok() {
+            self.show(&group);
+        }
+        group.answer(&committed);
+    }
+
+    /// What a group takes of the journal, or a little more: whole pages.
+    fn journal_bytes(&self, group: &Group) -> usize {
+        let of_row = |bytes: usize| bytes / self.page_bytes + PAGES_MORE;
+        let pages = group.rows().map(of_row).sum::<usize>() + PAGES_MORE;
+        pages * (self.page_bytes + FRAME_HEAD_BYTES)
+    }
+
+    fn append(&mut self, group: &mut Group) -> Result<()> {
+        let now_ms = self.clock.now().as_millisecond();
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        group.write(&tx, &self.layout, now_ms)?;
+        tx.commit()?;
         self.layout.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Makes a committed group visible and wakes who waits for it.
-    fn show(&self, ends: &Ends) {
-        for (&(topic, partition), &end) in ends {
+    fn show(&self, group: &Group) {
+        for (topic, partition, end) in group.ends() {
             let topic = &self.layout.topics[&topic];
             let partition = &topic.partitions[partition as usize];
             self.layout.records.fetch_add(end - partition.bounds().end, Ordering::Relaxed);
@@ -214,116 +218,18 @@ impl Writer {
     }
 }
 
-/// One group's transaction at work.
-struct Work<'a> {
-    layout: &'a Layout,
-    now_ms: i64,
-    ends: &'a mut Ends,
-}
-
-impl Work<'_> {
-    /// Does a command within the transaction (unless that has failed) and adds its answer.
-    fn apply(
-        &mut self,
-        command: Command,
-        tx: Option<&Transaction<'_>>,
-        answers: &mut Vec<Answer>,
-    ) -> Result<()> {
-        match command {
-            Command::Publish { topic, rows, room, reply } => {
-                let done = tx.map_or(Ok(Vec::new()), |tx| self.publish(tx, topic, rows));
-                answer(done, answers, reply, room)
-            }
-            Command::Commit { group, next, reply } => {
-                let done = tx.map_or(Ok(()), |tx| self.commit(tx, &group, next));
-                answer(done, answers, reply, ())
-            }
-            Command::Join { group, topics, reply } => {
-                let done = tx.map_or(Ok(Vec::new()), |tx| self.join(tx, &group, &topics));
-                answer(done, answers, reply, ())
-            }
-            Command::Trim { .. } | Command::Close { .. } => Ok(()),
-        }
+/// Waits a moment and takes a rush's next call, if there is one by then. It neither parks nor
+/// yields: on a busy machine either would give the core away for a thousand times as long. It looks
+/// at the queue once only: who always looks slows those who fill it.
+fn next_in_rush(commands: &mut mpsc::Receiver<Command>, start: Instant) -> Option<Command> {
+    let mut now = Instant::now();
+    let then = now + RUSH_GAP;
+    if then > start + RUSH_TIME_MAX {
+        return None;
     }
-
-    fn publish(
-        &mut self,
-        tx: &Transaction<'_>,
-        topic: TopicId,
-        rows: Vec<Row>,
-    ) -> Result<Vec<Position>> {
-        let mut positions = Vec::with_capacity(rows.len());
-        for Row { partition, key, headers, payload } in rows {
-            let place = self.layout.partition(topic, partition)?;
-            let end = self.ends.entry((topic, partition)).or_insert_with(|| place.bounds().end);
-            let values = params![Offset(*end), self.now_ms, key, headers, &payload[..]];
-            tx.prepare_cached(&place.insert)?.execute(values)?;
-            positions.push(Position { topic, partition, offset: *end });
-            *end += 1;
-        }
-        Ok(positions)
+    while now < then {
+        std::hint::spin_loop();
+        now = Instant::now();
     }
-
-    fn commit(&self, tx: &Transaction<'_>, group: &str, next: Position) -> Result<()> {
-        let upsert = "INSERT INTO groups (name, topic, partition, next, at_ms)
-            VALUES (?, ?, ?, ?, ?) ON CONFLICT (name, topic, partition)
-            DO UPDATE SET next = max(next, excluded.next), at_ms = excluded.at_ms";
-        let Position { topic, partition, offset } = next;
-        let values = params![group, topic.name(), partition, Offset(offset), self.now_ms];
-        tx.prepare_cached(upsert)?.execute(values)?;
-        Ok(())
-    }
-
-    /// Enters the group at the start of every partition it does not know, so that retention
-    /// waits for it from now on. A group that was overtaken goes on with the oldest record kept.
-    fn join(&self, tx: &Transaction<'_>, group: &str, topics: &[TopicId]) -> Result<Vec<Position>> {
-        let known = schema::offsets(tx, group)?;
-        for &topic in topics {
-            for partition in 0..self.layout.count(topic) {
-                let offset = self.layout.partition(topic, partition)?.bounds().start;
-                let same = |next: &&Position| (next.topic, next.partition) == (topic, partition);
-                let missed =
-                    known.iter().find(same).map_or(0, |next| offset.saturating_sub(next.offset));
-                if missed > 0 {
-                    tracing::warn!(group, %topic, partition, missed, "{OVERTAKEN}");
-                }
-                self.commit(tx, group, Position { topic, partition, offset })?;
-            }
-        }
-        let mut offsets = schema::offsets(tx, group)?;
-        offsets.retain(|next| topics.contains(&next.topic));
-        Ok(offsets)
-    }
-}
-
-/// Adds the answer to a call: what was done, if the group gets committed.
-fn answer<T: 'static>(
-    done: Result<T>,
-    answers: &mut Vec<Answer>,
-    reply: Reply<T>,
-    room: impl Sized + 'static,
-) -> Result<()> {
-    let (done, outcome) = match done {
-        Ok(done) => (Some(done), Ok(())),
-        Err(error) => (None, Err(error)),
-    };
-    answers.push(Box::new(move |committed| {
-        drop(room);
-        let done = committed.map(|()| done.expect("a group with a failure is not committed"));
-        // Whoever no longer waits does not want to know.
-        let _ = reply.send(done);
-    }));
-    outcome
-}
-
-impl Command {
-    fn bytes(&self) -> u64 {
-        match self {
-            Command::Publish { rows, .. } => rows
-                .iter()
-                .map(|row| (row.key.len() + row.headers.len() + row.payload.len()) as u64)
-                .sum(),
-            _ => 0,
-        }
-    }
+    commands.try_recv().ok()
 }
