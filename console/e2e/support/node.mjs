@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
 const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
@@ -102,7 +103,7 @@ export class Node {
   /** A record in the log that no reader understands, as a faulty agency would write it. */
   garbage(topic, payload) {
     const log = join(this.dir, "data", "log.db");
-    const insert = `INSERT INTO "${topic}/0" ("offset", at_ms, key, headers, payload) SELECT COALESCE(MAX("offset"), -1) + 1, ${Date.now()}, 'e2e', '[]', CAST('${payload}' AS BLOB) FROM "${topic}/0";`;
+    const insert = `INSERT INTO "${topic}/0" ("offset", count, at_ms, records) SELECT COALESCE(MAX("offset" + count), 0), 1, ${Date.now()}, X'${batch("e2e", payload)}' FROM "${topic}/0";`;
     execFileSync("sqlite3", [log, insert]);
   }
 
@@ -112,6 +113,17 @@ export class Node {
     writeFileSync(path, text);
     return path;
   }
+}
+
+/** One small record without headers as the log stores it, in hexadecimal: see src/bus/embedded/batch.rs. */
+function batch(key, payload) {
+  const text = (value) => Buffer.concat([Buffer.from([value.length]), value]);
+  const record = text(Buffer.concat([text(Buffer.from(key)), Buffer.from([0]), Buffer.from(payload)]));
+  if (record.length > 128) throw new Error("a length of more than one byte");
+  const head = Buffer.alloc(5);
+  head[0] = 1;
+  head.writeUInt32LE(crc32(record), 1);
+  return Buffer.concat([head, record]).toString("hex");
 }
 
 /** An API key of an agency on this node. */

@@ -17,24 +17,30 @@ use crate::bus::{OVERTAKEN, Position, Record, Result, TopicId, partition};
 pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
 
 /// One call's records as they are stored; written down in the caller's task, so that the writer
-/// has only to copy them.
+/// has only to copy them. It goes back with the answer: memory that another thread gives back than
+/// took it costs both.
 #[derive(Debug)]
 pub(super) struct Rows {
     bytes: Vec<u8>,
-    /// Each record's partition, and where its bytes end.
-    places: Vec<(u32, usize)>,
+    /// Where each record's bytes end.
+    ends: Vec<usize>,
+    /// Where each record lies, once it is placed.
+    pub positions: Vec<Position>,
 }
 
 impl Rows {
     /// Writes records down for a topic of so many partitions.
-    pub fn new(records: Vec<Record>, partitions: u32) -> Self {
+    pub fn new(topic: TopicId, records: &[Record], partitions: u32) -> Self {
         let mut bytes = Vec::new();
-        let place = |record: Record| {
-            batch::encode(&record, &mut bytes);
-            (partition::of_key(&record.key, partitions), bytes.len())
+        let end = |record: &Record| {
+            batch::encode(record, &mut bytes);
+            bytes.len()
         };
-        let places = records.into_iter().map(place).collect();
-        Self { bytes, places }
+        let ends = records.iter().map(end).collect();
+        let partitions = records.iter().map(|record| partition::of_key(&record.key, partitions));
+        let positions =
+            partitions.map(|partition| Position { topic, partition, offset: 0 }).collect();
+        Self { bytes, ends, positions }
     }
 }
 
@@ -51,31 +57,24 @@ pub(super) struct Group {
 /// A call that waits for the commit.
 #[derive(Debug)]
 enum Call {
-    Publish { positions: Vec<Position>, reply: Reply<Vec<Position>> },
+    Publish { rows: Rows, reply: Reply<Rows> },
     Commit { group: Arc<str>, next: Position, reply: Reply<()> },
     Join { group: Arc<str>, topics: Vec<TopicId>, next: Vec<Position>, reply: Reply<Vec<Position>> },
 }
 
 impl Group {
     /// Gives a call's records their places, after what is on the log and in the group.
-    pub fn publish(
-        &mut self,
-        layout: &Layout,
-        topic: TopicId,
-        rows: Rows,
-        reply: Reply<Vec<Position>>,
-    ) {
-        let mut positions = Vec::with_capacity(rows.places.len());
+    pub fn publish(&mut self, layout: &Layout, mut rows: Rows, reply: Reply<Rows>) {
         let mut start = 0;
-        for (partition, end) in rows.places {
+        for (position, &end) in rows.positions.iter_mut().zip(&rows.ends) {
+            let Position { topic, partition, .. } = *position;
             let record = &rows.bytes[start..end];
             let place = || layout.topics[&topic].partitions[partition as usize].bounds().end;
-            let offset = append(self.appended.entry((topic, partition)), record, place);
-            positions.push(Position { topic, partition, offset });
+            position.offset = append(self.appended.entry((topic, partition)), record, place);
             start = end;
         }
         self.bytes += rows.bytes.len();
-        self.calls.push(Call::Publish { positions, reply });
+        self.calls.push(Call::Publish { rows, reply });
     }
 
     /// Keeps a call's part of the queue's room until the group's fate is known.
@@ -148,7 +147,7 @@ impl Group {
         for call in self.calls {
             let outcome = outcome.clone();
             match call {
-                Call::Publish { positions, reply } => drop(reply.send(outcome.map(|()| positions))),
+                Call::Publish { rows, reply } => drop(reply.send(outcome.map(|()| rows))),
                 Call::Commit { reply, .. } => drop(reply.send(outcome)),
                 Call::Join { next, reply, .. } => drop(reply.send(outcome.map(|()| next))),
             }

@@ -87,11 +87,13 @@ impl Log {
             return Ok(Vec::new());
         }
         let bytes = limits::check_records(topic, &records)?;
-        let rows = Rows::new(records, count);
+        let rows = Rows::new(topic, &records, count);
+        drop(records);
         let permits = u32::try_from(bytes.div_ceil(1024).max(1)).expect("bounded by the limits");
         let room = self.0.room.clone().acquire_many_owned(permits);
         let room = room.await.map_err(|_| Error::Closed)?;
-        self.0.ask(|reply| Command::Publish { topic, rows, room, reply }).await
+        let placed = self.0.ask(|reply| Command::Publish { rows, room, reply }).await?;
+        Ok(placed.positions)
     }
 
     /// Joins a group.

@@ -16,9 +16,9 @@ use crate::bus::{Error, Position, Result, Settings, TopicId};
 
 /// The version of the tables below.
 const SCHEMA: i64 = 2;
-/// A new file's pages: a commit of many records writes each of its pages with two calls, so few and
-/// larger ones cost less; one record still costs one. A file keeps the pages it was made with.
-const PAGE_BYTES: u32 = 16 * 1024;
+/// A new file's pages: a commit writes each of its pages with two calls, so many records cost less in
+/// fewer and larger ones, and one record hardly more. A file keeps the pages it was made with.
+const PAGE_BYTES: u32 = 8 * 1024;
 /// Statements kept prepared: an append a partition of every topic, and a few more.
 const STATEMENTS_KEPT: usize = 256;
 /// How long a connection waits for another that works in the file: checkpoints only.

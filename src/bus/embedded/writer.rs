@@ -38,8 +38,8 @@ const PAGES_MORE: usize = 2;
 
 /// What the writer is asked to do.
 pub(super) enum Command {
-    /// Append rows to a topic.
-    Publish { topic: TopicId, rows: Rows, room: OwnedSemaphorePermit, reply: Reply<Vec<Position>> },
+    /// Append rows to a topic's partitions.
+    Publish { rows: Rows, room: OwnedSemaphorePermit, reply: Reply<Rows> },
     /// Remember where a group goes on.
     Commit { group: Arc<str>, next: Position, reply: Reply<()> },
     /// Enter a group for topics, and answer where it goes on.
@@ -136,9 +136,9 @@ impl Writer {
         let mut next = Some(first);
         while let Some(command) = next {
             match command {
-                Command::Publish { topic, rows, room, reply } => {
+                Command::Publish { rows, room, reply } => {
                     group.keep(room);
-                    group.publish(&self.layout, topic, rows, reply);
+                    group.publish(&self.layout, rows, reply);
                 }
                 Command::Commit { group: name, next, reply } => group.commit(name, next, reply),
                 Command::Join { group: name, topics, reply } => group.join(name, topics, reply),
