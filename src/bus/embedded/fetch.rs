@@ -108,7 +108,8 @@ impl Taken {
 fn read(connection: &Connection, piece: &Piece, taken: &mut Taken) -> Result<()> {
     // The first row is the one that holds the first record, perhaps in its middle.
     let select = format!(
-        "SELECT \"offset\", count, at_ms, records FROM {table} WHERE \"offset\" < ?2 AND \"offset\" >=
+        "SELECT \"offset\", count, at_ms, records FROM {table}
+         WHERE \"offset\" < ?2 AND \"offset\" >=
            coalesce((SELECT max(\"offset\") FROM {table} WHERE \"offset\" <= ?1), ?1)
          ORDER BY \"offset\"",
         table = piece.table

@@ -57,9 +57,22 @@ pub(super) struct Group {
 /// A call that waits for the commit.
 #[derive(Debug)]
 enum Call {
-    Publish { rows: Rows, reply: Reply<Rows> },
-    Commit { group: Arc<str>, next: Position, reply: Reply<()> },
-    Join { group: Arc<str>, topics: Vec<TopicId>, next: Vec<Position>, reply: Reply<Vec<Position>> },
+    Publish {
+        rows: Rows,
+        reply: Reply<Rows>,
+    },
+    Commit {
+        group: Arc<str>,
+        next: Position,
+        reply: Reply<()>,
+    },
+    Join {
+        group: Arc<str>,
+        topics: Vec<TopicId>,
+        /// Where it goes on, once it has joined.
+        next: Vec<Position>,
+        reply: Reply<Vec<Position>>,
+    },
 }
 
 impl Group {

@@ -16,8 +16,8 @@ use crate::bus::{Error, Position, Result, Settings, TopicId};
 
 /// The version of the tables below.
 const SCHEMA: i64 = 2;
-/// A new file's pages: a commit writes each of its pages with two calls, so many records cost less in
-/// fewer and larger ones, and one record hardly more. A file keeps the pages it was made with.
+/// A new file's pages: a commit writes each of its pages with two calls, so many records cost less
+/// in fewer and larger ones, and one record hardly more. A file keeps the pages it was made with.
 const PAGE_BYTES: u32 = 8 * 1024;
 /// Statements kept prepared: an append a partition of every topic, and a few more.
 const STATEMENTS_KEPT: usize = 256;
