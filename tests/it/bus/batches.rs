@@ -84,7 +84,7 @@ async fn retention_ends_within_a_batch_and_its_row_goes_with_the_last_record() {
     consumer.commit(Position { offset: 4, ..at }).await.expect("committed");
     bed.pass_hours(24 * 4);
     bus.publish(NEWS, records("a", 10..12)).await.expect("published");
-    bus.trim().await.expect("trimmed");
+    bus.trim(bed.clock.now()).await.expect("trimmed");
     let bounds = async |bus: &Bus| bus.bounds(NEWS, at.partition).await.expect("known");
     assert_eq!((bounds(&bus).await, bus.stats().deleted), (4..12, 4));
     assert_eq!(rows(&bed, at).0, 2, "the row holds records that are kept");
@@ -103,7 +103,7 @@ async fn retention_ends_within_a_batch_and_its_row_goes_with_the_last_record() {
     drop(late);
     let consumer = bus.consumer("route", &[NEWS]).await.expect("joined");
     consumer.commit(Position { offset: 10, ..at }).await.expect("committed");
-    assert_eq!(bus.trim().await.expect("trimmed"), 6);
+    assert_eq!(bus.trim(bed.clock.now()).await.expect("trimmed"), 6);
     assert_eq!((bounds(&bus).await, rows(&bed, at).0), (10..12, 1), "the young stay");
 }
 
