@@ -64,7 +64,14 @@ type Work = Box<dyn FnOnce(&Connection) -> (bool, Settle) + Send>;
 /// Answers the caller once it is known whether the transaction was committed.
 type Settle = Box<dyn FnOnce(Result<(), Failure>) + Send>;
 
-struct Job {
+enum Job {
+    /// Work in a transaction.
+    Do(Task),
+    /// The journal is to be emptied.
+    Scrub(oneshot::Sender<Result<(), Failure>>),
+}
+
+struct Task {
     /// Runs in a transaction of its own (long work).
     alone: bool,
     work: Work,
@@ -179,22 +186,12 @@ impl Database {
     }
 
     /// Moves the journal into the file and empties it, so that nothing of what was deleted stays in
-    /// it. Fails if readers need it all the time.
+    /// it. The writer does so between transactions: two connections that empty one journal turn each
+    /// other away. Fails if another process reads all the time.
     pub async fn scrub(&self) -> Result<(), Failure> {
-        let path = self.readers.path.clone();
-        let empty = move || {
-            let connection = connect(&path, OpenFlags::default())?;
-            for _ in 0..SCRUBS_MAX {
-                let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
-                let busy: bool = connection.query_row(sql, [], |row| row.get(0))?;
-                if !busy {
-                    return Ok(());
-                }
-            }
-            let path = path.display();
-            Err(Failure::new(format!("{path}: readers hold the journal, it could not be emptied")))
-        };
-        tokio::task::spawn_blocking(empty).await.map_err(Failure::new)?
+        let (reply, answer) = oneshot::channel();
+        self.queue(Job::Scrub(reply)).await?;
+        answer.await.map_err(|_| stopped())?
     }
 
     async fn submit<T, E>(
@@ -223,10 +220,13 @@ impl Database {
                 Err(error) => (false, Box::new(move |_| drop(reply.send(Err(error))))),
             }
         };
+        self.queue(Job::Do(Task { alone, work: Box::new(work) })).await?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    async fn queue(&self, job: Job) -> Result<(), Failure> {
         let jobs = self.writer.jobs.as_ref().expect("taken only when the last handle drops");
-        let gone = || Failure::new("the writer stopped before it answered");
-        jobs.send(Job { alone, work: Box::new(work) }).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        jobs.send(job).await.map_err(|_| stopped())
     }
 
     /// Reads on a connection of the pool, away from the runtime's workers.
@@ -320,17 +320,25 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Failu
 fn write_until_closed(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
     let mut next = None;
     while let Some(first) = next.take().or_else(|| queue.blocking_recv()) {
+        let first = match first {
+            Job::Do(task) => task,
+            Job::Scrub(reply) => {
+                // Whoever no longer waits does not want to know.
+                let _ = reply.send(empty_journal(connection));
+                continue;
+            }
+        };
         let mut settles = Vec::new();
         let outcome = connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
             let alone = first.alone;
             settles.push(run(connection, first)?);
             while !alone && settles.len() < GROUP_MAX {
                 match queue.try_recv() {
-                    Ok(job) if job.alone => {
+                    Ok(Job::Do(task)) if !task.alone => settles.push(run(connection, task)?),
+                    Ok(job) => {
                         next = Some(job);
                         break;
                     }
-                    Ok(job) => settles.push(run(connection, job)?),
                     Err(_) => break,
                 }
             }
@@ -347,11 +355,29 @@ fn write_until_closed(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
     }
 }
 
+/// Moves the journal into the file and empties it.
+fn empty_journal(connection: &Connection) -> Result<(), Failure> {
+    for _ in 0..SCRUBS_MAX {
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy: bool = connection.query_row(sql, [], |row| row.get(0))?;
+        if !busy {
+            return Ok(());
+        }
+    }
+    let path = connection.path().unwrap_or_default();
+    Err(Failure::new(format!("{path}: readers hold the journal, it could not be emptied")))
+}
+
+/// Why a caller has no answer.
+fn stopped() -> Failure {
+    Failure::new("the writer stopped before it answered")
+}
+
 /// Runs one piece of work in a savepoint. A panic in it is undone like a failure; its caller is
 /// told by the loss of the reply.
-fn run(connection: &Connection, job: Job) -> rusqlite::Result<Option<Settle>> {
+fn run(connection: &Connection, task: Task) -> rusqlite::Result<Option<Settle>> {
     connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let done = catch_unwind(AssertUnwindSafe(|| (job.work)(connection)));
+    let done = catch_unwind(AssertUnwindSafe(|| (task.work)(connection)));
     if !matches!(done, Ok((true, _))) {
         connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
     }

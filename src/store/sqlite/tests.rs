@@ -117,3 +117,25 @@ async fn short_reads_see_what_was_written_before_and_one_that_panics_disturbs_no
     assert_eq!(panicked, 4);
     assert_eq!(database.glance(count).await.expect("a later one"), 200);
 }
+
+#[tokio::test]
+async fn many_empty_the_journal_at_once_beside_those_who_write_and_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let database = open(&dir);
+    let words = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let leave = words.map(|word| {
+        let database = database.clone();
+        tokio::spawn(async move {
+            database.write(insert(word), |_| ()).await.expect("written");
+            database.scrub().await.expect("emptied, though others do the same");
+            notes(&database).await
+        })
+    });
+    for left in leave {
+        left.await.expect("no panic");
+    }
+    database.scrub().await.expect("emptied");
+    let journal = dir.path().join("notes.db-wal").metadata().expect("a journal");
+    assert_eq!(journal.len(), 0);
+    assert_eq!(notes(&database).await, words);
+}
