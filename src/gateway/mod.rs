@@ -116,7 +116,8 @@ pub struct Parts {
 /// A gateway. Clones share it; it is the state of its routes.
 #[derive(Clone, Debug)]
 pub struct Gateway {
-    parts: Parts,
+    /// Shared, since every request has a gateway of its own.
+    parts: Arc<Parts>,
     hub: Hub,
     deliveries: Deliveries,
     sockets: Sockets,
@@ -160,7 +161,7 @@ impl Gateway {
             trusted: Proxies::new(trusted_proxies),
             life: life.clone(),
             shapes: Shapes::of(&parts.city),
-            parts,
+            parts: Arc::new(parts),
         };
         Ok((gateway, Services { tail, recorder, reader }))
     }

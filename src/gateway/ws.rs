@@ -159,7 +159,8 @@ async fn greet(
             if let (Some(asked), Some(code)) = (asked, weight(close)) {
                 asked.refused(None, code);
             }
-            entry.close(close).await;
+            // Boxed: its buffer would be a part of every stream's beginning, and moved with it.
+            Box::pin(entry.close(close)).await;
         }
         Err(None) => {}
     }
