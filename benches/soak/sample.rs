@@ -184,8 +184,7 @@ pub fn in_use(dir: &Path) -> Result<(f64, f64)> {
             used += (pages * number("page_size")?) as f64;
         }
         if name == "log.db" {
-            let sum = "SELECT coalesce(sum(length(key) + length(headers) + length(payload)), 0)
-                FROM \"loa.audit/0\"";
+            let sum = "SELECT coalesce(sum(length(records)), 0) FROM \"loa.audit/0\"";
             audit = file.query_row(sum, [], |row| row.get::<_, i64>(0))? as f64;
         }
     }
