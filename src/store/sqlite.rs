@@ -186,8 +186,8 @@ impl Database {
     }
 
     /// Moves the journal into the file and empties it, so that nothing of what was deleted stays in
-    /// it. The writer does so between transactions: two connections that empty one journal turn each
-    /// other away. Fails if another process reads all the time.
+    /// it. The writer does so between transactions: of two connections that empty one journal each
+    /// turns the other away. Fails if another process reads all the time.
     pub async fn scrub(&self) -> Result<(), Failure> {
         let (reply, answer) = oneshot::channel();
         self.queue(Job::Scrub(reply)).await?;

@@ -6,10 +6,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Database, Readers};
+use super::{Connection, Database, Readers};
 use crate::store::Failure;
 
 /// Reads in one transaction: bounds how long the journal is held for them.
