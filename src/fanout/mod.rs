@@ -166,7 +166,7 @@ pub async fn start(parts: Parts, tasks: &Lifecycle) -> Result<(), Error> {
     let senders = parts.senders.clone();
     let shared = Arc::new(Shared {
         senders: parts.senders,
-        contents: content::Contents::new(parts.alerts, parts.kinds),
+        contents: content::Contents::new(parts.alerts, parts.kinds, parts.clock.clone()),
         settings: parts.settings,
         clock: parts.clock,
         bus: parts.bus,

@@ -284,15 +284,17 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Failure> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    // 32 MiB of pages a connection; the writer checkpoints every 32 MiB of log, so that a page
-    // written again and again reaches the main file once. What is deleted is overwritten: a
-    // person who leaves leaves the file too.
-    connection.execute_batch("PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     if flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        // Its own pages are those of the journal.
+        connection.execute_batch("PRAGMA cache_size = -8192;")?;
         connection.pragma_update(None, "mmap_size", MAPPED_MAX)?;
     } else {
+        // 32 MiB of pages; the writer checkpoints every 32 MiB of log, so that a page written
+        // again and again reaches the main file once. What is deleted is overwritten: a person
+        // who leaves leaves the file too.
         connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+            "PRAGMA cache_size = -32768; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
              PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 8192;
              PRAGMA journal_size_limit = 67108864;",
         )?;
