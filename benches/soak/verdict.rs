@@ -39,6 +39,8 @@ pub struct Course {
 
 /// A figure of a sample.
 type Figure = fn(&Sample) -> f64;
+/// What came of one road in a sample.
+type Came = fn(&Sample) -> &Window;
 
 /// What must be flat, with its unit.
 const FLAT: [(&str, &str, Figure); 6] = [
@@ -77,7 +79,7 @@ impl Course {
         (value + rise / 2.0) / (value - rise / 2.0)
     }
 
-    fn times(&self, number: u32, (calm, of): (bool, fn(&Sample) -> &Window)) -> Times {
+    fn times(&self, number: u32, (calm, of): (bool, Came)) -> Times {
         let mut all = Times::default();
         self.third(number)
             .filter(|one| one.is_calm || !calm)
@@ -96,7 +98,7 @@ impl Course {
             let row = Row::new(format!("soak: {name}, rise of the line"), self.rise(figure), "");
             table.add(row.at_most(GROWTH));
         }
-        let roads: [(&str, fn(&Sample) -> &Window); 2] =
+        let roads: [(&str, Came); 2] =
             [("push", |one| &one.pushed), ("stream", |one| &one.streamed)];
         for (road, of) in roads {
             for (when, calm) in [("calm", true), ("all turns", false)] {
@@ -133,9 +135,8 @@ impl Course {
         let open = panel("Descriptors and threads", "", vec![whole[2].clone(), whole[3].clone()]);
         let audit = line("audit", &|one| Some(Disk::of(&one.files).audit));
         let disk = panel("Data directory", "MiB", vec![whole[4].clone(), whole[5].clone(), audit]);
-        let late = |of: fn(&Sample) -> &Window, share: f64| {
-            move |one: &Sample| Some(of(one).times.quantile(share)? / 1e3)
-        };
+        let late =
+            |of: Came, share: f64| move |one: &Sample| Some(of(one).times.quantile(share)? / 1e3);
         let pushed = |one: &Sample| -> Option<f64> { late(|one| &one.pushed, TOLD)(one) };
         let streamed = |one: &Sample| -> Option<f64> { late(|one| &one.streamed, TOLD)(one) };
         let middle = |one: &Sample| -> Option<f64> { late(|one| &one.pushed, 0.5)(one) };
