@@ -9,7 +9,7 @@ const WIDTH: f64 = 760.0;
 /// Of one small picture.
 const HEIGHT: f64 = 150.0;
 /// Room for words: left, right, above each picture, below all.
-const MARGINS: (f64, f64, f64, f64) = (70.0, 140.0, 30.0, 40.0);
+const MARGINS: (f64, f64, f64, f64) = (70.0, 140.0, 42.0, 40.0);
 const STYLES: [(&str, &str); 3] = [("#0b4f6c", "none"), ("#c2410c", "5 2"), ("#4d7c0f", "2 2")];
 /// Lines across a small picture, and about so many up.
 const ACROSS: f64 = 6.0;
