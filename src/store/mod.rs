@@ -28,7 +28,7 @@ pub mod registry;
 pub mod replies;
 pub mod vault;
 
-mod sqlite;
+pub(crate) mod sqlite;
 
 /// Where the stores are: `[store]`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

@@ -14,14 +14,18 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::store::Failure;
 
 mod glance;
+pub mod spare;
 
 use glance::Glances;
+use spare::Spare;
 
 /// Pieces of work that may wait for the writer; who comes later waits outside.
 const QUEUE_MAX: usize = 4096;
@@ -88,6 +92,7 @@ impl Database {
     ) -> Result<(Self, T), E> {
         let mut connection = connect(path, OpenFlags::default())?;
         migrate(&mut connection, migrations)?;
+        spare::remake(&connection);
         let prepared = prepare(&connection)?;
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let thread = thread::Builder::new()
@@ -283,13 +288,14 @@ impl Readers {
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Failure> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    keep_statements(&connection, STATEMENTS_MAX)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     if flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
         // Its own pages are those of the journal.
         connection.execute_batch("PRAGMA cache_size = -8192;")?;
         connection.pragma_update(None, "mmap_size", MAPPED_MAX)?;
     } else {
+        spare::prepare(&connection)?;
         // 32 MiB of pages; the writer checkpoints every 32 MiB of log, so that a page written
         // again and again reaches the main file once. What is deleted is overwritten: a person
         // who leaves leaves the file too.
@@ -300,6 +306,15 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Failure> {
         )?;
     }
     Ok(connection)
+}
+
+/// Keeps so many statements prepared, and their plans with them: without the guarantee (QPSG) one
+/// with a parameter after LIMIT is compiled anew each time it is used, since its value might lead
+/// to another plan (SQLite, "The Query Planner Stability Guarantee").
+pub fn keep_statements(connection: &Connection, count: usize) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(count);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Failure> {
@@ -320,8 +335,9 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Failu
 }
 
 fn write_until_closed(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
+    let mut spare = Spare::default();
     let mut next = None;
-    while let Some(first) = next.take().or_else(|| queue.blocking_recv()) {
+    while let Some(first) = next.take().or_else(|| next_job(connection, &mut queue, &mut spare)) {
         let first = match first {
             Job::Do(task) => task,
             Job::Scrub(reply) => {
@@ -344,6 +360,7 @@ fn write_until_closed(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
                     Err(_) => break,
                 }
             }
+            spare.look(connection)?;
             connection.execute_batch("COMMIT")
         });
         let outcome = outcome.map_err(Failure::from);
@@ -355,6 +372,22 @@ fn write_until_closed(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
             settle(outcome.clone());
         }
     }
+}
+
+/// Waits for a job; while there is none, what is free of the file is given back.
+fn next_job(
+    connection: &Connection,
+    queue: &mut mpsc::Receiver<Job>,
+    spare: &mut Spare,
+) -> Option<Job> {
+    while spare.is_due() {
+        match queue.try_recv() {
+            Ok(job) => return Some(job),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => spare.give_back(connection),
+        }
+    }
+    queue.blocking_recv()
 }
 
 /// Moves the journal into the file and empties it.

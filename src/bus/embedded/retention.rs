@@ -64,6 +64,7 @@ impl Writer {
                 }
             }
         }
+        self.spare.look(&tx)?;
         tx.commit()?;
         for (topic, partition, cut) in cuts {
             partition.set_start(cut);

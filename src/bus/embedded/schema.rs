@@ -13,6 +13,7 @@ use super::layout::{Layout, Partition, Topic, table};
 use super::migrate;
 use super::offset::Offset;
 use crate::bus::{Error, Position, Result, Settings, TopicId};
+use crate::store::sqlite::{self, spare};
 
 /// The version of the tables below.
 const SCHEMA: i64 = 2;
@@ -65,6 +66,7 @@ pub(super) fn open(settings: &Settings) -> Result<Opened> {
     let path = dir.join("log.db");
     let mut connection = connect(&path)?;
     let layout = prepare(&mut connection)?;
+    spare::remake(&connection);
     // Now, so that a migration leaves no journal of its own size behind.
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     reserve(&connection, &path)?;
@@ -75,8 +77,9 @@ pub(super) fn open(settings: &Settings) -> Result<Opened> {
 pub(super) fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    sqlite::keep_statements(&connection, STATEMENTS_KEPT)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    spare::prepare(&connection)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     // The writer checkpoints by itself, after it has answered, never within a commit.

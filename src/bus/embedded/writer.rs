@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,7 @@ use super::layout::Layout;
 use super::schema::CHECKPOINT_BYTES;
 use crate::bus::{Error, Position, Result, Settings, TopicId};
 use crate::clock::Clock;
+use crate::store::sqlite::spare::{STEP_JOURNAL_BYTES, Spare};
 
 /// Calls that share one commit at most: enough to fill the disk's time, little enough that none
 /// waits long for the others.
@@ -60,6 +62,7 @@ pub(super) struct Writer {
     next_trim: Timestamp,
     page_bytes: usize,
     bytes_since_checkpoint: usize,
+    pub(super) spare: Spare,
 }
 
 /// What is done after a group, and ends the gathering of it.
@@ -86,6 +89,7 @@ impl Writer {
             next_trim,
             page_bytes: page_bytes as usize,
             bytes_since_checkpoint: 0,
+            spare: Spare::default(),
         })
     }
 
@@ -110,7 +114,7 @@ impl Writer {
     }
 
     fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Option<Reply<()>> {
-        while let Some(first) = commands.blocking_recv() {
+        while let Some(first) = self.next(&mut commands) {
             let (group, after) = self.gather(first, &mut commands);
             self.commit_group(group);
             match after {
@@ -123,6 +127,22 @@ impl Writer {
             self.keep_house();
         }
         None
+    }
+
+    /// Waits for a command; while there is none, what is free of the file is given back.
+    fn next(&mut self, commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
+        while self.spare.is_due() {
+            match commands.try_recv() {
+                Ok(command) => return Some(command),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {
+                    self.spare.give_back(&self.connection);
+                    self.bytes_since_checkpoint += STEP_JOURNAL_BYTES as usize;
+                    self.keep_house();
+                }
+            }
+        }
+        commands.blocking_recv()
     }
 
     /// What waits in the queue and, in a rush, what is about to.
@@ -178,6 +198,7 @@ impl Writer {
         let now_ms = self.clock.now().as_millisecond();
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         group.write(&tx, &self.layout, now_ms)?;
+        self.spare.look(&tx)?;
         tx.commit()?;
         self.layout.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())

@@ -8,6 +8,7 @@ use loa::domain::lane::Lane;
 use rusqlite::{Connection, params};
 
 use super::{Bed, number, placed, record, records, tail, take};
+use crate::support::process::eventually;
 
 const NEWS: TopicId = TopicId::Publications(Lane::Routine);
 
@@ -105,6 +106,30 @@ async fn retention_ends_within_a_batch_and_its_row_goes_with_the_last_record() {
     consumer.commit(Position { offset: 10, ..at }).await.expect("committed");
     assert_eq!(bus.trim(bed.clock.now()).await.expect("trimmed"), 6);
     assert_eq!((bounds(&bus).await, rows(&bed, at).0), (10..12, 1), "the young stay");
+}
+
+#[tokio::test]
+async fn what_retention_deleted_goes_back_to_the_disk() {
+    let bed = Bed::embedded();
+    let bus = bed.open().await;
+    for _ in 0..40 {
+        let large = (0..4).map(|_| record("a", vec![7; 250 * 1024]));
+        bus.publish(NEWS, large.collect()).await.expect("published");
+    }
+    let file = bed.settings.dir.join("log.db");
+    let bytes = || file.metadata().expect("a file").len();
+    let full = bytes();
+    assert!(full > 24 * 1024 * 1024, "{full}");
+    bed.pass_hours(24 * 4);
+    let at = placed(&bus, NEWS, records("a", 0..10)).await[0];
+    bus.trim(bed.clock.now()).await.expect("trimmed");
+    assert_eq!(bus.stats().deleted, 160);
+    eventually(async || (bytes() < full / 3).then_some(())).await;
+    assert_eq!(numbers(&bus, at, at.offset..at.offset + 10, 4).await, (0..10).collect::<Vec<_>>());
+    bus.publish(NEWS, records("a", 10..20)).await.expect("published");
+    bus.close().await.expect("closed");
+    let bus = bed.open().await;
+    assert_eq!(numbers(&bus, at, at.offset..at.offset + 20, 7).await, (0..20).collect::<Vec<_>>());
 }
 
 #[tokio::test]

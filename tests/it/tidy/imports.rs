@@ -11,7 +11,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("metrics", &["domain"]),
     ("geofence", &["domain"]),
     ("event", &["domain"]),
-    ("bus", &["domain", "event", "clock", "metrics", "config::secret"]),
+    ("bus", &["domain", "event", "clock", "metrics", "store::sqlite", "config::secret"]),
     ("store", &["domain", "clock", "config::secret"]),
     ("channel", &["domain", "clock", "config::secret"]),
     ("http", &["domain", "clock", "store", "lifecycle", "metrics", "config::secret"]),
@@ -150,7 +150,7 @@ type Home = (&'static str, fn(&str) -> bool);
 const HOMES: &[Home] = &[
     ("rusqlite::", |path| {
         let storage = path.starts_with("src/bus/") || path.starts_with("src/store/");
-        storage && (path.contains("/embedded") || path == "src/store/sqlite.rs")
+        storage && (path.contains("/embedded") || path.starts_with("src/store/sqlite"))
     }),
     ("rdkafka::", |path| path.starts_with("src/bus/kafka/")),
     // A store's folder names its own module `redis` too.
