@@ -1,3 +1,5 @@
+use rusqlite::StatementStatus;
+
 use super::*;
 
 const MIGRATIONS: &[&str] = &["CREATE TABLE notes(text TEXT NOT NULL UNIQUE)"];
@@ -138,4 +140,22 @@ async fn many_empty_the_journal_at_once_beside_those_who_write_and_read() {
     let journal = dir.path().join("notes.db-wal").metadata().expect("a journal");
     assert_eq!(journal.len(), 0);
     assert_eq!(notes(&database).await, words);
+}
+
+#[tokio::test]
+async fn a_statement_that_is_kept_is_compiled_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let database = open(&dir);
+    let compiled_again = |connection: &Connection| -> Result<i32, Failure> {
+        let mut statement = connection.prepare_cached("SELECT text FROM notes LIMIT ?1")?;
+        for limit in 1..5 {
+            let _: Vec<String> =
+                statement.query_map([limit], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        }
+        Ok(statement.get_status(StatementStatus::RePrepare))
+    };
+    for _ in 0..3 {
+        assert_eq!(database.read(compiled_again).await.expect("read"), 0);
+        assert_eq!(database.write(compiled_again, |_| ()).await.expect("read"), 0);
+    }
 }
