@@ -133,6 +133,8 @@ impl Lifecycle {
         name: &'static str,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> JoinHandle<()> {
+        // Boxed: as a part of the task it would be moved with it, some five times.
+        let work = Box::pin(work);
         self.tracker.spawn(async move {
             if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
                 tracing::error!(job = name, panic = panic_message(&*panic), "a job panicked");

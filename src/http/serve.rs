@@ -117,7 +117,8 @@ pub async fn serve(
         };
         let (router, door, refusals) = (router.clone(), door.clone(), refusals.clone());
         let served = Served { router, door, refusals, header_time };
-        let work = connection(stream, Peer(peer), served, stop.clone());
+        // Boxed: as a part of the task it would be moved with it, several kibibytes each time.
+        let work = Box::pin(connection(stream, Peer(peer), served, stop.clone()));
         let cut = cut.clone();
         tracker.spawn(async move {
             tokio::select! {

@@ -162,10 +162,11 @@ impl Door {
         }
     }
 
-    /// What is wanted. If anything is, the reader must soon look again.
-    fn taken(&self) -> Vec<Notice> {
+    /// What is wanted. If anything is, or where the reader says that it `returns`, it must look
+    /// again soon.
+    fn taken(&self, returns: bool) -> Vec<Notice> {
         let mut knocks = self.knocks.lock().unwrap_or_else(PoisonError::into_inner);
-        knocks.attended = !knocks.notices.is_empty();
+        knocks.attended = returns || !knocks.notices.is_empty();
         std::mem::take(&mut knocks.notices)
     }
 }

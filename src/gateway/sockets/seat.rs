@@ -34,6 +34,8 @@ pub(super) struct Seat {
     busy: bool,
     /// The client's frames make no sense any more: what comes is thrown away.
     deaf: bool,
+    /// The kernel tells when its socket can take more.
+    pub(super) watches_room: bool,
     /// The close frame is out: the client's own is waited for until then.
     leaving: Option<Instant>,
     _slot: Option<Slot>,
@@ -59,6 +61,7 @@ impl Seat {
             asked: None,
             busy: false,
             deaf: false,
+            watches_room: false,
             leaving: None,
             _slot: None,
         }
@@ -84,7 +87,7 @@ impl Seat {
         }
     }
 
-    fn may_hold_words(&self) -> bool {
+    pub(super) fn may_hold_words(&self) -> bool {
         self.conn.outbox().on_line(|line| line.may_hold_words()).unwrap_or(false)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ use crate::gateway::sockets::{DOOR, Door, Notice, Sitting};
 const EVENTS_MAX: usize = 1_024;
 /// How often the seats' times are looked at: what is due may be this late.
 const ROUND: Duration = Duration::from_millis(100);
-/// When the door is looked at again after somebody was there.
+/// How soon the door is looked at again, until nobody was there for as long.
 const SOON: Duration = Duration::from_millis(2);
 /// What one read takes; shared by all seats.
 const SCRATCH_BYTES: usize = 16 << 10;
@@ -44,6 +44,8 @@ pub(super) struct Table {
     unread: VecDeque<usize>,
     began: Instant,
     rounded: Instant,
+    /// When somebody was at the door last.
+    visited: Instant,
     scratch: Vec<u8>,
 }
 
@@ -60,6 +62,7 @@ impl Table {
             unread: VecDeque::new(),
             began: now,
             rounded: now,
+            visited: now,
             scratch: vec![0; SCRATCH_BYTES],
         }
     }
@@ -88,12 +91,16 @@ impl Table {
             for index in std::mem::take(&mut self.unread) {
                 self.attend(index, true, false);
             }
-            let notices = self.door.taken();
-            calm = if notices.is_empty() { ROUND } else { SOON };
+            let now = Instant::now();
+            let expects = now < self.visited + SOON;
+            let notices = self.door.taken(expects);
+            if !notices.is_empty() {
+                self.visited = now;
+            }
+            calm = if expects || !notices.is_empty() { SOON } else { ROUND };
             for notice in notices {
                 self.notice(notice);
             }
-            let now = Instant::now();
             if stop.is_cancelled() {
                 self.close_all();
                 if self.free.len() == self.seats.len() {
@@ -115,7 +122,7 @@ impl Table {
             Notice::Enter(seat, early) => self.enter(seat, early),
             Notice::Closing(sitting) => self.with(sitting, leave),
             Notice::Done(sitting) => self.with(sitting, |seat, _| seat.done()),
-            Notice::Stuck(sitting) => self.with(sitting, |_, _| {}),
+            Notice::Stuck(sitting) => self.stuck(sitting),
         }
     }
 
@@ -128,6 +135,16 @@ impl Table {
         self.settle(index, Fate::Stays);
     }
 
+    /// The socket of a stream takes no more: it is of interest when it does again.
+    fn stuck(&mut self, Sitting { seat: number, conn }: Sitting) {
+        let index = number as usize;
+        let Some(seat) = &mut self.seats[index] else { return };
+        if seat.conn.id() == conn {
+            watch_room(self.poll.registry(), seat, index);
+            self.settle(index, Fate::Stays);
+        }
+    }
+
     fn enter(&mut self, mut seat: Box<Seat>, early: Vec<Event>) {
         let number = self.free.pop().unwrap_or_else(|| {
             self.seats.push(None);
@@ -138,8 +155,7 @@ impl Table {
         let registry = self.poll.registry();
         let listed = seat.conn.outbox().on_line(|line| {
             line.seat = Some(number);
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            registry.register(&mut SourceFd(&line.as_raw_fd()), Token(index), interest)
+            registry.register(&mut SourceFd(&line.as_raw_fd()), Token(index), Interest::READABLE)
         });
         let fate = match listed.unwrap_or(Ok(())) {
             Ok(()) => seat.begin(early),
@@ -148,7 +164,11 @@ impl Table {
                 Fate::Leaves
             }
         };
-        // Closed before it had a seat, nobody could say so.
+        // Closed or stuck before it had a seat, nobody could say so; and the protocol of TLS may
+        // have something to send of its own.
+        if seat.conn.outbox().stuck().is_some() || seat.may_hold_words() {
+            watch_room(registry, &mut seat, index);
+        }
         if seat.conn.outbox().why().is_some() {
             leave(&mut seat, self.gateway.hub());
         }
@@ -222,6 +242,23 @@ impl Table {
         for seat in self.seats.iter().flatten() {
             seat.conn.outbox().close(Close::Shutdown);
         }
+    }
+}
+
+/// Lets the kernel tell when a socket can take more. Not before it could not: each new socket can,
+/// and would be told of at once.
+fn watch_room(registry: &Registry, seat: &mut Seat, index: usize) {
+    if std::mem::replace(&mut seat.watches_room, true) {
+        return;
+    }
+    let both = Interest::READABLE | Interest::WRITABLE;
+    let listed = seat
+        .conn
+        .outbox()
+        .on_line(|line| registry.reregister(&mut SourceFd(&line.as_raw_fd()), Token(index), both));
+    if let Some(Err(error)) = listed {
+        // It is closed as slow when its time is over.
+        tracing::warn!(error = %error, "a stream that takes no more cannot be watched");
     }
 }
 

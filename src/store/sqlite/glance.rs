@@ -4,7 +4,8 @@
 //! read by one thread, in one transaction, as the writer does with what is written.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, Thread};
 
 use tokio::sync::oneshot;
 
@@ -24,8 +25,26 @@ pub(super) struct Glances(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     glances: Vec<Glance>,
-    /// A thread is there and looks again before it goes.
-    attended: bool,
+    attendant: Attendant,
+}
+
+/// The thread that reads: begun with the first glance, and there until the file is closed.
+#[derive(Default)]
+enum Attendant {
+    /// Not begun.
+    #[default]
+    None,
+    /// Parked: whoever brings a glance wakes it.
+    Parked(Thread),
+    /// It looks again before it parks.
+    Awake,
+}
+
+/// What a glance's caller has to do about the thread.
+enum Call {
+    Nothing,
+    Wake(Thread),
+    Begin,
 }
 
 impl Database {
@@ -43,27 +62,43 @@ impl Database {
             // Whoever no longer waits does not want to know.
             let _ = reply.send(connection.map_err(E::from).and_then(work));
         };
-        if self.readers.glances.add(Box::new(glance)) {
-            let readers = Arc::clone(&self.readers);
-            tokio::task::spawn_blocking(move || readers.attend());
+        match self.readers.glances.add(Box::new(glance)) {
+            Call::Nothing => {}
+            Call::Wake(thread) => thread.unpark(),
+            Call::Begin => begin(&self.readers),
         }
         answer.await.map_err(|_| Failure::new("a read ended without an answer"))?
     }
 }
 
-impl Readers {
-    /// Until nothing waits. The connection is one more than those of the longer reads, which might
-    /// have all of them for long.
-    fn attend(&self) {
-        while let Some(glances) = self.glances.next() {
-            match self.take() {
+/// Begins the thread; if there can be none, whoever waits is told, and the next one tries again.
+fn begin(readers: &Arc<Readers>) {
+    let weak = Arc::downgrade(readers);
+    let begun = thread::Builder::new().name("loa-glance".into()).spawn(move || attend(&weak));
+    if let Err(error) = begun {
+        let failure = Failure::new(error);
+        for glance in readers.glances.give_up() {
+            glance(Err(failure.clone()));
+        }
+    }
+}
+
+/// Until the file is closed. The connection is one more than those of the longer reads, which might
+/// have all of them for long. Parked, it holds nothing of the file.
+fn attend(readers: &Weak<Readers>) {
+    while let Some(readers) = readers.upgrade() {
+        while let Some(glances) = readers.glances.next() {
+            match readers.take() {
                 Ok(connection) => {
                     look(&connection, glances);
-                    self.give_back(connection);
+                    readers.give_back(connection);
                 }
                 Err(failure) => glances.into_iter().for_each(|glance| glance(Err(failure.clone()))),
             }
         }
+        drop(readers);
+        // Woken since `next` found nothing, it does not even park.
+        thread::park();
     }
 }
 
@@ -84,22 +119,44 @@ fn look(connection: &Connection, glances: Vec<Glance>) {
 }
 
 impl Glances {
-    /// Whether somebody has to come for it.
-    fn add(&self, glance: Glance) -> bool {
+    fn add(&self, glance: Glance) -> Call {
         let mut waiting = self.lock();
         waiting.glances.push(glance);
-        !std::mem::replace(&mut waiting.attended, true)
+        match std::mem::replace(&mut waiting.attendant, Attendant::Awake) {
+            Attendant::None => Call::Begin,
+            Attendant::Parked(thread) => Call::Wake(thread),
+            Attendant::Awake => Call::Nothing,
+        }
     }
 
-    /// The next to be done together. None: nobody attends any more.
+    /// The next to be done together. None: the thread that asks parks.
     fn next(&self) -> Option<Vec<Glance>> {
         let mut waiting = self.lock();
         let count = waiting.glances.len().min(GROUP_MAX);
-        waiting.attended = count > 0;
-        waiting.attended.then(|| waiting.glances.drain(..count).collect())
+        if count == 0 {
+            waiting.attendant = Attendant::Parked(thread::current());
+            return None;
+        }
+        Some(waiting.glances.drain(..count).collect())
+    }
+
+    /// What waits for a thread that could not begin.
+    fn give_up(&self) -> Vec<Glance> {
+        let mut waiting = self.lock();
+        waiting.attendant = Attendant::None;
+        std::mem::take(&mut waiting.glances)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Glances {
+    fn drop(&mut self) {
+        // The file is closed: the thread finds that out.
+        if let Attendant::Parked(thread) = &self.lock().attendant {
+            thread.unpark();
+        }
     }
 }
