@@ -116,11 +116,18 @@ pub fn serve(home: &Home) -> Result<()> {
                 let alerts: Vec<_> = (0..count).map(|_| Arc::new(alert(&city))).collect();
                 let (began, before) = (nanos()?, cpu_seconds()?);
                 let hub = gateway.hub().clone();
-                runtime.block_on(async {
-                    for alert in alerts {
-                        hub.publish(Slot { index: 0, offset }, alert).await;
+                let mut read: Vec<_> = alerts
+                    .into_iter()
+                    .map(|alert| {
                         offset += 1;
-                    }
+                        (Slot { index: 0, offset: offset - 1 }, Some(alert))
+                    })
+                    .collect();
+                runtime.block_on(async {
+                    // As the feed does with what comes while the first is being written.
+                    let rest = read.split_off(1);
+                    hub.publish(read).await;
+                    hub.publish(rest).await;
                 });
                 settle();
                 println!("went {began} {}", cpu_seconds()? - before);

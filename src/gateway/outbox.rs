@@ -107,14 +107,45 @@ impl Outbox {
             return queue.write_alone(outgoing);
         }
         let waiting = queue.waiting.get_or_insert_default();
-        let bytes = waiting.bytes + outgoing.frame.bytes();
-        if waiting.frames.len() >= self.frames_max as usize || bytes > self.bytes_max as usize {
+        if !self.has_room(waiting, &outgoing) {
             drop(queue);
             return self.close(Close::Slow);
         }
-        waiting.bytes = bytes;
-        waiting.frames.push_back(outgoing);
+        waiting.add(outgoing);
         queue.wake();
+    }
+
+    /// As [`Outbox::push`] one after the other, with those that are small in one write.
+    pub fn push_all(&self, all: Vec<Outgoing>) {
+        let mut queue = self.lock();
+        let mut writes = queue.waiting.is_none() && matches!(queue.way, Way::Socket(_));
+        for outgoing in all {
+            if queue.close.is_some() {
+                return;
+            }
+            if writes && queue.is_piece_with(&outgoing) {
+                queue.write();
+                writes = queue.waiting.is_none();
+            }
+            let waiting = queue.waiting.get_or_insert_default();
+            // As alone: what nothing waits before is begun, however large it is.
+            let is_first = writes && waiting.frames.is_empty();
+            if !is_first && !self.has_room(waiting, &outgoing) {
+                drop(queue);
+                return self.close(Close::Slow);
+            }
+            waiting.add(outgoing);
+        }
+        if writes {
+            queue.write();
+        } else {
+            queue.wake();
+        }
+    }
+
+    fn has_room(&self, waiting: &Waiting, outgoing: &Outgoing) -> bool {
+        waiting.frames.len() < self.frames_max as usize
+            && waiting.bytes + outgoing.frame.bytes() <= self.bytes_max as usize
     }
 
     /// Closes the connection; the first reason holds.
@@ -226,6 +257,12 @@ impl Queue {
         Some(Ok(outgoing))
     }
 
+    /// Whether what waits fills a piece, so that one more goes into the next.
+    fn is_piece_with(&self, more: &Outgoing) -> bool {
+        let waiting = self.waiting.as_ref();
+        waiting.is_some_and(|waiting| waiting.bytes + more.frame.bytes() > PIECE_BYTES)
+    }
+
     /// Wakes whoever takes frames.
     fn wake(&mut self) {
         if let Way::Taken(waker) = &mut self.way
@@ -268,6 +305,11 @@ impl Queue {
 }
 
 impl Waiting {
+    fn add(&mut self, outgoing: Outgoing) {
+        self.bytes += outgoing.frame.bytes();
+        self.frames.push_back(outgoing);
+    }
+
     /// Whether the socket has taken everything.
     fn write(&mut self, line: &mut Line) -> io::Result<bool> {
         while !self.frames.is_empty() {
@@ -333,6 +375,19 @@ mod tests {
             assert!(frame.text().contains(&format!("\"{wanted}\"")), "{frame:?}");
         }
         assert!(outbox.try_next().is_none());
+    }
+
+    #[tokio::test]
+    async fn those_that_come_together_come_out_in_order_and_within_the_same_limits() {
+        let outbox = Outbox::new(3, 1 << 20);
+        outbox.push(outgoing("a"));
+        outbox.push_all(vec![outgoing("b"), outgoing("c")]);
+        for wanted in ["a", "b", "c"] {
+            let frame = outbox.next().await.expect("open").frame;
+            assert!(frame.text().contains(&format!("\"{wanted}\"")), "{frame:?}");
+        }
+        outbox.push_all(vec![outgoing("d"), outgoing("e"), outgoing("f"), outgoing("g")]);
+        assert_eq!(outbox.next().await.expect_err("full"), Close::Slow);
     }
 
     #[tokio::test]

@@ -131,10 +131,12 @@ impl Hub {
         (settled.serial >= sent).then(|| Position { at: now, ..settled.position.clone() }.encode())
     }
 
-    fn settle(&self, slot: Slot) {
+    fn settle(&self, slots: &[Slot]) {
         let serial = self.book().serial();
         let mut settled = self.inner.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.position.next[slot.index] = slot.offset + 1;
+        for slot in slots {
+            settled.position.next[slot.index] = slot.offset + 1;
+        }
         settled.serial = serial;
     }
 
@@ -234,30 +236,53 @@ impl Hub {
         }
     }
 
-    /// A publication was read from the log.
-    pub async fn publish(&self, slot: Slot, publication: Arc<Publication>) {
+    /// Records were read from the log; `None` is nothing for citizens. They are offered together,
+    /// each stream getting its own in their order and, while they are small, in one write. None but
+    /// the first may take the place of another: that one must have been offered.
+    pub async fn publish(&self, read: Vec<(Slot, Option<Arc<Publication>>)>) {
         let now = self.inner.clock.now();
-        self.inner.counters.published.fetch_add(1, Ordering::Relaxed);
-        let inserted = self.book_mut().insert(slot, publication, now);
-        if let Some(entry) = inserted.filter(|entry| entry.for_citizens && entry.is_live(now)) {
-            self.offer(&entry, now).await;
+        let (mut entries, mut slots) = (Vec::new(), Vec::with_capacity(read.len()));
+        for (slot, publication) in read {
+            slots.push(slot);
+            let Some(publication) = publication else {
+                self.book_mut().skip(slot);
+                continue;
+            };
+            self.inner.counters.published.fetch_add(1, Ordering::Relaxed);
+            let inserted = self.book_mut().insert(slot, publication, now);
+            entries.extend(inserted.filter(|entry| entry.for_citizens && entry.is_live(now)));
         }
-        self.settle(slot);
+        self.offer(&entries, now).await;
+        self.settle(&slots);
     }
 
-    async fn offer(&self, entry: &Arc<Entry>, now: Timestamp) {
+    async fn offer(&self, entries: &[Arc<Entry>], now: Timestamp) {
         let mut queued = 0;
         for shard in 0..Index::SHARDS {
-            let mut concerned = self.inner.index.concerned(shard, entry).into_iter();
+            let mut concerned = self.concerned(shard, entries).into_iter();
             while concerned.len() > 0 {
                 // First all are judged and then all are written to: what a stream is judged by lies
                 // cold in memory, and one's is fetched while the last one's is looked at, which no
                 // longer happens with a system call in between.
                 let some = concerned.by_ref().take(OFFERS_MAX);
-                let taken = some.filter_map(|conn| Some((conn.offer(entry, now)?, conn)));
-                for (outgoing, conn) in taken.collect::<Vec<_>>() {
-                    conn.outbox().push(outgoing);
+                let taken = some.filter_map(|(conn, entry)| {
+                    let outgoing = conn.offer(&entries[entry], now)?;
+                    Some((conn, outgoing))
+                });
+                let mut taken = taken.collect::<Vec<_>>().into_iter().peekable();
+                while let Some((conn, outgoing)) = taken.next() {
                     queued += 1;
+                    if taken.peek().is_none_or(|(next, _)| !Arc::ptr_eq(next, &conn)) {
+                        conn.outbox().push(outgoing);
+                        continue;
+                    }
+                    let mut together = vec![outgoing];
+                    while let Some((_, more)) = taken.next_if(|(next, _)| Arc::ptr_eq(next, &conn))
+                    {
+                        queued += 1;
+                        together.push(more);
+                    }
+                    conn.outbox().push_all(together);
                 }
                 tokio::task::yield_now().await;
             }
@@ -265,10 +290,18 @@ impl Hub {
         self.inner.counters.queued.fetch_add(queued, Ordering::Relaxed);
     }
 
-    /// A record that is nothing for citizens.
-    pub fn skip(&self, slot: Slot) {
-        self.book_mut().skip(slot);
-        self.settle(slot);
+    /// The connections of one shard that any of some entries may concern, with which: those of one
+    /// connection together and in order.
+    fn concerned(&self, shard: usize, entries: &[Arc<Entry>]) -> Vec<(Arc<Conn>, usize)> {
+        let of = |(number, entry): (usize, &Arc<Entry>)| {
+            let concerned = self.inner.index.concerned(shard, entry);
+            concerned.into_iter().map(move |conn| (conn, number))
+        };
+        let mut all: Vec<_> = entries.iter().enumerate().flat_map(of).collect();
+        if entries.len() > 1 {
+            all.sort_unstable_by_key(|(conn, number)| (Arc::as_ptr(conn), *number));
+        }
+        all
     }
 
     /// A publication older than what is read of the log.

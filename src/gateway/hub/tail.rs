@@ -1,6 +1,7 @@
 //! The hub's feed: every partition of every publications topic, read without a group, from far
 //! enough back to fill the book. Emergency entries go before personal and routine ones that wait.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -26,6 +27,9 @@ use crate::store::alerts::{self, Alerts};
 const BATCH_MAX: usize = 256;
 /// Batches of a lane that wait to be published to the streams.
 const WAITING_MAX: usize = 4;
+/// Records that are offered together at most: those that have come by then. An emergency waits for
+/// so many of another lane, which take little longer than one.
+const TOGETHER_MAX: usize = 16;
 
 /// Why the feed ended. The node stops with it: a gateway that misses publications must not look
 /// alive.
@@ -63,10 +67,42 @@ struct Source {
 }
 
 struct Batch {
-    lane: Lane,
     index: usize,
     end_at_start: u64,
     deliveries: Vec<Delivery>,
+}
+
+/// What was read of a lane and waits to be offered.
+struct Queue {
+    lane: Lane,
+    batches: mpsc::Receiver<Batch>,
+    records: VecDeque<Record>,
+}
+
+struct Record {
+    slot: Slot,
+    delivery: Delivery,
+    /// Whether it was there at the start.
+    is_old: bool,
+}
+
+impl Queue {
+    fn add(&mut self, batch: Batch) {
+        let Batch { index, end_at_start, deliveries } = batch;
+        self.records.extend(deliveries.into_iter().map(|delivery| {
+            let offset = delivery.position.offset;
+            Record { slot: Slot { index, offset }, delivery, is_old: offset < end_at_start }
+        }));
+    }
+
+    /// Takes what has come.
+    fn fill(&mut self) {
+        while self.records.len() < TOGETHER_MAX
+            && let Ok(batch) = self.batches.try_recv()
+        {
+            self.add(batch);
+        }
+    }
 }
 
 /// Opens the log's tails and makes the hub over them.
@@ -111,41 +147,41 @@ impl Tail {
         let Tail { hub, alerts, gate, sources, mut behind } = self;
         let beyond = Beyond { hub: &hub, alerts: &alerts, gate: &gate };
         ready.set(behind == 0);
-        let (mut readers, mut lanes) = (JoinSet::new(), Vec::new());
-        let mut inputs = Vec::new();
-        for _ in Lane::ALL {
-            let (input, output) = mpsc::channel(WAITING_MAX);
-            inputs.push(input);
-            lanes.push(output);
-        }
+        let mut readers = JoinSet::new();
+        let (inputs, outputs): (Vec<_>, Vec<_>) =
+            Lane::ALL.iter().map(|_| mpsc::channel(WAITING_MAX)).unzip();
         for source in sources {
             let lane = Lane::ALL.iter().position(|lane| *lane == source.lane);
             let input = inputs[lane.expect("every lane is in the list of all")].clone();
             readers.spawn(read(source, input));
         }
         drop(inputs);
-        let [emergency, personal, routine] = &mut lanes[..] else {
-            unreachable!("one output was made for each of three lanes");
+        let queues = Lane::ALL.into_iter().zip(outputs);
+        let queue = |(lane, batches)| Queue { lane, batches, records: VecDeque::new() };
+        let mut queues: Vec<Queue> = queues.map(queue).collect();
+        let [emergency, personal, routine] = &mut queues[..] else {
+            unreachable!("one was made for each of three lanes");
         };
         loop {
-            let batch = tokio::select! {
+            let (queue, batch) = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                Some(batch) = emergency.recv() => batch,
+                Some(batch) = emergency.batches.recv() => (&mut *emergency, batch),
                 Some(failed) = readers.join_next() => match failed {
                     Ok(Err(error)) => return Err(error.into()),
                     // A reader ends only with an error, or when nobody listens any more.
                     Ok(Ok(())) | Err(_) => return Err(bus::Error::Closed.into()),
                 },
-                Some(batch) = personal.recv() => batch,
-                Some(batch) = routine.recv() => batch,
+                Some(batch) = personal.batches.recv() => (&mut *personal, batch),
+                Some(batch) = routine.batches.recv() => (&mut *routine, batch),
             };
-            for delivery in batch.deliveries {
-                let offset = delivery.position.offset;
-                let slot = Slot { index: batch.index, offset };
-                beyond.publish(slot, batch.lane, &delivery).await?;
-                if behind > 0 && offset < batch.end_at_start {
-                    behind -= 1;
+            queue.add(batch);
+            while let Some(queue) = next([&mut *emergency, &mut *personal, &mut *routine])
+                && !stop.is_cancelled()
+            {
+                let old = beyond.publish(queue).await?;
+                if old > 0 {
+                    behind = behind.saturating_sub(old);
                     ready.set(behind == 0);
                 }
             }
@@ -153,11 +189,19 @@ impl Tail {
     }
 }
 
+/// The first lane of which something waits, once each has taken what has come.
+fn next(queues: [&mut Queue; 3]) -> Option<&mut Queue> {
+    queues.into_iter().find_map(|queue| {
+        queue.fill();
+        (!queue.records.is_empty()).then_some(queue)
+    })
+}
+
 async fn read(mut source: Source, lane: mpsc::Sender<Batch>) -> Result<(), bus::Error> {
     loop {
         let deliveries = source.reader.next_batch(BATCH_MAX).await?;
-        let Source { lane: of, index, end_at_start, .. } = source;
-        let batch = Batch { lane: of, index, end_at_start, deliveries };
+        let Source { index, end_at_start, .. } = source;
+        let batch = Batch { index, end_at_start, deliveries };
         if lane.send(batch).await.is_err() {
             return Ok(());
         }
@@ -172,14 +216,39 @@ struct Beyond<'a> {
 }
 
 impl Beyond<'_> {
-    async fn publish(&self, slot: Slot, lane: Lane, delivery: &Delivery) -> Result<(), Error> {
+    /// Offers the next records of a lane, and says how many of them were there at the start. One
+    /// that takes the place of another comes first or next time: by then what it follows has been
+    /// offered.
+    async fn publish(&self, queue: &mut Queue) -> Result<u64, Error> {
+        let (mut old, mut together) = (0, Vec::new());
+        while together.len() < TOGETHER_MAX
+            && let Some(record) = queue.records.pop_front()
+        {
+            let publication = self.publication(queue.lane, &record.delivery).await?;
+            let follows = publication.as_ref().filter(|read| !read.supersedes.is_empty());
+            if let Some(publication) = follows {
+                if !together.is_empty() {
+                    queue.records.push_front(record);
+                    break;
+                }
+                seed_chain(self.hub, self.alerts, publication).await?;
+            }
+            old += u64::from(record.is_old);
+            together.push((record.slot, publication.map(Arc::new)));
+        }
+        self.hub.publish(together).await;
+        Ok(old)
+    }
+
+    /// A record's publication, if it is one to be offered.
+    async fn publication(
+        &self,
+        lane: Lane,
+        delivery: &Delivery,
+    ) -> Result<Option<Publication>, Error> {
         let position = delivery.position;
         match self.read(lane, delivery).await {
-            Ok(publication) => {
-                seed_chain(self.hub, self.alerts, &publication).await?;
-                self.hub.publish(slot, Arc::new(publication)).await;
-                return Ok(());
-            }
+            Ok(publication) => return Ok(Some(publication)),
             Err(Skipped::Left) => {}
             Err(Skipped::Store(error)) => return Err(error.into()),
             Err(Skipped::Refused(refused)) => {
@@ -197,8 +266,7 @@ impl Beyond<'_> {
                 );
             }
         }
-        self.hub.skip(slot);
-        Ok(())
+        Ok(None)
     }
 
     /// As the router reads it. While the agencies cannot be read the signature suffices: ingest
@@ -250,4 +318,46 @@ async fn seed_chain(hub: &Hub, alerts: &Alerts, publication: &Publication) -> Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Position;
+
+    fn batch(lane: Lane, offsets: std::ops::Range<u64>) -> Batch {
+        let delivery = |offset| Delivery {
+            position: Position { topic: TopicId::Publications(lane), partition: 0, offset },
+            at: jiff::Timestamp::UNIX_EPOCH,
+            key: String::new(),
+            headers: Vec::new(),
+            payload: Default::default(),
+        };
+        Batch { index: 0, end_at_start: 2, deliveries: offsets.map(delivery).collect() }
+    }
+
+    #[tokio::test]
+    async fn an_emergency_that_comes_meanwhile_goes_before_what_was_read_of_the_others() {
+        let (inputs, outputs): (Vec<_>, Vec<_>) =
+            Lane::ALL.iter().map(|_| mpsc::channel(WAITING_MAX)).unzip();
+        let queue = |(lane, batches)| Queue { lane, batches, records: VecDeque::new() };
+        let mut queues: Vec<Queue> = Lane::ALL.into_iter().zip(outputs).map(queue).collect();
+        let [emergency, personal, routine] = &mut queues[..] else { panic!("three lanes") };
+        let mut next = || {
+            let queue = super::next([&mut *emergency, &mut *personal, &mut *routine])?;
+            let taken: Vec<_> = queue.records.drain(..queue.records.len().min(2)).collect();
+            Some((queue.lane, taken.iter().map(|record| record.slot.offset).collect::<Vec<_>>()))
+        };
+        let [of_emergency, of_personal, of_routine] = &inputs[..] else { panic!("three lanes") };
+        assert_eq!(next(), None);
+        of_routine.send(batch(Lane::Routine, 0..3)).await.expect("room");
+        assert_eq!(next(), Some((Lane::Routine, vec![0, 1])));
+        of_emergency.send(batch(Lane::Emergency, 7..8)).await.expect("room");
+        of_personal.send(batch(Lane::Personal, 4..5)).await.expect("room");
+        of_emergency.send(batch(Lane::Emergency, 8..9)).await.expect("room");
+        assert_eq!(next(), Some((Lane::Emergency, vec![7, 8])), "what has come, together");
+        assert_eq!(next(), Some((Lane::Personal, vec![4])));
+        assert_eq!(next(), Some((Lane::Routine, vec![2])));
+        assert_eq!(next(), None);
+    }
 }

@@ -8,7 +8,7 @@ fn hub() -> Hub {
 }
 
 async fn publish(hub: &Hub, offset: u64, publication: Publication) {
-    hub.publish(Slot { index: 0, offset }, Arc::new(publication)).await;
+    hub.publish(vec![(Slot { index: 0, offset }, Some(Arc::new(publication)))]).await;
 }
 
 /// The publications that wait for a connection, in order.
@@ -56,4 +56,34 @@ async fn a_device_that_moves_again_and_again_while_joining_is_listed_once() {
     assert_eq!(waiting(&conn), [id(4)]);
     hub.device_removed(device(&[]).num);
     assert_eq!(conn.outbox().why(), Some(Close::Removed), "it is still found by its number");
+}
+
+#[tokio::test]
+async fn what_is_offered_together_comes_in_order_to_those_it_is_for() {
+    let hub = hub();
+    let streams = [vec!["1"], vec!["2"], vec!["1", "2"]].map(|units| {
+        let Entrance { conn, .. } = hub.enter(viewer(device(&units)), None);
+        hub.go_live(&conn);
+        conn
+    });
+    let units = [vec!["1"], vec!["2"], vec!["1", "2"], vec!["3"], vec!["2"], vec!["1"]];
+    let mut read: Vec<_> = (0..)
+        .zip(&units)
+        .map(|(offset, units)| {
+            let publication = alert(u128::from(offset) + 1, 1, units);
+            (Slot { index: 0, offset }, Some(Arc::new(publication)))
+        })
+        .collect();
+    read.insert(2, (Slot { index: 1, offset: 0 }, None));
+    hub.publish(read).await;
+    let ids = |numbers: &[u128]| numbers.iter().copied().map(id).collect::<Vec<_>>();
+    let expected = [ids(&[1, 3, 6]), ids(&[2, 3, 5]), ids(&[1, 2, 3, 5, 6])];
+    assert_eq!(streams.each_ref().map(|conn| waiting(conn)), expected);
+    assert_eq!((hub.stats().published, hub.stats().queued), (6, 11));
+    // Who comes now is told that nothing is missing after it.
+    let position = hub.position_after(0).expect("all were offered everything");
+    let from = Position::decode(&position).expect("a position");
+    assert_eq!((from.next[0], from.next[1]), (6, 1));
+    let Entrance { recovered, follow, .. } = hub.enter(viewer(device(&["1"])), Some(from));
+    assert!(recovered && follow.is_empty());
 }
