@@ -118,11 +118,11 @@ impl Outbox {
     /// As [`Outbox::push`] one after the other, with those that are small in one write.
     pub fn push_all(&self, all: Vec<Outgoing>) {
         let mut queue = self.lock();
+        if queue.close.is_some() {
+            return;
+        }
         let mut writes = queue.waiting.is_none() && matches!(queue.way, Way::Socket(_));
         for outgoing in all {
-            if queue.close.is_some() {
-                return;
-            }
             if writes && queue.is_piece_with(&outgoing) {
                 queue.write();
                 writes = queue.waiting.is_none();
