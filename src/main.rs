@@ -17,7 +17,9 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("loa: {error:#}");
+            if !loa::cli::is_unread(&error) {
+                eprintln!("loa: {error:#}");
+            }
             loa::cli::exit_code(&error)
         }
     }

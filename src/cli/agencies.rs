@@ -153,7 +153,7 @@ pub async fn run(command: Command) -> Result<bool> {
                 let object = format!("{agency}/{}", args.key_name);
                 note(&args.dir, (Act::RevokeKey, object)).await?;
             }
-            println!("{}", if revoked { "revoked" } else { "there is no such key" });
+            say!("{}", if revoked { "revoked" } else { "there is no such key" });
             Ok(revoked)
         }
     }
@@ -223,9 +223,9 @@ async fn put(args: PutArgs) -> Result<bool> {
     agencies.put(agency.clone()).await?;
     note(&args.dir, (Act::ChangeAgency, agency.id.to_string())).await?;
     if args.dir.json {
-        println!("{}", serde_json::to_string(&agency)?);
+        say!("{}", serde_json::to_string(&agency)?);
     } else {
-        println!("agency {} stored; make it a key with: loa agencies key {}", agency.id, agency.id);
+        say!("agency {} stored; make it a key with: loa agencies key {}", agency.id, agency.id);
     }
     Ok(true)
 }
@@ -243,7 +243,7 @@ async fn submission_key(args: SubmissionKeyArgs) -> Result<bool> {
     match &args.public_key {
         _ if args.remove => {
             if agency.submission_keys.remove(name).is_none() {
-                println!("there is no such key");
+                say!("there is no such key");
                 return Ok(false);
             }
         }
@@ -262,7 +262,7 @@ async fn submission_key(args: SubmissionKeyArgs) -> Result<bool> {
         return Err(BadInput(why).into());
     }
     agencies.put(agency).await?;
-    println!("{}", if args.remove { "removed" } else { "registered" });
+    say!("{}", if args.remove { "removed" } else { "registered" });
     Ok(true)
 }
 
@@ -270,12 +270,12 @@ async fn list(dir: DirArgs) -> Result<bool> {
     let agencies = open(&dir).await?;
     let all = agencies.list().await?;
     if dir.json {
-        println!("{}", serde_json::to_string(&all)?);
+        say!("{}", serde_json::to_string(&all)?);
         return Ok(true);
     }
     for agency in all {
-        println!("{}  {}", agency.id, agency.name);
-        certificate::list(&agency);
+        say!("{}  {}", agency.id, agency.name);
+        certificate::list(&agency)?;
         for key in agencies.keys(&agency.id).await? {
             let used =
                 key.last_used.map_or("never used".to_owned(), |at| format!("last used {at}"));
@@ -285,7 +285,7 @@ async fn list(dir: DirArgs) -> Result<bool> {
                 (None, None) => "does not expire".to_owned(),
             };
             let bound = key.certificate.map_or(String::new(), |one| format!(", needs {one}"));
-            println!("    key {}: {state}, {used}{bound}", key.name);
+            say!("    key {}: {state}, {used}{bound}", key.name);
         }
     }
     Ok(true)
@@ -311,9 +311,9 @@ async fn key(args: KeyArgs) -> Result<bool> {
     note(&args.dir, (Act::CreateKey, format!("{agency}/{}", args.key_name))).await?;
     if args.dir.json {
         let document = serde_json::json!({ "agency": agency, "key": key.expose() });
-        println!("{document}");
+        say!("{document}");
     } else {
-        println!("{}", key.expose());
+        say!("{}", key.expose());
         eprintln!("this key is shown once; only its SHA-256 is stored");
     }
     Ok(true)

@@ -63,14 +63,19 @@ async fn verified(args: VerifyArgs) -> Result<bool> {
             "whole": whole, "entries": report.entries, "checkpoints": report.checkpoints,
             "head": format!("{}:{}", report.seq, report.head), "findings": report.findings,
         });
-        println!("{document}");
+        say!("{document}");
         return Ok(whole);
     }
-    report.findings.iter().for_each(|finding| println!("{finding}"));
+    for finding in &report.findings {
+        say!("{finding}");
+    }
     let verdict = if whole { "whole" } else { "NOT WHOLE" };
-    println!(
+    say!(
         "{verdict}: {} entries, {} signed checkpoints, head {}:{}",
-        report.entries, report.checkpoints, report.seq, report.head
+        report.entries,
+        report.checkpoints,
+        report.seq,
+        report.head
     );
     Ok(whole)
 }

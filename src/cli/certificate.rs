@@ -46,7 +46,7 @@ pub async fn run(args: CertificateArgs) -> Result<bool> {
     let act = match &args.file {
         _ if args.remove => {
             if certificates.remove(name).is_none() {
-                println!("there is no such certificate");
+                say!("there is no such certificate");
                 return Ok(false);
             }
             Act::RemoveCertificate
@@ -55,7 +55,7 @@ pub async fn run(args: CertificateArgs) -> Result<bool> {
             let wrong = |why: String| BadInput(format!("{}: {why}", file.display()));
             let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
             let read = read_pem(&text, Timestamp::now()).map_err(|why| wrong(why.to_string()))?;
-            println!("SHA-256 {}", read.fingerprint);
+            say!("SHA-256 {}", read.fingerprint);
             certificates.insert(name.clone(), read);
             Act::RegisterCertificate
         }
@@ -67,19 +67,20 @@ pub async fn run(args: CertificateArgs) -> Result<bool> {
     }
     agencies.put(agency).await?;
     note(&args.dir, (act, format!("{id}/{name}"))).await?;
-    println!("{}", if args.remove { "removed" } else { "registered" });
+    say!("{}", if args.remove { "removed" } else { "registered" });
     Ok(true)
 }
 
 /// Prints an agency's certificates, as `loa agencies list` does its keys.
-pub fn list(agency: &Agency) {
+pub fn list(agency: &Agency) -> Result<()> {
     if agency.cap_signing.required {
-        println!("    must sign its CAP messages");
+        say!("    must sign its CAP messages");
     }
     for (name, one) in &agency.cap_signing.certificates {
         let (kind, bits) = (one.kind, one.bits);
-        println!("    certificate {name}: {} ({kind}, {bits} bits)", one.subject);
-        println!("        valid {} to {}", one.not_before, one.not_after);
-        println!("        SHA-256 {}", one.fingerprint);
+        say!("    certificate {name}: {} ({kind}, {bits} bits)", one.subject);
+        say!("        valid {} to {}", one.not_before, one.not_after);
+        say!("        SHA-256 {}", one.fingerprint);
     }
+    Ok(())
 }

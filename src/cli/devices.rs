@@ -110,9 +110,9 @@ pub async fn run(command: Command) -> Result<bool> {
     let seconds = began.elapsed().as_secs_f64();
     if args.json {
         let document = serde_json::json!({ "loaded": loaded, "known": known, "seconds": seconds });
-        println!("{document}");
+        say!("{document}");
     } else {
-        println!("{loaded} devices loaded in {seconds:.1} s, {known} were here");
+        say!("{loaded} devices loaded in {seconds:.1} s, {known} were here");
     }
     Ok(true)
 }

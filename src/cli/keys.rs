@@ -103,9 +103,9 @@ async fn list(args: ListArgs) -> Result<bool> {
     let ring = signing::Place::open(&args.place.settings()?).await?.load().await?;
     if args.json {
         let keys: Vec<_> = ring.keys().iter().map(document).collect();
-        println!("{}", json!({ "keys": keys }));
+        say!("{}", json!({ "keys": keys }));
     } else {
-        show(&ring);
+        show(&ring)?;
     }
     Ok(true)
 }
@@ -127,7 +127,7 @@ async fn rotate(args: RotateArgs) -> Result<bool> {
     let ring = signing::Place::open(&config).await?.rotate(purpose, now, kept).await?;
     let deed = (Act::RotateSigningKey, purpose.as_str().to_owned());
     audit::note(&config, &args.by, deed).await?;
-    show(&ring);
+    show(&ring)?;
     Ok(true)
 }
 
@@ -143,7 +143,7 @@ async fn revoke(args: RevokeArgs) -> Result<bool> {
         _ => error,
     })?;
     audit::note(&config, &args.by, (Act::RevokeSigningKey, args.kid)).await?;
-    show(&ring);
+    show(&ring)?;
     Ok(true)
 }
 
@@ -154,10 +154,11 @@ fn document(key: &Key) -> serde_json::Value {
     })
 }
 
-fn show(ring: &Ring) {
+fn show(ring: &Ring) -> Result<()> {
     for key in ring.keys() {
         let until = key.until().map_or("-".to_owned(), |until| until.to_string());
         let purpose = key.purpose().as_str();
-        println!("{:10} {}  from {}  until {until}", purpose, key.kid(), key.from());
+        say!("{:10} {}  from {}  until {until}", purpose, key.kid(), key.from());
     }
+    Ok(())
 }

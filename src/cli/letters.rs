@@ -53,12 +53,12 @@ pub async fn run(command: Command) -> Result<bool> {
             let answer: Value =
                 serde_json::from_slice(&args.server.ask(Method::GET, &path, None).await?)?;
             if args.json {
-                println!("{answer}");
+                say!("{answer}");
                 return Ok(true);
             }
             for letter in answer["letters"].as_array().into_iter().flatten() {
                 let text = |key: &str| letter[key].as_str().unwrap_or_default().to_owned();
-                println!(
+                say!(
                     "{:>8}  {}  {}  {}: {}",
                     letter["offset"],
                     text("at"),
@@ -71,7 +71,7 @@ pub async fn run(command: Command) -> Result<bool> {
         Command::Redrive(args) => {
             let path = format!("/v1/dead-letters/{}/{}/redrive", args.partition, args.offset);
             let answer = args.server.ask(Method::POST, &path, None).await?;
-            println!("{}", String::from_utf8_lossy(&answer));
+            say!("{}", String::from_utf8_lossy(&answer));
         }
     }
     Ok(true)

@@ -1,5 +1,15 @@
 //! The command line: one file per subcommand. Results go to standard output, logs to standard
-//! error. Exit codes: 0 done, 1 failed, 2 wrong usage or bad input.
+//! error. Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 141 nobody read on.
+
+/// Prints a line of a result. Who reads no further is an error, as any other.
+macro_rules! say {
+    ($($words:tt)*) => {
+        std::io::Write::write_fmt(
+            &mut std::io::stdout(),
+            format_args!("{}\n", format_args!($($words)*)),
+        )?
+    };
+}
 
 pub mod agencies;
 pub mod audit;
@@ -21,7 +31,7 @@ pub mod publish;
 pub mod serve;
 pub mod topics;
 
-use std::io::stdout;
+use std::io::{self, ErrorKind, stdout};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -96,8 +106,14 @@ impl Cli {
             Command::Plan(args) => plan::run(&args, out),
             Command::Channels(command) => block_on(channels::run(&command, out)),
             Command::Topics(command) => block_on(topics::run(command, out)),
-            Command::Geofences(args) => geofences::run(&args, Timestamp::now(), out)
-                .map_err(|error| BadInput(format!("{error:#}")).into()),
+            Command::Geofences(args) => {
+                geofences::run(&args, Timestamp::now(), out).map_err(|error| {
+                    match is_unread(&error) {
+                        true => error,
+                        false => BadInput(format!("{error:#}")).into(),
+                    }
+                })
+            }
             Command::Health(args) => block_on(health::run(&args, out)),
             Command::Demo(args) => block_on(demo::run(args)),
             Command::Serve(args) => block_on(serve::run(args)),
@@ -127,8 +143,19 @@ fn block_on(work: impl Future<Output = Result<bool>>) -> Result<bool> {
 #[error("{0}")]
 pub struct BadInput(pub String);
 
+/// What a shell says of a program that SIGPIPE ended, which is how others end of it.
+const UNREAD: u8 = 128 + 13;
+
+/// Whether all that failed is that nobody reads the result any more, as behind `| head`.
+pub fn is_unread(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
 /// The exit code of an error.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if is_unread(error) {
+        return ExitCode::from(UNREAD);
+    }
     let bad = error.is::<BadInput>()
         || error.is::<crate::config::Error>()
         || error.is::<crate::telemetry::FilterError>();

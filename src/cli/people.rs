@@ -147,9 +147,9 @@ async fn put(args: PutArgs) -> Result<bool> {
     let deed = (Act::ChangePerson, person.id.to_string());
     audit::note(&args.dir.place.settings()?, &args.dir.by, deed).await?;
     if args.dir.json {
-        println!("{}", serde_json::to_string(&person)?);
+        say!("{}", serde_json::to_string(&person)?);
     } else {
-        println!("person {} of {} stored", person.id, person.agency);
+        say!("person {} of {} stored", person.id, person.agency);
     }
     Ok(true)
 }
@@ -171,13 +171,13 @@ fn password_of(file: &PathBuf) -> Result<String> {
 async fn list(dir: DirArgs) -> Result<bool> {
     let all = open(&dir).await?.list().await?;
     if dir.json {
-        println!("{}", serde_json::to_string(&all)?);
+        say!("{}", serde_json::to_string(&all)?);
         return Ok(true);
     }
     for person in all {
         let rights: Vec<_> = person.rights.iter().map(|right| right.as_str()).collect();
         let off = if person.active { "" } else { "  (off)" };
-        println!("{}  {}  {}  {}{off}", person.id, person.agency, person.name, rights.join(","));
+        say!("{}  {}  {}  {}{off}", person.id, person.agency, person.name, rights.join(","));
     }
     Ok(true)
 }
@@ -186,13 +186,13 @@ async fn off(args: OffArgs) -> Result<bool> {
     let id: PersonId = args.id.parse().map_err(bad)?;
     let people = open(&args.dir).await?;
     let Some(person) = people.get(&id).await? else {
-        println!("there is no such person");
+        say!("there is no such person");
         return Ok(false);
     };
     people.put(Person { active: false, ..person }, None).await?;
     let deed = (Act::ChangePerson, id.to_string());
     audit::note(&args.dir.place.settings()?, &args.dir.by, deed).await?;
-    println!("{id} is switched off");
+    say!("{id} is switched off");
     Ok(true)
 }
 
@@ -212,7 +212,7 @@ async fn link(args: LinkArgs) -> Result<bool> {
     };
     people.link(account, &id).await?;
     audit::note(&config, &args.dir.by, (Act::ChangePerson, id.to_string())).await?;
-    println!("the account is {id}'s");
+    say!("the account is {id}'s");
     Ok(true)
 }
 
@@ -221,6 +221,6 @@ async fn unlink(args: OffArgs) -> Result<bool> {
     let config = args.dir.place.settings()?;
     let count = stores::people(&config).await?.unlink(&id).await?;
     audit::note(&config, &args.dir.by, (Act::ChangePerson, id.to_string())).await?;
-    println!("{count} accounts were taken from {id}");
+    say!("{count} accounts were taken from {id}");
     Ok(count > 0)
 }

@@ -89,20 +89,20 @@ pub async fn status(args: StatusArgs) -> Result<bool> {
     let Watched { boundaries, forecast, funnel } =
         serde_json::from_slice(&answer).context("the node's answer")?;
     if boundaries.as_deref() == Some("approximate") {
-        println!("boundaries APPROXIMATE: near a border people may be counted in the wrong unit");
+        say!("boundaries APPROXIMATE: near a border people may be counted in the wrong unit");
     }
-    println!("{}", line("all", &funnel.total));
+    say!("{}", line("all", &funnel.total));
     for (channel, counts) in &funnel.channels {
-        println!("{}", line(channel.as_str(), counts));
+        say!("{}", line(channel.as_str(), counts));
     }
     for (unit, counts) in &funnel.units {
-        println!("{}", line(unit.as_str(), counts));
+        say!("{}", line(unit.as_str(), counts));
     }
     if let Some(p99) = funnel.received_ms.quantile_ms(0.99) {
-        println!("received within {p99} ms by 99 % of those who answered");
+        say!("received within {p99} ms by 99 % of those who answered");
     }
     for (channel, Compared { expected, fact }) in &forecast {
-        println!("{}", pace(*channel, expected, fact));
+        say!("{}", pace(*channel, expected, fact));
     }
     Ok(true)
 }
@@ -150,9 +150,9 @@ fn kind_of(file: &Path, body: &[u8]) -> &'static str {
 fn print(answer: &[u8], json: bool) -> Result<bool> {
     let value: Value = serde_json::from_slice(answer).context("the node's answer")?;
     if json {
-        println!("{value}");
+        say!("{value}");
     } else {
-        println!("{}", serde_json::to_string_pretty(&value)?);
+        say!("{}", serde_json::to_string_pretty(&value)?);
     }
     Ok(true)
 }

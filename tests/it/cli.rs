@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::client::Client;
 use crate::support::home::connect;
 use crate::support::node::{AlertXml, CENTRE};
-use crate::support::process::{Done, Served, eventually, path, run};
+use crate::support::process::{Done, Served, eventually, path, run, run_unread};
 
 /// Every command that does something.
 const COMMANDS: [&[&str]; 36] = [
@@ -51,6 +51,18 @@ const COMMANDS: [&[&str]; 36] = [
     &["config", "check"],
     &["geofences"],
 ];
+
+#[test]
+fn a_command_that_nobody_reads_ends_quietly() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agency = ["agencies", "put", "pc07", "--name", "PCCC", "--data-dir", path(dir.path())];
+    done(run(&agency));
+    let list = ["agencies", "list", "--data-dir", path(dir.path())];
+    for command in [&agency[..], &list, &["config", "default"], &["geofences", "list"]] {
+        let ended = run_unread(command);
+        assert_eq!((ended.code, ended.err.as_str()), (141, ""), "{command:?}");
+    }
+}
 
 /// Asserts that it did its work.
 fn done(done: Done) -> Done {

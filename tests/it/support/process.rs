@@ -53,6 +53,15 @@ pub fn run(arguments: &[&str]) -> Done {
     Done::of(loa(arguments).output().expect("the binary starts"))
 }
 
+/// Runs a command of whose output nobody reads anything.
+pub fn run_unread(arguments: &[&str]) -> Done {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = loa(arguments);
+    command.stdout(writer);
+    Done::of(command.output().expect("the binary starts"))
+}
+
 /// A node in a process of its own, killed when dropped.
 pub struct Served {
     child: Child,
