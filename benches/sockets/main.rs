@@ -3,8 +3,9 @@
 //! processes of their own, the server on the first core and the clients, which are this program
 //! again, on the second. All servers write an alert as long, each in the frame of its protocol.
 //! `-- peers` runs that alone, `-- reconnect` how fast 10,000 come back after a restart, `-- tls`
-//! what idle ones weigh under TLS. `LOA_BENCH_FULL=1` adds 100,000 sockets over several pairs of
-//! processes, since one may open 20,000 descriptors; `-- growth` runs that alone. `LOA_UWS` names
+//! what idle ones weigh under TLS, `-- disturbed` what slow readers and a burst do.
+//! `LOA_BENCH_FULL=1` adds 100,000 sockets over several pairs of processes, since one may open
+//! 20,000 descriptors; `-- growth` runs that alone. `LOA_UWS` names
 //! the folder of the npm package `uwebsockets`, `LOA_NATS` and `LOA_CENTRIFUGO` the programs; who
 //! is not here is named.
 
@@ -69,6 +70,7 @@ fn main() -> Result<()> {
         ["growth"] => alone(growth),
         ["reconnect"] => alone(reconnect::run),
         ["tls"] => alone(under_tls),
+        ["disturbed"] => alone(disturbed),
         other => bail!("no job `{other:?}`"),
     }
 }

@@ -296,12 +296,11 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Failure> {
         connection.pragma_update(None, "mmap_size", MAPPED_MAX)?;
     } else {
         spare::prepare(&connection)?;
-        // 32 MiB of pages; the writer checkpoints every 32 MiB of log, so that a page written
-        // again and again reaches the main file once. What is deleted is overwritten: a person
-        // who leaves leaves the file too.
+        // 32 MiB of pages, and 4 MiB of journal before they are moved into the file. What is
+        // deleted is overwritten: a person who leaves leaves the file too.
         connection.execute_batch(
             "PRAGMA cache_size = -32768; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-             PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 8192;
+             PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 1024;
              PRAGMA journal_size_limit = 67108864;",
         )?;
     }
@@ -315,6 +314,13 @@ pub fn keep_statements(connection: &Connection, count: usize) -> rusqlite::Resul
     connection.set_prepared_statement_cache_capacity(count);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
+}
+
+/// Lets the journal grow to 32 MiB, for a file that is written to all the time: a page written again
+/// and again reaches the main file once. On the writer's connection, so for [`Database::open`]'s
+/// `prepare`.
+pub fn lengthen_journal(connection: &Connection) -> Result<(), Failure> {
+    Ok(connection.pragma_update(None, "wal_autocheckpoint", 8192)?)
 }
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Failure> {

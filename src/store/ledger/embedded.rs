@@ -45,7 +45,9 @@ impl Embedded {
         let opening = tokio::task::spawn_blocking(move || {
             fs::create_dir_all(&dir).map_err(Failure::new)?;
             let path = dir.join("ledger.db");
-            Database::open(&path, schema::MIGRATIONS, |_| Ok::<_, Error>(()))
+            Database::open(&path, schema::MIGRATIONS, |connection| {
+                Ok::<_, Error>(sqlite::lengthen_journal(connection)?)
+            })
         });
         let (database, ()) = opening.await.map_err(Failure::new)??;
         Ok(Self { database, clock, version: Arc::new(watch::Sender::new(0)) })

@@ -57,6 +57,7 @@ impl Embedded {
             fs::create_dir_all(&settings.dir).map_err(Failure::new)?;
             let path = settings.dir.join("registry.db");
             Database::open(&path, schema::MIGRATIONS, |connection| {
+                sqlite::lengthen_journal(connection)?;
                 schema::prepare(connection, &settings)
             })
         });
