@@ -316,9 +316,9 @@ pub fn keep_statements(connection: &Connection, count: usize) -> rusqlite::Resul
     Ok(())
 }
 
-/// Lets the journal grow to 32 MiB, for a file that is written to all the time: a page written again
-/// and again reaches the main file once. On the writer's connection, so for [`Database::open`]'s
-/// `prepare`.
+/// Lets the journal grow to 32 MiB, for a file that is written to all the time: a page written
+/// again and again reaches the main file once. On the writer's connection, so for
+/// [`Database::open`]'s `prepare`.
 pub fn lengthen_journal(connection: &Connection) -> Result<(), Failure> {
     Ok(connection.pragma_update(None, "wal_autocheckpoint", 8192)?)
 }
