@@ -30,6 +30,8 @@ const NONE: u64 = 0;
 #[derive(Debug, Default)]
 pub struct Spare {
     giving: bool,
+    /// The file is of a version that gave nothing back.
+    unable: bool,
     rests_until: Option<Instant>,
 }
 
@@ -68,7 +70,7 @@ impl Spare {
 
     /// Whether something is to be given back now.
     pub fn is_due(&self) -> bool {
-        self.giving && self.rests_until.is_none_or(|until| until <= Instant::now())
+        self.giving && !self.unable && self.rests_until.is_none_or(|until| until <= Instant::now())
     }
 
     /// Gives a step back. A file that cannot is left alone for a minute.
@@ -85,7 +87,8 @@ impl Spare {
         let sql = format!("PRAGMA incremental_vacuum({pages})");
         let mut statement = connection.prepare_cached(&sql)?;
         let mut given = statement.query([])?;
-        // One page a row.
+        // One page a row; none, and the next step would do as little.
+        self.unable = given.next()?.is_none();
         while given.next()?.is_some() {}
         drop(given);
         self.look(connection)
@@ -214,13 +217,31 @@ mod tests {
         whole(&open(&path, true), 8_000 / 8 - 8_000 / 24 - 1 + 100);
     }
 
+    /// A file of which so many notes were deleted, and what its writer then knows.
+    fn emptied(path: &Path, gives: bool, notes: u64) -> (Connection, Spare) {
+        let connection = open(path, gives);
+        write(&connection, 0, notes);
+        delete(&connection, "true");
+        let mut spare = Spare::default();
+        spare.look(&connection).expect("a look");
+        (connection, spare)
+    }
+
     #[test]
     fn a_small_file_is_left_alone() {
         let dir = tempfile::tempdir().expect("a directory");
-        let connection = open(&dir.path().join("notes.db"), true);
-        write(&connection, 0, 2_000);
-        delete(&connection, "true");
-        let mut spare = Spare::default();
+        let (_, spare) = emptied(&dir.path().join("notes.db"), true, 2_000);
+        assert!(!spare.is_due());
+    }
+
+    #[test]
+    fn a_file_of_before_that_gives_nothing_is_tried_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (connection, mut spare) = emptied(&dir.path().join("notes.db"), false, 8_000);
+        assert!(spare.is_due());
+        spare.give_back(&connection);
+        assert!(!spare.is_due(), "or its writer would try without end");
+        write(&connection, 0, 10);
         spare.look(&connection).expect("a look");
         assert!(!spare.is_due());
     }
@@ -247,11 +268,7 @@ mod tests {
     fn a_file_that_cannot_is_left_alone_for_a_while() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("notes.db");
-        let connection = open(&path, true);
-        write(&connection, 0, 8_000);
-        delete(&connection, "true");
-        let mut spare = Spare::default();
-        spare.look(&connection).expect("a look");
+        let (connection, mut spare) = emptied(&path, true, 8_000);
         let other = Connection::open(&path).expect("the file");
         other.execute_batch("BEGIN IMMEDIATE").expect("held");
         assert!(spare.is_due());
