@@ -162,14 +162,15 @@ pub async fn recipients(
         after: Seq(query.after),
         upto: row.dispatch.scope.last(),
     };
-    let members = ingest.registry.scan(&range, PAGE_MAX).await.map_err(|error| internal(&error))?;
-    let next = (members.len() == PAGE_MAX).then(|| members.last().map(|last| last.seq.0)).flatten();
-    let mut recipients = Vec::with_capacity(members.len());
-    for member in members {
-        let stage = ingest.ledger.stage_of(publication.id, member.num).await;
+    let numbers = ingest.registry.numbers(&range, PAGE_MAX).await;
+    let numbers = numbers.map_err(|error| internal(&error))?;
+    let next = (numbers.len() == PAGE_MAX).then(|| numbers.last().map(|last| last.0.0)).flatten();
+    let mut recipients = Vec::with_capacity(numbers.len());
+    for (seq, num) in numbers {
+        let stage = ingest.ledger.stage_of(publication.id, num).await;
         recipients.push(Recipient {
-            device: member.num.0,
-            standing: match standing(&row, member.seq) {
+            device: num.0,
+            standing: match standing(&row, seq) {
                 Standing::Reached => "reached",
                 Standing::Pending => "pending",
                 Standing::Open => "not_reached",

@@ -200,6 +200,20 @@ pub fn decode(bytes: &[u8], owner: Owner<'_>) -> Result<Profile, Damaged> {
     if bytes.0.is_empty() { Ok(profile) } else { Err(Damaged) }
 }
 
+/// The push address of the profile that `encode` wrote, as it lies there: an APNs token's bytes, an
+/// FCM value, a browser's endpoint, or any of them sealed; nothing for whoever has none.
+pub fn address(profile: &[u8]) -> Result<&[u8], Damaged> {
+    Reader(profile).address_bytes()
+}
+
+/// The places of the profile that `encode` wrote; a sealed address stays closed.
+pub fn places(profile: &[u8]) -> Result<Vec<Place>, Damaged> {
+    let mut bytes = Reader(profile);
+    bytes.address_bytes()?;
+    bytes.byte()?;
+    bytes.list(Reader::place)
+}
+
 /// Reads what was put, piece by piece.
 pub struct Reader<'a>(pub &'a [u8]);
 
@@ -219,6 +233,11 @@ impl<'a> Reader<'a> {
     /// A number.
     pub fn number(&mut self) -> Result<u64, Damaged> {
         let mut number = 0;
+        // Nearly all are short.
+        if let Some((&byte, rest)) = self.0.split_first().filter(|(byte, _)| **byte < 0x80) {
+            self.0 = rest;
+            return Ok(u64::from(byte));
+        }
         for shift in (0..63).step_by(7) {
             let byte = self.byte()?;
             number |= u64::from(byte & 0x7f) << shift;
@@ -246,7 +265,12 @@ impl<'a> Reader<'a> {
         &mut self,
         item: impl Fn(&mut Self) -> Result<T, Damaged>,
     ) -> Result<Vec<T>, Damaged> {
-        (0..self.length()?).map(|_| item(self)).collect()
+        let length = self.length()?;
+        let mut list = Vec::with_capacity(length);
+        for _ in 0..length {
+            list.push(item(self)?);
+        }
+        Ok(list)
     }
 
     fn sealed(&mut self, owner: Owner<'_>) -> Result<PushAddress, Damaged> {
@@ -258,6 +282,31 @@ impl<'a> Reader<'a> {
         let mut plain = Reader(&plain);
         let address = plain.address()?;
         if plain.0.is_empty() { Ok(address) } else { Err(Damaged) }
+    }
+
+    /// Reads over the version and the address.
+    fn address_bytes(&mut self) -> Result<&'a [u8], Damaged> {
+        let version = self.byte()?;
+        let tag = self.byte()?;
+        let sealed = tag == SEALED && version == SEALING;
+        if !sealed && ![PLAIN, SEALING].contains(&version) {
+            return Err(Damaged);
+        }
+        match tag {
+            WEBSOCKET => Ok(&[]),
+            FCM_TOKEN | FCM_FID | WEBPUSH | SEALED | APNS_PRODUCTION | APNS_SANDBOX => {
+                let length = self.length()?;
+                let address = self.take(length)?;
+                let more = match tag {
+                    WEBPUSH => POINT_BYTES + AUTH_BYTES,
+                    APNS_PRODUCTION | APNS_SANDBOX => self.length()?,
+                    _ => 0,
+                };
+                self.take(more)?;
+                Ok(address)
+            }
+            _ => Err(Damaged),
+        }
     }
 
     fn address(&mut self) -> Result<PushAddress, Damaged> {
@@ -281,12 +330,12 @@ impl<'a> Reader<'a> {
     fn apns(&mut self, environment: ApnsEnvironment) -> Result<PushAddress, Damaged> {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let length = self.length()?;
-        let mut token = String::with_capacity(2 * length);
-        for byte in self.take(length)? {
-            for nibble in [byte >> 4, byte & 15] {
-                token.push(char::from(DIGITS[usize::from(nibble)]));
-            }
+        let mut token = vec![0; 2 * length];
+        for (pair, byte) in token.chunks_exact_mut(2).zip(self.take(length)?) {
+            let digit = |nibble: u8| DIGITS[usize::from(nibble)];
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
         }
+        let token = String::from_utf8(token).map_err(|_| Damaged)?;
         Ok(PushAddress::Apns { token, environment, topic: self.text()?.into() })
     }
 
@@ -387,6 +436,18 @@ mod tests {
             // What was written before addresses were sealed is read with the keys at hand.
             assert_eq!(decode(&encode(&profile, plain), sealed), Ok(profile.clone()));
             assert_eq!(decode(&encode(&profile, sealed), sealed), Ok(profile.clone()));
+            for owner in [plain, sealed] {
+                let bytes = encode(&profile, owner);
+                assert_eq!(places(&bytes), Ok(profile.places.clone()));
+                let lies = address(&bytes).expect("an address");
+                let wanted = match &profile.address {
+                    PushAddress::Websocket => 0..=0,
+                    PushAddress::Apns { token, .. } => token.len() / 2..=usize::MAX,
+                    PushAddress::Fcm { value, .. } => value.len()..=usize::MAX,
+                    PushAddress::Webpush(one) => one.endpoint.len()..=usize::MAX,
+                };
+                assert!(wanted.contains(&lies.len()), "{} bytes, {wanted:?}", lies.len());
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use crate::domain::device::{Device, Profile};
 use crate::domain::ids::{DeviceId, DeviceNum, Seq, UnitCode};
 use crate::store::Failure;
 use crate::store::registry::counters::Counters;
+use crate::store::registry::numbers::Numbers;
 use crate::store::registry::placed::Placed;
 use crate::store::registry::{
     Error, Estimate, Member, Membership, NewDevice, Range, Resealed, Settings, Stored, check,
@@ -22,13 +23,17 @@ use crate::store::registry::{
 use crate::store::sqlite::{self, Database};
 use crate::store::vault::Vault;
 
+mod fill;
 mod load;
 mod owners;
+mod packs;
 mod read;
 mod schema;
 mod seen;
 mod write;
 
+pub use packs::Entry;
+use packs::Packs;
 use read::Source;
 use write::{Change, Writing};
 
@@ -58,7 +63,9 @@ impl Embedded {
             let path = settings.dir.join("registry.db");
             Database::open(&path, schema::MIGRATIONS, |connection| {
                 sqlite::lengthen_journal(connection)?;
-                schema::prepare(connection, &settings)
+                let prepared = schema::prepare(connection, &settings)?;
+                fill::fill(connection, &path)?;
+                Ok::<_, Error>(prepared)
             })
         });
         let (database, (counters, newest)) = opening.await.map_err(Failure::new)??;
@@ -137,6 +144,26 @@ impl Embedded {
 
     pub async fn scan(&self, range: Range, limit: usize) -> Result<Vec<Member>, Error> {
         self.look(move |source| read::scan(source, &range, limit)).await
+    }
+
+    /// Walks the live members of a range in the order of Seq as they lie in the file, addresses
+    /// sealed or not and nothing taken apart, until `visit` answers that it is enough.
+    pub async fn walk<T: Send + 'static>(
+        &self,
+        range: Range,
+        mut gathered: T,
+        mut visit: impl FnMut(&mut T, &Entry<'_>) -> Result<bool, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.look(move |source| {
+            read::walk(source, &range, |entry| visit(&mut gathered, entry))?;
+            Ok(gathered)
+        })
+        .await
+    }
+
+    /// As [`Embedded::scan`], but their numbers alone.
+    pub async fn numbers(&self, range: Range, limit: usize) -> Result<Numbers, Error> {
+        self.look(move |source| read::numbers(source, &range, limit)).await
     }
 
     pub async fn members(&self, seqs: Vec<Seq>) -> Result<Vec<Member>, Error> {
@@ -240,7 +267,8 @@ impl Embedded {
             // As it will be read back: stored instants are whole milliseconds.
             let now = sqlite::from_ms(sqlite::to_ms(clock.now()))?;
             let source = Source { connection, vault: vault.as_ref() };
-            let mut writing = Writing { source, shards, now, change: Change::default() };
+            let packs = Packs::of(connection)?;
+            let mut writing = Writing { source, shards, now, packs, change: Change::default() };
             let answer = work(&mut writing)?;
             schema::count(connection, &writing.change.counts)?;
             Ok((answer, writing.change))

@@ -41,10 +41,13 @@ use crate::store::vault::Vault;
 mod codec;
 mod counters;
 mod embedded;
+pub mod numbers;
 pub mod owners;
 pub mod placed;
 mod redis;
 pub mod seen;
+
+pub use embedded::Entry;
 
 /// Devices one citizen may have; a subject dispatch reads them all at once.
 pub const SUBJECT_DEVICES_MAX: usize = 64;

@@ -18,6 +18,7 @@ pub fn load(writing: &mut Writing, devices: impl Iterator<Item = NewDevice>) -> 
     if fresh {
         connection.execute_batch(DROP_INDEXES)?;
     }
+    writing.packs.keep_open();
     let mut counted: HashMap<Spot, i64> = HashMap::new();
     let mut newest = None;
     let mut loaded = 0;
@@ -33,6 +34,7 @@ pub fn load(writing: &mut Writing, devices: impl Iterator<Item = NewDevice>) -> 
         }
         loaded += 1;
     }
+    writing.packs.close()?;
     if fresh {
         connection.execute_batch(CREATE_INDEXES).map_err(|error| repeated(error.into()))?;
     }

@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::domain::ids::Seq;
+use crate::domain::ids::{DeviceNum, Seq};
+use crate::store::Failure;
 use crate::store::registry::codec::channel_code;
 use crate::store::registry::counters::{Counters, Spot};
+use crate::store::registry::embedded::packs::NUMBER_MAX;
 use crate::store::registry::embedded::read;
 use crate::store::registry::{Error, SHARDS_MAX, Settings};
 use crate::store::sqlite;
@@ -30,7 +32,7 @@ pub const MIGRATIONS: &[&str] = &[
          shard INTEGER NOT NULL,
          joined_at INTEGER NOT NULL,
          left_at INTEGER);",
-    CREATE_INDEXES,
+    FIRST_INDEXES,
     // When a device was last seen; absent for one that was not since this column is here.
     "ALTER TABLE devices ADD COLUMN seen INTEGER;",
     // Live memberships by where, so that nobody is counted when the file is opened: ten million
@@ -45,18 +47,39 @@ pub const MIGRATIONS: &[&str] = &[
     "DROP INDEX memberships_by_range;
      CREATE INDEX memberships_by_range
          ON memberships(unit, channel, shard, seq, device, cell, joined_at, left_at);",
+    // Profiles lie in packs with the memberships that are live, so that the index of a range holds
+    // only those that are not. `first` is a range's number and a Seq, and so is a home.
+    "CREATE TABLE ranges(
+         num INTEGER PRIMARY KEY,
+         unit TEXT NOT NULL, channel INTEGER NOT NULL, shard INTEGER NOT NULL,
+         UNIQUE(unit, channel, shard));
+     CREATE TABLE packs(first INTEGER PRIMARY KEY, entries BLOB NOT NULL);
+     ALTER TABLE devices ADD COLUMN home INTEGER;
+     DROP INDEX memberships_by_range;
+     CREATE INDEX memberships_departed_by_range
+         ON memberships(unit, channel, shard, seq, device, cell, joined_at, left_at)
+         WHERE left_at IS NOT NULL;",
 ];
 
 /// The cell of a place that is a whole unit, in `counts`.
 const WHOLE_UNIT: i64 = -1;
 
-/// A range is scanned in the order of Seq, and its index holds whole memberships: they lie
-/// together, while the table has those of a city in the order in which they came.
+/// As they were at first.
+const FIRST_INDEXES: &str = "
+    CREATE UNIQUE INDEX devices_by_id ON devices(id);
+    CREATE INDEX devices_by_subject ON devices(subject) WHERE subject IS NOT NULL;
+    CREATE INDEX memberships_by_range ON memberships(unit, channel, shard, seq);
+    CREATE INDEX memberships_by_device ON memberships(device);
+    CREATE INDEX memberships_departed ON memberships(left_at) WHERE left_at IS NOT NULL;";
+
+/// A range is scanned in the order of Seq. Of those who left its index holds all there is, so that
+/// they lie together: the table has the memberships of a city in the order in which they came.
 pub const CREATE_INDEXES: &str = "
     CREATE UNIQUE INDEX devices_by_id ON devices(id);
     CREATE INDEX devices_by_subject ON devices(subject) WHERE subject IS NOT NULL;
-    CREATE INDEX memberships_by_range
-        ON memberships(unit, channel, shard, seq, device, cell, joined_at, left_at);
+    CREATE INDEX memberships_departed_by_range
+        ON memberships(unit, channel, shard, seq, device, cell, joined_at, left_at)
+        WHERE left_at IS NOT NULL;
     CREATE INDEX memberships_by_device ON memberships(device);
     CREATE INDEX memberships_departed ON memberships(left_at) WHERE left_at IS NOT NULL;";
 
@@ -64,7 +87,7 @@ pub const CREATE_INDEXES: &str = "
 pub const DROP_INDEXES: &str = "
     DROP INDEX devices_by_id;
     DROP INDEX devices_by_subject;
-    DROP INDEX memberships_by_range;
+    DROP INDEX memberships_departed_by_range;
     DROP INDEX memberships_by_device;
     DROP INDEX memberships_departed;";
 
@@ -72,6 +95,7 @@ const SHARDS: &str = "shards";
 const LATE_CURSOR: &str = "late_cursor";
 const SEALED_WITH: &str = "sealed_with";
 const NOTING_SINCE: &str = "noting_since";
+const PACKED: &str = "packed";
 
 /// Checks the settings against the file, and reads how many are where.
 pub fn prepare(connection: &Connection, settings: &Settings) -> Result<(Counters, Seq), Error> {
@@ -124,10 +148,24 @@ pub fn count(connection: &Connection, changes: &[(Spot, i64)]) -> Result<(), Err
 
 /// The newest membership ever made, be it forgotten by now.
 pub fn last_seq(connection: &Connection) -> Result<Seq, Error> {
-    let mut statement =
-        connection.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'memberships'")?;
-    let seq: Option<i64> = statement.query_row([], |row| row.get(0)).optional()?;
-    Ok(Seq(seq.unwrap_or(0) as u64))
+    last_number(connection, "memberships").map(Seq)
+}
+
+/// The number that the next device gets.
+pub fn next_num(connection: &Connection) -> Result<DeviceNum, Error> {
+    last_number(connection, "devices").map(|last| DeviceNum(last + 1))
+}
+
+/// The last number that was given out; an error when they are used up.
+fn last_number(connection: &Connection, table: &str) -> Result<u64, Error> {
+    let sql = "SELECT seq FROM sqlite_sequence WHERE name = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let last: Option<i64> = statement.query_row([table], |row| row.get(0)).optional()?;
+    let last = last.unwrap_or(0) as u64;
+    if last + 1 >= NUMBER_MAX {
+        return Err(Failure::new(format!("{table}: {last} was the last number there is")).into());
+    }
+    Ok(last)
 }
 
 /// How far the late joiners were followed.
@@ -164,6 +202,16 @@ pub fn set_noting_since(connection: &Connection, since: Timestamp) -> Result<(),
         Some(_) => Ok(()),
         None => put(connection, NOTING_SINCE, sqlite::to_ms(since)),
     }
+}
+
+/// Whether every device with a place is packed.
+pub fn is_packed(connection: &Connection) -> Result<bool, Error> {
+    Ok(get(connection, PACKED)?.is_some())
+}
+
+/// Remembers that.
+pub fn set_packed(connection: &Connection) -> Result<(), Error> {
+    put(connection, PACKED, 1)
 }
 
 fn get(connection: &Connection, key: &str) -> Result<Option<i64>, Error> {
