@@ -78,11 +78,20 @@ fn quantise(value: f64, half_range: f64, bits: u32) -> u32 {
 
 /// Bit i of the input goes to bit 2i of the output.
 fn spread(value: u32) -> u32 {
-    (0..15).fold(0, |out, bit| out | (value >> bit & 1) << (2 * bit))
+    let mut out = value & 0x7fff;
+    for (shift, kept) in [(8, 0x00ff_00ff), (4, 0x0f0f_0f0f), (2, 0x3333_3333), (1, 0x5555_5555)] {
+        out = (out | out << shift) & kept;
+    }
+    out
 }
 
+/// Bit 2i of the input goes to bit i of the output.
 fn compact(value: u32) -> u32 {
-    (0..15).fold(0, |out, bit| out | (value >> (2 * bit) & 1) << bit)
+    let mut out = value & 0x1555_5555;
+    for (shift, kept) in [(1, 0x3333_3333), (2, 0x0f0f_0f0f), (4, 0x00ff_00ff), (8, 0x0000_7fff)] {
+        out = (out | out >> shift) & kept;
+    }
+    out
 }
 
 impl fmt::Display for Cell {
@@ -142,6 +151,18 @@ mod tests {
         assert_eq!(Cell::containing(cell.centre()), cell);
         let (sw, ne) = cell.corners();
         assert!(sw.lat() < ne.lat() && sw.lon() < ne.lon());
+    }
+
+    #[test]
+    fn every_row_and_column_comes_back() {
+        for row in 0..1 << LAT_BITS {
+            let column = row * 7 % (1 << LON_BITS);
+            let bits = |of: u32| (0..15).map(move |bit| of >> bit & 1);
+            let pairs = bits(row).zip(bits(column)).enumerate();
+            let woven = pairs.fold(0, |out, (at, (lat, lon))| out | (lat | lon << 1) << (2 * at));
+            assert_eq!(Cell::at(row, column).bits(), woven);
+            assert_eq!(Cell::from_bits(woven).row_column(), (row, column));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod alert;
 pub mod allowance;
 pub mod audience;
 pub mod audit;
+pub mod beside;
 pub mod cell;
 pub mod certificate;
 pub mod channel;

@@ -8,15 +8,19 @@
 
 use std::ops::Range;
 
-use geo::{BoundingRect, Coord, Line, LineString, LinesIter, MultiPolygon, Rect};
+use geo::{BoundingRect, Coord, Intersects, Line, LineString, LinesIter, MultiPolygon, Rect};
 
+use crate::geofence::city::joined;
 use crate::geofence::ellipsoid::swept_m2;
-use crate::geofence::slabs::Slabs;
+use crate::geofence::slabs::{Slabs, edge};
 
 /// Closer than this (in degrees: 10 µm) a point counts as on an edge, and nothing is decided.
 const TOUCH: f64 = 1e-10;
 /// By how much of an area its border's own sum may be off.
 const SOUND: f64 = 1e-6;
+
+/// Edges that are looked at for those beside one edge, about.
+const LOOK: usize = 8;
 
 /// An area's border, prepared.
 #[derive(Clone, Debug)]
@@ -64,17 +68,9 @@ impl Border {
             add(polygon.exterior(), true);
             polygon.interiors().iter().for_each(|ring| add(ring, false));
         }
-        let mut swept = vec![0.0; points.len()];
-        let mut lines = Vec::with_capacity(points.len());
-        for ring in &rings {
-            for index in ring.start + 1..ring.end {
-                let line = Line::new(points[index - 1], points[index]);
-                swept[index] = swept[index - 1] + swept_m2(line);
-                lines.push((index as u32 - 1, line));
-            }
-        }
-        let slabs = Slabs::of(&lines, bounds);
-        Some(Self { points, rings, swept, slabs, sound: true })
+        let edges = rings.iter().flat_map(|ring| ring.start as u32..ring.end as u32 - 1);
+        let slabs = Slabs::of(&points, &edges.collect::<Vec<_>>(), bounds);
+        Some(Self { swept: swept(&points, &rings), points, rings, slabs, sound: true })
     }
 
     /// The area's box.
@@ -97,12 +93,19 @@ impl Border {
 
     /// Whether a point is inside; see [`Slabs::contains`].
     pub(crate) fn contains(&self, at: Coord) -> bool {
-        self.slabs.contains(at)
+        self.slabs.contains(&self.points, at)
     }
 
-    /// The edges whose boxes meet a box.
-    pub(crate) fn edges_near(&self, bounds: Rect) -> impl Iterator<Item = Line> {
-        self.slabs.near(bounds).map(|(_, line)| *line)
+    /// Whether any edge passes through a box.
+    pub(crate) fn enters(&self, bounds: Rect) -> bool {
+        let own = self.bounds();
+        let within = |low: Coord, high: Coord| low.x <= high.x && low.y <= high.y;
+        if within(bounds.min(), own.min()) && within(own.max(), bounds.max()) {
+            return true;
+        }
+        let mut near = Vec::new();
+        self.near(bounds, &mut near);
+        near.into_iter().any(|number| self.edge(number).intersects(&bounds))
     }
 
     /// How much ground two areas share, in square metres; None when the borders touch.
@@ -110,28 +113,74 @@ impl Border {
         if !(self.sound && other.sound) {
             return None;
         }
+        let (own, others) = self.cuts(other)?;
+        Some(self.inside_m2(own, other)? + other.inside_m2(others, self)?)
+    }
+
+    /// Where two borders cross, as either of them sees it; None when they touch.
+    fn cuts(&self, other: &Self) -> Option<(Vec<Cut>, Vec<Cut>)> {
         let (mut own, mut others) = (Vec::new(), Vec::new());
-        let around = widened(other.bounds());
-        for (number, edge) in self.slabs.near(around) {
-            let beside = widened(Rect::new(edge.start, edge.end));
-            for (other_number, other_edge) in other.slabs.near(beside) {
-                match crossing(edge, other_edge) {
-                    Crossing::None => {}
-                    Crossing::Touching => return None,
-                    Crossing::At { along, along_other, enters } => {
-                        let at = edge.start + (edge.end - edge.start) * along;
-                        own.push(Cut { at, edge: *number as usize, along, enters });
-                        others.push(Cut {
-                            at,
-                            edge: *other_number as usize,
-                            along: along_other,
-                            enters: !enters,
-                        });
-                    }
+        let mut meet = |number: u32, other_number: u32| {
+            let (edge, other_edge) = (self.edge(number), other.edge(other_number));
+            match crossing(&edge, &other_edge) {
+                Crossing::None => {}
+                Crossing::Touching => return None,
+                Crossing::At { along, along_other, enters } => {
+                    let at = edge.start + (edge.end - edge.start) * along;
+                    own.push(Cut { at, edge: number as usize, along, enters });
+                    let (edge, along, enters) = (other_number as usize, along_other, !enters);
+                    others.push(Cut { at, edge, along, enters });
                 }
             }
+            Some(())
+        };
+        if let Some(both) = common(widened(self.bounds()), widened(other.bounds())) {
+            // From the edges of the one that may have fewer there.
+            if self.slabs.near_max(both) <= other.slabs.near_max(both) {
+                self.pairs(other, both, &mut meet)?;
+            } else {
+                other.pairs(self, both, &mut |theirs, mine| meet(mine, theirs))?;
+            }
         }
-        Some(self.inside_m2(own, other)? + other.inside_m2(others, self)?)
+        Some((own, others))
+    }
+
+    /// Every pair of a near edge of this border and one of another beside it; ends with a None.
+    fn pairs(
+        &self,
+        other: &Self,
+        near: Rect,
+        meet: &mut dyn FnMut(u32, u32) -> Option<()>,
+    ) -> Option<()> {
+        let (mut mine, mut beside) = (Vec::new(), Vec::new());
+        self.near(near, &mut mine);
+        let boxes = mine.iter().map(|&number| bounds_of(self.edge(number)));
+        let Some(around) = boxes.reduce(joined).map(widened) else { return Some(()) };
+        // Where many are near, few of the other may be: then from those.
+        if mine.len() * LOOK >= other.slabs.near_max(around) {
+            let mut theirs = Vec::new();
+            other.near(around, &mut theirs);
+            if theirs.len() < mine.len() {
+                for number in theirs {
+                    self.near(widened(bounds_of(other.edge(number))), &mut beside);
+                    beside.iter().try_for_each(|&mine| meet(mine, number))?;
+                }
+                return Some(());
+            }
+        }
+        for number in mine {
+            other.near(widened(bounds_of(self.edge(number))), &mut beside);
+            beside.iter().try_for_each(|&theirs| meet(number, theirs))?;
+        }
+        Some(())
+    }
+
+    fn near(&self, bounds: Rect, found: &mut Vec<u32>) {
+        self.slabs.near(&self.points, bounds, found);
+    }
+
+    fn edge(&self, number: u32) -> Line {
+        edge(&self.points, number)
     }
 
     /// What the stretches inside another area sweep. None if the cuts contradict each other.
@@ -213,6 +262,24 @@ fn crossing(edge: &Line, other: &Line) -> Crossing {
     }
 }
 
+/// Square metres swept from each ring's first point to each of its points.
+fn swept(points: &[Coord], rings: &[Range<usize>]) -> Vec<f64> {
+    let mut swept = vec![0.0; points.len()];
+    for ring in rings {
+        let (points, swept) = (&points[ring.clone()], &mut swept[ring.clone()]);
+        // What each edge sweeps, several at a time, and only then the sums.
+        for (swept, ends) in swept[1..].iter_mut().zip(points.windows(2)) {
+            *swept = swept_m2(Line { start: ends[0], end: ends[1] });
+        }
+        let mut sum = 0.0;
+        for swept in swept {
+            sum += *swept;
+            *swept = sum;
+        }
+    }
+    swept
+}
+
 /// Twice a ring's signed area in degrees: positive when its inside is on the left. From its first
 /// point, since far from the origin the products of coordinates are too coarse.
 fn turned(ring: &LineString) -> f64 {
@@ -222,6 +289,17 @@ fn turned(ring: &LineString) -> f64 {
         a.x * b.y - a.y * b.x
     };
     ring.lines_iter().map(twice).sum()
+}
+
+fn bounds_of(edge: Line) -> Rect {
+    Rect::new(edge.start, edge.end)
+}
+
+/// What two boxes have in common.
+fn common(a: Rect, b: Rect) -> Option<Rect> {
+    let low = Coord { x: a.min().x.max(b.min().x), y: a.min().y.max(b.min().y) };
+    let high = Coord { x: a.max().x.min(b.max().x), y: a.max().y.min(b.max().y) };
+    (low.x <= high.x && low.y <= high.y).then(|| Rect::new(low, high))
 }
 
 fn widened(bounds: Rect) -> Rect {

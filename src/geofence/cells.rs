@@ -1,7 +1,7 @@
 //! Which cells an area touches: its border walked through the grid, its inside as spans by row.
 //! The cost is that of the border and of the rows it spans, not of the cells inside.
 
-use geo::{BoundingRect, Line, LinesIter, MultiPolygon, Rect};
+use geo::{BoundingRect, Coord, MultiPolygon, Rect};
 
 use crate::domain::cell::Cell;
 
@@ -13,27 +13,28 @@ const GRID: f64 = 32_768.0;
 pub(crate) struct Raster {
     /// The number of the first row.
     first: u32,
-    rows: Vec<Row>,
+    /// Row i has `border[rows[i].0..rows[i + 1].0]` and `crossings[rows[i].1..rows[i + 1].1]`.
+    rows: Vec<(u32, u32)>,
+    /// Row and columns that the border passes through in it, from and to; sorted, none touching.
+    border: Vec<(u32, u32, u32)>,
+    /// Row, and where the border crosses its middle, in columns; sorted.
+    crossings: Vec<(u32, f64)>,
 }
 
-#[derive(Debug, Default)]
-struct Row {
-    /// Columns the border passes through in this row.
-    border: Vec<(u32, u32)>,
-    /// Where the border crosses the row's middle, in columns, sorted.
-    crossings: Vec<f64>,
+/// A point in columns and rows.
+type Position = (f64, f64);
+
+fn position(at: Coord) -> Position {
+    ((at.x + 180.0) / 360.0 * GRID, row_of(at.y))
 }
 
 fn row_of(lat: f64) -> f64 {
     (lat + 90.0) / 180.0 * GRID
 }
 
-fn column_of(lon: f64) -> f64 {
-    (lon + 180.0) / 360.0 * GRID
-}
-
+/// The row or column that has a position; those beyond the grid are its first and last.
 fn index(position: f64) -> u32 {
-    position.floor().clamp(0.0, GRID - 1.0) as u32
+    (position as u32).min(GRID as u32 - 1)
 }
 
 impl Raster {
@@ -46,23 +47,29 @@ impl Raster {
             return Self::default();
         }
         let (first, last) = (index(bottom), index(top));
-        let mut raster = Self { first, rows: (first..=last).map(|_| Row::default()).collect() };
-        for line in area.lines_iter() {
-            raster.draw(line, (bottom, top));
+        let mut raster = Self { first, ..Self::default() };
+        let rings =
+            area.iter().flat_map(|one| std::iter::once(one.exterior()).chain(one.interiors()));
+        for ring in rings {
+            let mut points = ring.0.iter().map(|&at| position(at));
+            let Some(mut from) = points.next() else { continue };
+            for to in points {
+                raster.draw((from, to), (bottom, top));
+                from = to;
+            }
         }
-        for row in &mut raster.rows {
-            row.crossings.sort_by(f64::total_cmp);
-            row.border.sort_unstable();
-        }
+        raster.settle(last);
         raster
     }
 
-    fn draw(&mut self, line: Line, (bottom, top): (f64, f64)) {
-        let a = (column_of(line.start.x), row_of(line.start.y));
-        let b = (column_of(line.end.x), row_of(line.end.y));
+    fn draw(&mut self, (a, b): (Position, Position), (bottom, top): (f64, f64)) {
         let (a, b) = if a.1 <= b.1 { (a, b) } else { (b, a) };
         if b.1 < bottom || a.1 > top {
             return;
+        }
+        let (row, middle) = (index(a.1), f64::from(index(a.1)) + 0.5);
+        if row == index(b.1) && (a.1 > middle || b.1 <= middle) {
+            return self.pass(row, (a.0.min(b.0), a.0.max(b.0))); // as nearly all do
         }
         let column_at = |row: f64| match b.1 - a.1 {
             height if height > 0.0 => a.0 + (row - a.1) / height * (b.0 - a.0),
@@ -72,28 +79,72 @@ impl Raster {
             let (low, high) = (f64::from(number), f64::from(number) + 1.0);
             let from = if a.1 >= low { a.0 } else { column_at(low) };
             let to = if b.1 <= high { b.0 } else { column_at(high) };
-            let row = &mut self.rows[(number - self.first) as usize];
-            row.border.push((index(from.min(to)), index(from.max(to))));
+            self.pass(number, (from.min(to), from.max(to)));
             let middle = low + 0.5;
             if a.1 <= middle && middle < b.1 {
-                row.crossings.push(column_at(middle));
+                self.crossings.push((number, column_at(middle)));
             }
         }
+    }
+
+    /// Takes note of the columns that the border passes in a row; mostly it goes on where it came to.
+    fn pass(&mut self, number: u32, (west, east): (f64, f64)) {
+        let (from, to) = (index(west), index(east));
+        match self.border.last_mut() {
+            Some((row, west, east)) if *row == number && from <= *east && to >= *west => {
+                (*west, *east) = (from.min(*west), to.max(*east));
+            }
+            _ => self.border.push((number, from, to)),
+        }
+    }
+
+    /// Sorts what was drawn, and finds each row's part of it.
+    fn settle(&mut self, last: u32) {
+        self.crossings.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        self.border.sort_unstable();
+        self.border.dedup_by(|next, kept| {
+            let one = next.0 == kept.0 && next.1 <= kept.2;
+            kept.2 = if one { kept.2.max(next.2) } else { kept.2 };
+            one
+        });
+        let (mut border, mut crossings) = (0, 0);
+        self.rows = Vec::with_capacity((last - self.first) as usize + 2);
+        for number in self.first..=last + 1 {
+            let before = |row: Option<u32>| row.is_some_and(|row| row < number);
+            while before(self.border.get(border).map(|part| part.0)) {
+                border += 1;
+            }
+            while before(self.crossings.get(crossings).map(|crossing| crossing.0)) {
+                crossings += 1;
+            }
+            self.rows.push((border as u32, crossings as u32));
+        }
+    }
+
+    /// The border's parts and crossings in a row.
+    fn row(&self, number: u32) -> Option<Row<'_>> {
+        let at = number.checked_sub(self.first)? as usize;
+        let (from, to) = (*self.rows.get(at)?, *self.rows.get(at + 1)?);
+        Some(Row {
+            border: &self.border[from.0 as usize..to.0 as usize],
+            crossings: &self.crossings[from.1 as usize..to.1 as usize],
+        })
     }
 
     /// Whether the area touches a cell.
     pub(crate) fn touches(&self, cell: Cell) -> bool {
         let (row, column) = cell.row_column();
-        let at = row.checked_sub(self.first).map(|at| at as usize);
-        at.and_then(|at| self.rows.get(at)).is_some_and(|row| row.touches(column))
+        self.row(row).is_some_and(|row| row.touches(column))
     }
 
     /// Every touched cell.
     pub(crate) fn cells(&self) -> impl Iterator<Item = Cell> {
-        (self.first..).zip(&self.rows).flat_map(|(number, row)| {
-            let spans = row.crossings.chunks_exact(2).map(|pair| (index(pair[0]), index(pair[1])));
-            let mut columns: Vec<u32> =
-                spans.chain(row.border.iter().copied()).flat_map(|(a, b)| a..=b).collect();
+        let rows = (self.first..).map_while(|number| Some((number, self.row(number)?)));
+        rows.flat_map(|(number, row)| {
+            let pairs = row.crossings.chunks_exact(2);
+            let spans = pairs.map(|pair| (index(pair[0].1), index(pair[1].1)));
+            let border = row.border.iter().map(|&(_, from, to)| (from, to));
+            let mut columns: Vec<u32> = spans.chain(border).flat_map(|(a, b)| a..=b).collect();
             columns.sort_unstable();
             columns.dedup();
             columns.into_iter().map(move |column| Cell::at(number, column))
@@ -101,11 +152,17 @@ impl Raster {
     }
 }
 
-impl Row {
+/// What a raster has of a row.
+struct Row<'a> {
+    border: &'a [(u32, u32, u32)],
+    crossings: &'a [(u32, f64)],
+}
+
+impl Row<'_> {
     fn touches(&self, column: u32) -> bool {
         let middle = f64::from(column) + 0.5;
-        self.border.iter().any(|&(from, to)| (from..=to).contains(&column))
-            || self.crossings.partition_point(|&crossing| crossing < middle) % 2 == 1
+        self.border.iter().any(|&(_, from, to)| (from..=to).contains(&column))
+            || self.crossings.partition_point(|&(_, crossing)| crossing < middle) % 2 == 1
     }
 }
 
@@ -114,6 +171,10 @@ mod tests {
     use geo::{BoundingRect, Intersects, polygon};
 
     use super::*;
+
+    fn column_of(lon: f64) -> u32 {
+        index(position(Coord { x: lon, y: 0.0 }).0)
+    }
 
     #[test]
     fn touched_cells_are_those_that_intersect_the_area() {
@@ -126,7 +187,7 @@ mod tests {
         let cells: Vec<Cell> = raster.cells().collect();
         let mut seen = 0;
         for row in index(row_of(10.69))..=index(row_of(10.79)) {
-            for column in index(column_of(106.69))..=index(column_of(106.79)) {
+            for column in column_of(106.69)..=column_of(106.79) {
                 let cell = Cell::at(row, column);
                 let (sw, ne) = cell.corners();
                 let rect = Rect::new((sw.lon(), sw.lat()), (ne.lon(), ne.lat()));

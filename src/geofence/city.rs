@@ -359,7 +359,8 @@ fn cell_rect(cell: Cell) -> Rect {
     Rect::new(coord(sw), coord(ne))
 }
 
-fn joined(a: Rect, b: Rect) -> Rect {
+/// The box around two boxes.
+pub(crate) fn joined(a: Rect, b: Rect) -> Rect {
     let (low, high) = ((a.min(), b.min()), (a.max(), b.max()));
     Rect::new(
         Coord { x: low.0.x.min(low.1.x), y: low.0.y.min(low.1.y) },

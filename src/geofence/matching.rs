@@ -140,7 +140,7 @@ impl City {
         let mut hit = false;
         for leaf in self.index.locate_in_envelope_intersecting(&envelope(shape.border.bounds())) {
             let unit = &self.prepared[leaf.data];
-            if !shape.border_enters(unit.bounds) {
+            if !shape.border.enters(unit.bounds) {
                 if shape.border.contains(unit.border.corner()) {
                     found.whole[leaf.data] = true;
                     hit = true;
@@ -262,11 +262,6 @@ impl City {
 }
 
 impl Shape {
-    /// Whether any edge passes through a box.
-    fn border_enters(&self, bounds: Rect) -> bool {
-        self.border.edges_near(bounds).any(|edge| edge.intersects(&bounds))
-    }
-
     /// Square metres of a unit that are inside; None when it is nothing or a sliver.
     fn part_of(&self, unit: &Prepared, settings: &MatchSettings) -> Option<f64> {
         let shared = self.border.shared_m2(&unit.border);

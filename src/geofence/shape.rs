@@ -5,6 +5,7 @@ use geo::algorithm::line_intersection::{LineIntersection, line_intersection};
 use geo::{Area, Bearing, Coord, Destination, Distance, Geodesic, GeodesicArea, Line, LineString};
 use geo::{LinesIter, MultiPolygon, Point, Polygon, Rect};
 
+use crate::domain::beside::{Spans, any_meets};
 use crate::domain::geo::{Circle, LatLon, Ring};
 
 /// Sides of a circle's polygon: its area is 0.04 % short of the circle's.
@@ -110,40 +111,59 @@ pub(crate) enum Contact {
     Crosses(LatLon),
 }
 
-/// How an area's border meets itself.
+/// How an area's border meets itself. Nearly every border does not, which comparing the edges that
+/// lie beside each other tells; of any other the first crossing is looked for, from one side to the
+/// other.
 pub(crate) fn self_contact(area: &MultiPolygon) -> Contact {
     let lines: Vec<Line> = area.lines_iter().collect();
+    let spans = |line: &Line| Spans::between(line.start.x_y(), line.end.x_y());
+    let spans: Vec<Spans> = lines.iter().map(spans).collect();
+    match any_meets(&spans, |one, other| contact(&lines[one], &lines[other]) != Contact::None) {
+        Some(false) => Contact::None,
+        _ => first_contact(&lines),
+    }
+}
+
+fn first_contact(lines: &[Line]) -> Contact {
     let reach: Coord = lines.iter().fold(Coord::zero(), |sum, line| Coord {
         x: sum.x + line.dx().abs(),
         y: sum.y + line.dy().abs(),
     });
     // Sorted along the axis in which edges are shorter, and compared with those beside them.
     let spans = |line: &Line| {
-        let x = (line.start.x.min(line.end.x), line.start.x.max(line.end.x));
-        let y = (line.start.y.min(line.end.y), line.start.y.max(line.end.y));
+        let Spans([x, y]) = Spans::between(line.start.x_y(), line.end.x_y());
         if reach.x <= reach.y { (x, y) } else { (y, x) }
     };
     let mut sorted: Vec<_> = lines.iter().map(|line| (spans(line), *line)).collect();
     sorted.sort_unstable_by(|a, b| a.0.0.0.total_cmp(&b.0.0.0));
-    let mut contact = Contact::None;
+    let mut found = Contact::None;
     for (index, ((along, across), line)) in sorted.iter().enumerate() {
         let beside = sorted[index + 1..].iter().take_while(|other| other.0.0.0 <= along.1);
         for (_, other) in beside.filter(|((_, o), _)| o.0 <= across.1 && o.1 >= across.0) {
-            let follows = line.end == other.start || other.end == line.start;
-            if follows && goes_on(line, other) {
-                continue;
-            }
-            match line_intersection(*line, *other) {
-                Some(LineIntersection::SinglePoint { intersection, is_proper: true }) => {
-                    return Contact::Crosses(point(intersection));
-                }
-                Some(LineIntersection::SinglePoint { .. }) if follows => {}
-                Some(_) => contact = Contact::Touches,
-                None => {}
+            match contact(line, other) {
+                Contact::None => {}
+                Contact::Touches => found = Contact::Touches,
+                crosses => return crosses,
             }
         }
     }
-    contact
+    found
+}
+
+/// How two edges of a border meet, apart from the point between them if one follows the other.
+fn contact(line: &Line, other: &Line) -> Contact {
+    let follows = line.end == other.start || other.end == line.start;
+    if follows && goes_on(line, other) {
+        return Contact::None;
+    }
+    match line_intersection(*line, *other) {
+        Some(LineIntersection::SinglePoint { intersection, is_proper: true }) => {
+            Contact::Crosses(point(intersection))
+        }
+        Some(LineIntersection::SinglePoint { .. }) if follows => Contact::None,
+        Some(_) => Contact::Touches,
+        None => Contact::None,
+    }
 }
 
 /// Whether two edges, of which one follows the other, turn by less than a right angle: then they
@@ -236,6 +256,9 @@ impl View {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+
     use super::*;
 
     #[test]
@@ -249,6 +272,21 @@ mod tests {
             let got = area_m2(&area);
             assert!((got / wanted - 1.0).abs() < 0.001, "{radius_km} km: {got} m²");
         }
+    }
+
+    #[test]
+    fn a_border_meets_itself_or_not_whichever_way_it_is_looked_for() {
+        let strategy = prop::collection::vec((0u8..7, 0u8..7), 3..12);
+        let mut runner = TestRunner::new(Config { cases: 2_000, ..Config::default() });
+        let outcome = runner.run(&strategy, |grid| {
+            let corners = grid.iter().map(|&(x, y)| (f64::from(x), f64::from(y)));
+            let ring: LineString = corners.collect::<Vec<_>>().into();
+            let area = MultiPolygon::new(vec![Polygon::new(ring, Vec::new())]);
+            let lines: Vec<Line> = area.lines_iter().collect();
+            prop_assert_eq!(self_contact(&area), first_contact(&lines));
+            Ok(())
+        });
+        outcome.expect("alike");
     }
 
     #[test]
