@@ -1,7 +1,7 @@
 //! Elements to the model. Nothing gives up early: where a value cannot be read, which has then been
 //! reported, a stand-in takes its place so that the rules can look at the rest too.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -43,7 +43,7 @@ impl Built {
 /// Builds the alert and reports everything that cannot be read.
 pub(super) fn build(root: &Element, version: Version, report: &mut Report) -> Built {
     fields::check(root, version, report);
-    let mut builder = Builder { version, report, whole: true, rings: HashMap::new() };
+    let mut builder = Builder { version, report, whole: true, rings: BTreeMap::new() };
     let alert = builder.alert(root);
     Built { alert, whole: builder.whole }
 }
@@ -52,8 +52,9 @@ struct Builder<'e, 'r> {
     version: Version,
     report: &'r mut Report,
     whole: bool,
-    /// Polygons that were read without a remark, by their text: every language repeats them.
-    rings: HashMap<&'e str, Ring>,
+    /// Polygons that were read without a remark, by their text: every language repeats them. In
+    /// order: two of them differ early, where a hash would go through all of each.
+    rings: BTreeMap<&'e str, Ring>,
 }
 
 impl<'e> Builder<'e, '_> {

@@ -17,13 +17,14 @@ pub(super) fn ring(element: &Element, report: &mut Report) -> Option<Ring> {
         report.tolerable(path, "polygon_empty", message);
         return None;
     }
-    if text.len() != element.text.len() || text.contains(['\t', '\n', '\r']) {
+    let blanks = |text: &str| text.bytes().any(|byte| matches!(byte, b'\t' | b'\n' | b'\r'));
+    if text.len() != element.text.len() || blanks(text) {
         let message = "pairs must be parted by spaces, with none around them".to_owned();
         report.tolerable(path, "polygon_blanks", message);
     }
     let mut points = Vec::new();
     let mut bad: Option<(String, usize)> = None;
-    for (at, pair) in text.split(is_blank).filter(|pair| !pair.is_empty()).enumerate() {
+    for (at, pair) in parts(text).enumerate() {
         match point(pair, path, report) {
             Ok(point) => points.push(point),
             Err(why) => {
@@ -60,7 +61,7 @@ pub(super) fn circle(element: &Element, report: &mut Report) -> Option<Circle> {
         report.tolerable(path, "circle_empty", message);
         return None;
     }
-    let parts: Vec<_> = text.split(is_blank).filter(|part| !part.is_empty()).collect();
+    let parts: Vec<_> = parts(text).collect();
     let read = match parts.as_slice() {
         [centre, radius] => point(centre, path, report).and_then(|centre| {
             let radius_km = decimal(radius, path, report)
@@ -77,9 +78,23 @@ pub(super) fn circle(element: &Element, report: &mut Report) -> Option<Circle> {
     read.inspect_err(|why| report.broken(path, "circle_form", format!("`{text}`: {why}"))).ok()
 }
 
+/// What blanks part. XML's blanks are ASCII, so that bytes need not be read as characters.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = rest.bytes().position(|byte| !is_blank(char::from(byte)))?;
+        let part = &rest[start..];
+        let end = part.bytes().position(|byte| is_blank(char::from(byte))).unwrap_or(part.len());
+        let (part, after) = part.split_at(end);
+        rest = after;
+        Some(part)
+    })
+}
+
 fn point(pair: &str, path: &str, report: &mut Report) -> Result<LatLon, String> {
     let form = || "the form is `lat,lon` in decimal degrees".to_owned();
-    let (lat, lon) = pair.split_once(',').ok_or_else(form)?;
+    let comma = pair.bytes().position(|byte| byte == b',').ok_or_else(form)?;
+    let (lat, lon) = (&pair[..comma], &pair[comma + 1..]);
     let lat = decimal(lat, path, report).ok_or_else(form)?;
     let mut lon = decimal(lon, path, report).ok_or_else(form)?;
     if lon.abs() > 180.0 && lon.abs() <= 180.0 + LONGITUDE_SLACK {
@@ -93,9 +108,15 @@ fn point(pair: &str, path: &str, report: &mut Report) -> Result<LatLon, String> 
 /// A decimal number: digits with at most one point, no exponent; a leading plus is tolerated.
 pub(super) fn decimal(text: &str, path: &str, report: &mut Report) -> Option<f64> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    if whole.len() + fraction.len() == 0 || !digits(whole) || !digits(fraction) {
+    let (mut digits, mut points, mut others) = (0, 0, 0);
+    for byte in unsigned.bytes() {
+        match byte {
+            b'0'..=b'9' => digits += 1,
+            b'.' => points += 1,
+            _ => others += 1,
+        }
+    }
+    if digits == 0 || points > 1 || others > 0 {
         return None;
     }
     if text.starts_with('+') {

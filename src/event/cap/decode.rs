@@ -11,6 +11,9 @@ use crate::domain::alert::rules::is_xml_char;
 /// How far the encoding declaration is looked for; the longest useful one has about 60 bytes.
 const DECLARATION_BYTES: usize = 256;
 
+/// Bytes that are looked at before it is asked whether any of them needs a second look.
+const CHUNK: usize = 256;
+
 /// The document's text, without byte order mark, all of it characters of XML 1.0.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<String, Violation> {
     limits.check_bytes(bytes)?;
@@ -25,14 +28,11 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<String, Violation>
         [b'<', 0, b'?', 0, ..] => utf16(bytes, UTF_16LE, true)?,
         _ => as_declared(bytes)?,
     };
-    let text =
-        if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text };
-    // Of all bytes only those of control characters and of what begins with EF (U+F000 and above,
-    // of which U+FFFE and U+FFFF are none) can be other than characters of XML.
-    let suspicious = |byte: u8| (byte < b' ' && !matches!(byte, b'\t' | b'\n')) || byte == 0xef;
-    if !text.bytes().any(suspicious) {
+    if !is_suspicious(text.as_bytes()) {
         return Ok(text);
     }
+    let text =
+        if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text };
     match text.char_indices().find(|&(_, character)| !is_xml_char(character)) {
         None => Ok(text),
         Some((at, character)) => {
@@ -44,6 +44,16 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<String, Violation>
             Err(Violation::error("", "character", message))
         }
     }
+}
+
+/// Whether there may be a carriage return or what is no character of XML. Of all bytes only those of
+/// control characters and of what begins with EF (U+F000 and above, of which U+FFFE and U+FFFF are
+/// none) can be that.
+fn is_suspicious(text: &[u8]) -> bool {
+    let suspicious =
+        |byte: u8| ((byte < b' ') & (byte != b'\t') & (byte != b'\n')) | (byte == 0xef);
+    // All of a chunk, without a branch for each: so they are looked at sixteen at a time.
+    text.chunks(CHUNK).any(|chunk| chunk.iter().fold(false, |any, byte| any | suspicious(*byte)))
 }
 
 fn marked_utf8(bytes: &[u8]) -> Result<String, Violation> {

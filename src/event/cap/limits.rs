@@ -109,13 +109,19 @@ fn count(element: &Element, counts: &mut Counts) {
         "circle" => counts.polygons += 1,
         "polygon" => {
             counts.polygons += 1;
-            counts.vertices += element.text.bytes().filter(|&byte| byte == b',').count();
+            counts.vertices += commas(element.text.as_bytes());
         }
         _ => {}
     }
     for child in &element.children {
         count(child, counts);
     }
+}
+
+/// In chunks whose count fits in a byte: so sixteen are counted at a time.
+fn commas(text: &[u8]) -> usize {
+    let of = |chunk: &[u8]| chunk.iter().map(|&byte| u8::from(byte == b',')).sum::<u8>();
+    text.chunks(usize::from(u8::MAX)).map(|chunk| usize::from(of(chunk))).sum()
 }
 
 /// A count against its limit.
