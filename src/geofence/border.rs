@@ -12,6 +12,7 @@ use geo::{BoundingRect, Coord, Intersects, Line, LineString, LinesIter, MultiPol
 
 use crate::geofence::city::joined;
 use crate::geofence::ellipsoid::swept_m2;
+use crate::geofence::runs::Runs;
 use crate::geofence::slabs::{Slabs, edge};
 
 /// Closer than this (in degrees: 10 µm) a point counts as on an edge, and nothing is decided.
@@ -32,6 +33,7 @@ pub(crate) struct Border {
     /// Square metres swept from a ring's first point to each of its points.
     swept: Vec<f64>,
     slabs: Slabs,
+    runs: Runs,
     /// Whether the rings sum up to the area they are of.
     sound: bool,
 }
@@ -70,7 +72,8 @@ impl Border {
         }
         let edges = rings.iter().flat_map(|ring| ring.start as u32..ring.end as u32 - 1);
         let slabs = Slabs::of(&points, &edges.collect::<Vec<_>>(), bounds);
-        Some(Self { swept: swept(&points, &rings), points, rings, slabs, sound: true })
+        let (swept, runs) = (swept(&points, &rings), Runs::of(&points, &rings));
+        Some(Self { points, rings, swept, slabs, runs, sound: true })
     }
 
     /// The area's box.
@@ -135,8 +138,8 @@ impl Border {
             Some(())
         };
         if let Some(both) = common(widened(self.bounds()), widened(other.bounds())) {
-            // From the edges of the one that may have fewer there.
-            if self.slabs.near_max(both) <= other.slabs.near_max(both) {
+            // From the edges of the one that is likely to have fewer there.
+            if self.expected(both) <= other.expected(both) {
                 self.pairs(other, both, &mut meet)?;
             } else {
                 other.pairs(self, both, &mut |theirs, mine| meet(mine, theirs))?;
@@ -157,7 +160,7 @@ impl Border {
         let boxes = mine.iter().map(|&number| bounds_of(self.edge(number)));
         let Some(around) = boxes.reduce(joined).map(widened) else { return Some(()) };
         // Where many are near, few of the other may be: then from those.
-        if mine.len() * LOOK >= other.slabs.near_max(around) {
+        if mine.len() * LOOK >= other.looks(around) {
             let mut theirs = Vec::new();
             other.near(around, &mut theirs);
             if theirs.len() < mine.len() {
@@ -175,8 +178,24 @@ impl Border {
         Some(())
     }
 
+    /// The numbers of the edges whose boxes meet a box.
     fn near(&self, bounds: Rect, found: &mut Vec<u32>) {
-        self.slabs.near(&self.points, bounds, found);
+        if self.slabs.looks(bounds) <= self.runs.looks() {
+            self.slabs.near(&self.points, bounds, found);
+        } else {
+            self.runs.near(&self.points, bounds, found);
+        }
+    }
+
+    /// About how many edges are looked at for that.
+    fn looks(&self, bounds: Rect) -> usize {
+        self.slabs.looks(bounds).min(self.runs.looks())
+    }
+
+    /// How many edges are likely to be in a part of the area's box.
+    fn expected(&self, part: Rect) -> f64 {
+        let size = |of: Rect| of.width() * of.height();
+        self.points.len() as f64 * size(part) / size(self.bounds())
     }
 
     fn edge(&self, number: u32) -> Line {

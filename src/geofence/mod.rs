@@ -24,6 +24,7 @@ mod error;
 pub mod import;
 mod matched;
 mod matching;
+mod runs;
 pub mod screen;
 mod settings;
 mod shape;

@@ -102,8 +102,8 @@ impl Slabs {
         found.truncate(count);
     }
 
-    /// At most how many edges are near a box.
-    pub(crate) fn near_max(&self, bounds: Rect) -> usize {
+    /// How many looks it takes to find what is near a box.
+    pub(crate) fn looks(&self, bounds: Rect) -> usize {
         self.span(bounds).0.len()
     }
 
