@@ -87,7 +87,8 @@ impl Raster {
         }
     }
 
-    /// Takes note of the columns that the border passes in a row; mostly it goes on where it came to.
+    /// Takes note of the columns that the border passes in a row; mostly it goes on where it came
+    /// to.
     fn pass(&mut self, number: u32, (west, east): (f64, f64)) {
         let (from, to) = (index(west), index(east));
         match self.border.last_mut() {

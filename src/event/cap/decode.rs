@@ -46,9 +46,9 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<String, Violation>
     }
 }
 
-/// Whether there may be a carriage return or what is no character of XML. Of all bytes only those of
-/// control characters and of what begins with EF (U+F000 and above, of which U+FFFE and U+FFFF are
-/// none) can be that.
+/// Whether there may be a carriage return or what is no character of XML. Of all bytes only those
+/// of control characters and of what begins with EF (U+F000 and above, of which U+FFFE and U+FFFF
+/// are none) can be that.
 fn is_suspicious(text: &[u8]) -> bool {
     let suspicious =
         |byte: u8| ((byte < b' ') & (byte != b'\t') & (byte != b'\n')) | (byte == 0xef);
