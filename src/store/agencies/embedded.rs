@@ -142,7 +142,7 @@ impl Store {
             }
             Ok(agency(connection, &found.agency)?.map(|agency| (agency, found)))
         };
-        let Some((agency, found)) = self.database.read(work).await? else { return Ok(None) };
+        let Some((agency, found)) = self.database.peek(work).await? else { return Ok(None) };
         let stale = found.last_used.is_none_or(|last| now.duration_since(last) >= LAST_USED_EVERY);
         if stale {
             self.touch(&agency.id, &found.name, now);

@@ -121,6 +121,32 @@ async fn short_reads_see_what_was_written_before_and_one_that_panics_disturbs_no
 }
 
 #[tokio::test]
+async fn a_peek_reads_on_its_callers_thread_and_what_fails_there_is_read_elsewhere() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let database = open(&dir);
+    let caller = thread::current().id();
+    let count = move |connection: &Connection| -> Result<(i64, bool), Failure> {
+        let select = "SELECT count(*) FROM notes";
+        let count = connection.query_row(select, [], |row| row.get(0))?;
+        Ok((count, thread::current().id() == caller))
+    };
+    // The first finds no connection, those after it read on this thread.
+    for (text, seen) in [("one", (1, false)), ("two", (2, true)), ("three", (3, true))] {
+        database.write(insert(text), |_| ()).await.expect("written");
+        assert_eq!(database.peek(count).await.expect("read"), seen, "{text}");
+    }
+    // What fails at once is tried again where it may wait.
+    let tries = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&tries);
+    let fails = move |_: &Connection| -> Result<(), Failure> {
+        *counted.lock().expect("unpoisoned") += 1;
+        Err(Failure::new("busy"))
+    };
+    database.peek(fails).await.expect_err("it fails all the same");
+    assert_eq!(*tries.lock().expect("unpoisoned"), 2);
+}
+
+#[tokio::test]
 async fn many_empty_the_journal_at_once_beside_those_who_write_and_read() {
     let dir = tempfile::tempdir().expect("a directory");
     let database = open(&dir);
