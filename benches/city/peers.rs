@@ -6,6 +6,7 @@
 //! 0.6 km and count whoever may be inside: all of every cell that the polygon touches. So our count
 //! is never lower, and is higher by those who are in a cell of the border but outside.
 
+mod line;
 mod postgis;
 mod tile38;
 
@@ -13,8 +14,6 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use loa::domain::audience::Audience;
 use loa::domain::geo::LatLon;
@@ -27,6 +26,7 @@ use serde_json::{Value, json};
 use crate::growth::{POLYGONS, ring, target};
 use crate::report::{Row, Table, median};
 use crate::stage::{CAP_XML, Heat, Stage, alert};
+use line::Line;
 use postgis::Postgis;
 use tile38::Tile38;
 
@@ -112,7 +112,7 @@ pub async fn run(table: &mut Table, only: Option<u32>) -> Result<()> {
         eprintln!("peers: {} loaded in {:.1?}", peer.name(), began.elapsed());
     }
     for (name, (lat, lon), radius, _) in POLYGONS {
-        let asked = (&mut stage, &mut peers[..]);
+        let asked = (&stage, &mut peers[..]);
         polygon(table, asked, name, &ring(lat, lon, radius)).await?;
     }
     stage.strike().await
@@ -130,7 +130,7 @@ fn position(people: &Population, index: u32) -> Result<LatLon> {
 
 async fn polygon(
     table: &mut Table,
-    (stage, peers): (&mut Stage, &mut [Peer]),
+    (stage, peers): (&Stage, &mut [Peer]),
     name: &str,
     ring: &[LatLon],
 ) -> Result<()> {
@@ -140,8 +140,9 @@ async fn polygon(
         inside.add(round, in_process(stage, ring).await?)?;
     }
     for (answers, route) in [(&mut cap, Route::Alert), (&mut notice, Route::Notice)] {
+        let mut line = Line::to(stage)?;
         for round in 0..=ROUNDS {
-            answers.add(round, over_http(stage, route, ring).await?)?;
+            answers.add(round, over_http(&mut line, route, ring)?)?;
         }
     }
     for (peer, answers) in peers.iter_mut().zip(&mut others) {
@@ -206,7 +207,7 @@ enum Route {
     Notice,
 }
 
-async fn over_http(stage: &mut Stage, route: Route, ring: &[LatLon]) -> Result<(u64, Duration)> {
+fn over_http(line: &mut Line, route: Route, ring: &[LatLon]) -> Result<(u64, Duration)> {
     let (path, content, body) = match route {
         Route::Alert => {
             let area = format!("<polygon>{}</polygon>", pairs(ring)?);
@@ -216,11 +217,9 @@ async fn over_http(stage: &mut Stage, route: Route, ring: &[LatLon]) -> Result<(
             ("/v1/notices?dry_run=true", "application/json", a_notice(ring).to_string())
         }
     };
-    let posted = stage.post(path, content, Bytes::from(body)).await?;
-    let answer = String::from_utf8_lossy(&posted.answer);
-    ensure!(posted.status == StatusCode::OK, "{}: {answer}", posted.status);
-    let answer: Value = serde_json::from_str(&answer)?;
-    Ok((answer["devices"].as_u64().context("a number of devices")?, posted.took))
+    let (answer, took) = line.post(path, content, &body)?;
+    let answer: Value = serde_json::from_slice(&answer)?;
+    Ok((answer["devices"].as_u64().context("a number of devices")?, took))
 }
 
 /// As CAP writes a ring.

@@ -205,6 +205,11 @@ impl Stage {
         Ok(Self { node, arrivals, providers: None, client, key, published: 0, registered: 0, dir })
     }
 
+    /// The agency's API key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Where it keeps its data.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
