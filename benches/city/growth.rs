@@ -290,7 +290,7 @@ async fn listing(registry: &Registry, city: &City) -> Result<Listing> {
 fn bare_listing(dir: &Path, listing: &Listing) -> Result<f64> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(dir.join("registry.db"), flags)?;
-    connection.pragma_update(None, "mmap_size", i64::from(i32::MAX))?;
+    connection.pragma_update(None, "mmap_size", 64_i64 << 30)?;
     let mut statement = connection.prepare(
         "SELECT p.entries FROM ranges r JOIN packs p ON p.first BETWEEN r.num << 40
              AND (r.num + 1 << 40) - 1

@@ -36,8 +36,8 @@ const READERS_MAX: usize = 4;
 /// Prepared statements a connection keeps.
 const STATEMENTS_MAX: usize = 64;
 /// Bytes of a file, from its start, that readers see in the kernel's own pages, as much as SQLite
-/// allows: a scan of scattered rows copies nothing and calls nobody.
-const MAPPED_MAX: i64 = 0x7fff_0000;
+/// is built to allow (`.cargo/config.toml`): a scan copies nothing and calls nobody.
+const MAPPED_MAX: i64 = 64 << 30;
 /// How long to wait for another process (an operator's tool) that holds the file.
 const BUSY: Duration = Duration::from_secs(5);
 /// Times the journal is emptied anew because a reader still needed it.

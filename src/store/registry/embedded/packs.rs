@@ -155,8 +155,8 @@ impl<'a> Packs<'a> {
         Ok(Self { connection, bytes_max: page_bytes as usize - BESIDE, open: None })
     }
 
-    /// From now on the last pack of each range is kept in memory, until [`Packs::close`]. Whoever is
-    /// put meanwhile comes after all the others of its range, and nobody is taken.
+    /// From now on the last pack of each range is kept in memory, until [`Packs::close`]. Whoever
+    /// is put meanwhile comes after all the others of its range, and nobody is taken.
     pub fn keep_open(&mut self) {
         self.open = Some(HashMap::new());
     }
