@@ -21,6 +21,9 @@ mod readers;
 #[path = "../city/report.rs"]
 mod report;
 mod sample;
+#[allow(dead_code)] // the tests damage what is only read here
+#[path = "../../tests/it/bus/files.rs"]
+mod segments;
 mod tally;
 mod target;
 mod trouble;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use loa::bus::{Position, TopicId};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, interval};
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::crowd::Crowd;
 use crate::plan::Plan;
 use crate::pushed::Pushed;
+use crate::segments;
 use crate::tally::Window;
 use crate::trouble::Trouble;
 
@@ -125,9 +127,9 @@ impl Watched {
     }
 }
 
-/// Bytes by file.
+/// Bytes by file; the log's segments are one.
 pub fn files(dir: &Path) -> Result<BTreeMap<String, u64>> {
-    let mut all = BTreeMap::new();
+    let mut all = BTreeMap::from([(LOG.to_owned(), segments::bytes(dir))]);
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         // A journal may go meanwhile.
@@ -139,6 +141,10 @@ pub fn files(dir: &Path) -> Result<BTreeMap<String, u64>> {
     Ok(all)
 }
 
+/// The log's segments.
+const LOG: &str = "log";
+/// The audit's part of it.
+const AUDIT: Position = Position { topic: TopicId::Audit, partition: 0, offset: 0 };
 /// What is kept for good and grows with what is done: it is measured apart.
 const FOR_GOOD: &str = "audit.db";
 /// What ends the name of a journal, and of what is kept in memory of one.
@@ -147,7 +153,7 @@ const JOURNALS: [&str; 2] = ["-wal", "-shm"];
 /// Of the data directory, in mebibytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Disk {
-    /// Tables, without those of the audit.
+    /// Tables and the log, without those of the audit.
     pub data: f64,
     /// Journals, which are written from their start again when they are full.
     pub journals: f64,
@@ -172,9 +178,10 @@ impl Disk {
     }
 }
 
-/// Pages of tables that are in use, in mebibytes, and the bytes of the audit's records on the log.
+/// Pages of tables and frames of the log that are in use, in mebibytes, and the bytes of the audit's
+/// records on the log.
 pub fn in_use(dir: &Path) -> Result<(f64, f64)> {
-    let (mut used, mut audit) = (0.0, 0.0);
+    let mut used = 0.0;
     for name in files(dir)?.into_keys().filter(|name| name.ends_with(".db")) {
         let file = rusqlite::Connection::open(dir.join(&name))?;
         let number =
@@ -183,11 +190,12 @@ pub fn in_use(dir: &Path) -> Result<(f64, f64)> {
         if name != FOR_GOOD {
             used += (pages * number("page_size")?) as f64;
         }
-        if name == "log.db" {
-            let sum = "SELECT coalesce(sum(length(records)), 0) FROM \"loa.audit/0\"";
-            audit = file.query_row(sum, [], |row| row.get::<_, i64>(0))? as f64;
-        }
     }
+    for segment in segments::segments(dir) {
+        let frames = segments::frames(&segment);
+        used += frames.iter().map(|frame| frame.len as f64).sum::<f64>();
+    }
+    let audit = segments::of(dir, AUDIT).iter().map(|(_, batch)| batch.bytes as f64).sum::<f64>();
     let mebibyte = f64::from(1 << 20);
     Ok((used / mebibyte, audit / mebibyte))
 }

@@ -1,6 +1,6 @@
 //! The event log: what stages read from and write to, and the only way they meet.
 //!
-//! Whatever stands behind it (one file of this process, or Apache Kafka), the bus promises:
+//! Whatever stands behind it (files of this process, or Apache Kafka), the bus promises:
 //!
 //! - **Durable**: when [`Bus::publish`] returns, the records are on disk (on Kafka: with as many
 //!   brokers as the topic's `min_in_sync` says) and visible to readers. If it fails or is dropped
@@ -124,7 +124,7 @@ pub struct Stats {
 /// The log. A cheap handle; clones share it.
 #[derive(Clone, Debug)]
 pub enum Bus {
-    /// One file of this process.
+    /// Files of this process.
     Embedded(embedded::Log),
     /// Apache Kafka.
     Kafka(kafka::Log),
@@ -152,10 +152,7 @@ impl Bus {
         records: Vec<Record>,
     ) -> Result<Vec<Option<Position>>> {
         match self {
-            Bus::Embedded(log) => {
-                let placed = log.publish(topic, records).await?;
-                Ok(placed.into_iter().map(Some).collect())
-            }
+            Bus::Embedded(log) => log.publish(topic, records).await,
             // Boxed: its state is many times the embedded log's, whose calls would carry it along.
             Bus::Kafka(log) => Box::pin(log.publish(topic, records)).await,
         }
@@ -231,7 +228,7 @@ impl Bus {
     /// of the embedded log; on Kafka, of the topics that this process reads for it.
     pub async fn lag(&self, group: &str) -> Result<Vec<Lag>> {
         match self {
-            Bus::Embedded(log) => log.lag(group).await,
+            Bus::Embedded(log) => log.lag(group),
             Bus::Kafka(log) => log.lag(group).await,
         }
     }

@@ -10,7 +10,7 @@ use crate::bus::kafka;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct Settings {
-    /// The data directory; the embedded log is `log.db` in it.
+    /// The data directory; the embedded log is `log` and `log.db` in it.
     pub dir: PathBuf,
     /// Mebibytes that may wait for the writer before publishers wait themselves, 32..=1024. Below
     /// 32 the largest call could never pass.
@@ -25,7 +25,7 @@ pub struct Settings {
 /// What stands behind the log.
 #[derive(Clone, Debug, Default)]
 pub enum Shape {
-    /// One file of this process.
+    /// Files of this process.
     #[default]
     Embedded,
     /// Apache Kafka; at least one broker is named.

@@ -4,7 +4,11 @@ mod batches;
 mod contract;
 mod crash;
 mod embedded;
+mod files;
+mod full;
 mod kafka;
+mod segments;
+mod versions;
 
 use std::time::Duration;
 

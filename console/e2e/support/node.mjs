@@ -1,6 +1,6 @@
 // A real node for a test: the built program, a fresh data directory, its own simulated providers.
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -99,11 +99,15 @@ export class Node {
     rmSync(this.dir, { recursive: true, force: true });
   }
 
-  /** A record in the log that no reader understands, as a faulty agency would write it. */
+  /** A record in the log that no reader understands, as a faulty agency would write it. The node must be away. */
   garbage(topic, payload) {
-    const log = join(this.dir, "data", "log.db");
-    const insert = `INSERT INTO "${topic}/0" ("offset", count, at_ms, records) SELECT COALESCE(MAX("offset" + count), 0), 1, ${Date.now()}, X'${batch("e2e", payload)}' FROM "${topic}/0";`;
-    execFileSync("sqlite3", [log, insert]);
+    const dir = join(this.dir, "data", "log");
+    // A small log has one segment with frames; the next one may be made already.
+    const path = join(dir, readdirSync(dir).filter((name) => name.endsWith(".segment")).sort()[0]);
+    const segment = readFileSync(path);
+    const { at, number, end } = endOf(segment, topic);
+    frame(topic, end, number, segment.subarray(16, 24), batch("e2e", payload)).copy(segment, at);
+    writeFileSync(path, segment);
   }
 
   /** A file in the node's directory. */
@@ -114,15 +118,74 @@ export class Node {
   }
 }
 
-/** One small record without headers as the log stores it, in hexadecimal: see src/bus/embedded/batch.rs. */
+/** One small record without headers as the log stores it: see src/bus/embedded/batch.rs. */
 function batch(key, payload) {
-  const text = (value) => Buffer.concat([Buffer.from([value.length]), value]);
   const record = text(Buffer.concat([text(Buffer.from(key)), Buffer.from([0]), Buffer.from(payload)]));
   if (record.length > 128) throw new Error("a length of more than one byte");
-  const head = Buffer.alloc(5);
-  head[0] = 1;
-  head.writeUInt32LE(crc32(record), 1);
-  return Buffer.concat([head, record]).toString("hex");
+  return Buffer.concat([Buffer.from([1]), u32(crc32(record)), record]);
+}
+
+/** A frame that appends one small batch to a topic's first partition: see src/bus/embedded/frame.rs. */
+function frame(topic, first, number, salt, batch) {
+  const entry = [Buffer.from([1]), text(Buffer.from(topic)), Buffer.from([0]), leb(first), Buffer.from([1]), leb(batch.length)];
+  const table = Buffer.concat([...entry, batch.subarray(1, 5)]);
+  const numbers = Buffer.alloc(16);
+  numbers.writeBigUInt64LE(number, 0);
+  numbers.writeBigUInt64LE(BigInt(Date.now()), 8);
+  const summed = Buffer.concat([u32(table.length), u32(batch.length), salt, numbers, table]);
+  return Buffer.concat([Buffer.from("LoaF"), u32(crc32(summed)), summed, batch]);
+}
+
+/** Where a segment's next frame goes, its number, and the offset after the last of a topic's first partition. */
+function endOf(segment, topic) {
+  let [at, number, end] = [64, 0n, 0];
+  while (segment.toString("latin1", at, at + 4) === "LoaF") {
+    const [table, bodies] = [segment.readUInt32LE(at + 8), segment.readUInt32LE(at + 12)];
+    const entries = segment.subarray(at + 40, at + 40 + table);
+    let place = 0;
+    const byte = () => entries[place++];
+    const count = () => {
+      let [value, scale, next] = [0, 1, byte()];
+      for (; next > 127; next = byte(), scale *= 128) value += (next - 128) * scale;
+      return value + next * scale;
+    };
+    const words = () => {
+      const length = count();
+      return entries.toString("utf8", place, (place += length));
+    };
+    while (place < table) {
+      const [kind, name, partition] = [byte(), words(), count()];
+      const isIts = name === topic && partition === 0;
+      if (kind === 1) {
+        const [first, records] = [count(), count(), count()];
+        place += 4;
+        if (isIts) end = first + records;
+      } else if (kind === 2) {
+        const [, last] = [count(), count()];
+        if (isIts) end = last;
+      } else if (kind === 3) count();
+      else [words(), count(), (place += 8)];
+    }
+    number = segment.readBigUInt64LE(at + 24) + 1n;
+    at += Math.ceil((40 + table + bodies) / 8) * 8;
+  }
+  return { at, number, end };
+}
+
+function text(value) {
+  return Buffer.concat([leb(value.length), value]);
+}
+
+function u32(value) {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+function leb(value) {
+  const bytes = [];
+  for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
+  return Buffer.from([...bytes, value]);
 }
 
 /** The checksum of the log's batches: CRC-32 (IEEE). Older Nodes' `zlib` has none. */

@@ -1,6 +1,6 @@
-//! What one row of a partition's table holds: records that were committed together.
+//! Records of one partition that were committed together, as they are stored.
 //!
-//! A row a record would cost each an insert of its own. A batch is, byte after byte:
+//! A batch is, byte after byte:
 //!
 //! | bytes | what |
 //! | --- | --- |
@@ -19,10 +19,10 @@
 //!
 //! A text is its length and so many bytes of UTF-8. Numbers and lengths are LEB128: seven bits a
 //! byte, the least first, the highest bit set on all bytes but the last. Offset, count and instant
-//! stand in the row's other columns.
+//! stand in its frame's table ([`super::frame`]).
 //!
 //! What was read is believed in nothing: any damage is found and named, by the checksum or by the
-//! bounds, and none can make a reader panic or take more memory than the row has bytes.
+//! bounds, and none can make a reader panic or take more memory than the batch has bytes.
 
 use flate2::Crc;
 
@@ -43,7 +43,7 @@ const BITS: u32 = 7;
 /// What is wrong with a batch, in a few words.
 pub(super) type Damage = &'static str;
 
-/// Records of one partition on their way to one row.
+/// Records of one partition on their way to the disk.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub first: u64,
@@ -52,23 +52,27 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// A batch of one record, as [`encode`] wrote it down.
-    pub fn new(first: u64, record: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + record.len());
+    /// A batch without records, in memory that was used before, or none.
+    pub fn empty(first: u64, mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
         bytes.push(VERSION);
         bytes.resize(HEAD_BYTES, 0);
-        bytes.extend_from_slice(record);
-        Self { first, count: 1, bytes }
+        Self { first, count: 0, bytes }
     }
 
-    /// Takes one more record, if it still fits.
-    pub fn take(&mut self, record: &[u8]) -> bool {
-        let fits = self.count < RECORDS_MAX && self.bytes.len() + record.len() <= BYTES_MAX;
+    /// Writes one more record down, if it still fits. The first does.
+    pub fn put(&mut self, record: &Record) -> bool {
+        let length = length(record);
+        let fits = self.fits(number_bytes(length) + length);
         if fits {
-            self.bytes.extend_from_slice(record);
+            encode(record, length, &mut self.bytes);
             self.count += 1;
         }
         fits
+    }
+
+    fn fits(&self, bytes: usize) -> bool {
+        self.count == 0 || self.count < RECORDS_MAX && self.bytes.len() + bytes <= BYTES_MAX
     }
 
     /// The offset after its last record.
@@ -76,29 +80,37 @@ impl Batch {
         self.first + u64::from(self.count)
     }
 
-    /// The row's bytes, with their checksum.
-    pub fn seal(&mut self) -> &[u8] {
+    /// Its bytes are whole from now on: their checksum is set, and answered.
+    pub fn seal(&mut self) -> u32 {
         let sum = checksum(&self.bytes[HEAD_BYTES..]);
         self.bytes[1..HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
+        sum
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// How many bytes it takes.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
+    /// Gives its memory back.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 }
 
-/// Writes a record down, its length first.
-pub(super) fn encode(record: &Record, into: &mut Vec<u8>) {
+/// The bytes of a record as written down, without the length before them.
+fn length(record: &Record) -> usize {
     let text = |text: &str| number_bytes(text.len()) + text.len();
     let headers: usize = record.headers.iter().map(|(name, value)| text(name) + text(value)).sum();
-    let count = record.headers.len();
-    let length = text(&record.key) + number_bytes(count) + headers + record.payload.len();
+    text(&record.key) + number_bytes(record.headers.len()) + headers + record.payload.len()
+}
+
+/// Writes a record down, its length first.
+fn encode(record: &Record, length: usize, into: &mut Vec<u8>) {
     into.reserve(number_bytes(length) + length);
     put_number(length, into);
     put_text(&record.key, into);
-    put_number(count, into);
+    put_number(record.headers.len(), into);
     for (name, value) in &record.headers {
         put_text(name, into);
         put_text(value, into);
@@ -106,12 +118,17 @@ pub(super) fn encode(record: &Record, into: &mut Vec<u8>) {
     into.extend_from_slice(&record.payload);
 }
 
+/// The checksum that a batch's own bytes name, if they have one.
+pub(super) fn sum(bytes: &[u8]) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(1..)?.first_chunk()?))
+}
+
 /// A batch's records, not looked into yet: cheap to pass over.
 #[derive(Debug)]
 pub(super) struct Records<'a>(&'a [u8]);
 
 impl<'a> Records<'a> {
-    /// Of a row's bytes, once they are seen to be whole.
+    /// Of a batch's bytes, once they are seen to be whole.
     pub fn open(bytes: &'a [u8]) -> Result<Self, Damage> {
         let (head, records) = bytes.split_at_checked(HEAD_BYTES).ok_or("it is cut short")?;
         if head[0] != VERSION {
@@ -156,18 +173,19 @@ pub(super) struct Stored<'a> {
 impl<'a> Stored<'a> {
     /// Reads one of [`Records`].
     pub fn decode(mut bytes: &'a [u8]) -> Result<Self, Damage> {
-        let key = take_text(&mut bytes)?;
+        let key = take_text(&mut bytes)?.to_owned();
         let count = take_number(&mut bytes)?;
         // Each has two lengths at least; a count that lies must not make room for itself.
         let mut headers = Vec::with_capacity(count.min(bytes.len() / 2));
         for _ in 0..count {
-            headers.push((take_text(&mut bytes)?, take_text(&mut bytes)?));
+            let name = take_text(&mut bytes)?.to_owned();
+            headers.push((name, take_text(&mut bytes)?.to_owned()));
         }
         Ok(Self { key, headers, payload: bytes })
     }
 }
 
-fn checksum(bytes: &[u8]) -> u32 {
+pub(super) fn checksum(bytes: &[u8]) -> u32 {
     let mut crc = Crc::new();
     crc.update(bytes);
     crc.sum()
@@ -178,7 +196,7 @@ fn number_bytes(number: usize) -> usize {
     (usize::BITS - number.leading_zeros()).div_ceil(BITS).max(1) as usize
 }
 
-fn put_number(mut number: usize, into: &mut Vec<u8>) {
+pub(super) fn put_number(mut number: usize, into: &mut Vec<u8>) {
     while number >= 1 << BITS {
         into.push(number as u8 | 1 << BITS);
         number >>= BITS;
@@ -186,12 +204,12 @@ fn put_number(mut number: usize, into: &mut Vec<u8>) {
     into.push(number as u8);
 }
 
-fn put_text(text: &str, into: &mut Vec<u8>) {
+pub(super) fn put_text(text: &str, into: &mut Vec<u8>) {
     put_number(text.len(), into);
     into.extend_from_slice(text.as_bytes());
 }
 
-fn take_number(bytes: &mut &[u8]) -> Result<usize, Damage> {
+pub(super) fn take_number(bytes: &mut &[u8]) -> Result<usize, Damage> {
     let mut number = 0;
     for shift in (0..usize::BITS).step_by(BITS as usize) {
         let byte = take(bytes, 1)?[0];
@@ -207,13 +225,12 @@ fn take_number(bytes: &mut &[u8]) -> Result<usize, Damage> {
     Err("a number is too large")
 }
 
-fn take_text(bytes: &mut &[u8]) -> Result<String, Damage> {
+pub(super) fn take_text<'a>(bytes: &mut &'a [u8]) -> Result<&'a str, Damage> {
     let length = take_number(bytes)?;
-    let text = std::str::from_utf8(take(bytes, length)?).map_err(|_| "a text is no UTF-8")?;
-    Ok(text.to_owned())
+    std::str::from_utf8(take(bytes, length)?).map_err(|_| "a text is no UTF-8")
 }
 
-fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], Damage> {
+pub(super) fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], Damage> {
     let (taken, rest) = bytes.split_at_checked(count).ok_or("it is cut short")?;
     *bytes = rest;
     Ok(taken)

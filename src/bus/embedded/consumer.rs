@@ -7,8 +7,7 @@ use futures_util::future::select_all;
 use tokio::sync::watch;
 
 use super::Shared;
-use super::fetch::{self, Piece};
-use super::writer::Command;
+use super::fetch::Piece;
 use crate::bus::{Delivery, Error, OVERTAKEN, Position, Result, Tenure, TopicId};
 
 /// Reads topics for a group. Dropping it frees the group for another.
@@ -53,12 +52,8 @@ impl Consumer {
         let membership = Membership::take(&log, group, topics)?;
         let group = membership.group.clone();
         let topics = || membership.topics.iter().copied();
-        let next = log.ask(|reply| Command::Join {
-            group: group.clone(),
-            topics: topics().collect(),
-            reply,
-        });
-        let next = next.await?;
+        log.ask(|of| of.joins.push((group.clone(), topics().collect()))).await?;
+        let next = positions(&log, &group, &membership.topics);
         let changed = topics().map(|topic| log.layout.topics[&topic].changed.subscribe()).collect();
         let (hold, held) = watch::channel(Places::new());
         let (hold, tenure) = (Arc::new(hold), Tenure::default());
@@ -113,15 +108,13 @@ impl Consumer {
                 next.offset = bounds.start;
             }
             if next.offset < bounds.end {
-                let table = place.table.clone();
-                pieces.push(Piece { table, from: *next, end: bounds.end });
+                pieces.push(Piece { from: *next, end: bounds.end });
             }
         }
         if pieces.is_empty() {
             return Ok(Vec::new());
         }
-        let read = log.pool.read(move |connection| fetch::batch(connection, &pieces, max));
-        match read.await {
+        match log.pool.read(pieces, max).await {
             // Retention overtook this read: look at the bounds again.
             Err(Error::OutOfRange { .. }) => Box::pin(self.fetch(max)).await,
             other => other,
@@ -147,17 +140,29 @@ impl Consumer {
     }
 }
 
+/// Where a group goes on in topics that it has entered.
+fn positions(log: &Shared, group: &str, topics: &BTreeSet<TopicId>) -> Vec<Position> {
+    let groups = log.layout.groups();
+    let next = groups.of(group).filter_map(|(place, offset)| {
+        let place = &log.layout.places[place];
+        let (topic, _) = place.known.filter(|(topic, _)| topics.contains(topic))?;
+        Some(Position { topic, partition: place.partition, offset })
+    });
+    next.collect()
+}
+
 impl Committer {
     /// Remembers where the group goes on.
     pub async fn commit(&self, next: Position) -> Result<()> {
         let Position { topic, partition, offset } = next;
-        let bounds = self.log.layout.partition(topic, partition)?.bounds();
+        let place = self.log.layout.index(topic, partition)?;
+        let bounds = self.log.layout.places[place].bounds();
         if offset > bounds.end {
             let (start, end) = (bounds.start, bounds.end);
             return Err(Error::OutOfRange { topic, partition, offset, start, end });
         }
-        let group = self.group.clone();
-        self.log.ask(|reply| Command::Commit { group, next, reply }).await
+        let commit = (self.group.clone(), place, offset);
+        self.log.ask(|of| of.commits.push(commit)).await
     }
 
     /// The time with any partition.

@@ -1,16 +1,17 @@
-//! Reading: a pool of connections, and batches of records out of tables.
+//! Reading: a few reads at a time, and batches of records out of segments.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use rusqlite::{Connection, Row};
 use tokio::sync::Semaphore;
 
-use super::batch::{Records, Stored};
-use super::offset::Offset;
-use super::{on_thread, schema};
+use super::batch::{Records, Stored, sum};
+use super::frame::Entry;
+use super::layout::{Layout, Place};
+use super::on_thread;
+use super::segment::Segment;
+use super::store::{Store, Window};
 use crate::bus::{Delivery, Error, Position, Result};
 
 /// Reads at the same time; each takes milliseconds, so nobody waits long for a turn.
@@ -20,75 +21,49 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Records of one batch at most, whatever was asked for.
 const BATCH_RECORDS_MAX: usize = 10_000;
 
-/// Connections for reading.
+/// Who reads.
 #[derive(Clone, Debug)]
-pub(super) struct Pool(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
-    turns: Semaphore,
-}
-
-impl Pool {
-    pub fn new(path: PathBuf) -> Self {
-        let turns = Semaphore::new(READS_MAX);
-        Self(Arc::new(Inner { path, idle: Mutex::default(), turns }))
-    }
-
-    /// Runs a read on a connection of its own, off the async threads.
-    pub async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let _turn = self.0.turns.acquire().await.map_err(|_| Error::Closed)?;
-        let pool = self.0.clone();
-        on_thread(move || {
-            let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = idle.map_or_else(|| schema::connect(&pool.path), Ok)?;
-            let done = work(&connection);
-            if !pool.turns.is_closed() {
-                let mut idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-                if idle.len() < READS_MAX {
-                    idle.push(connection);
-                }
-            }
-            done
-        })
-        .await
-    }
-
-    /// Ends all reading and lets go of the file.
-    pub fn close(&self) {
-        self.0.turns.close();
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
+pub(super) struct Pool {
+    layout: Arc<Layout>,
+    store: Arc<Store>,
+    turns: Arc<Semaphore>,
 }
 
 /// A piece of a partition to be read.
 pub(super) struct Piece {
-    pub table: String,
     pub from: Position,
     /// What is visible.
     pub end: u64,
 }
 
-/// Reads pieces in turn until the batch is full: at least one record if there is any.
-pub(super) fn batch(
-    connection: &Connection,
-    pieces: &[Piece],
-    max: usize,
-) -> Result<Vec<Delivery>> {
-    let mut taken =
-        Taken { deliveries: Vec::new(), bytes: 0, max: max.clamp(1, BATCH_RECORDS_MAX) };
-    for piece in pieces {
-        read(connection, piece, &mut taken)?;
-        if taken.is_full() {
-            break;
-        }
+impl Pool {
+    pub fn new(layout: Arc<Layout>, store: Arc<Store>) -> Self {
+        Self { layout, store, turns: Arc::new(Semaphore::new(READS_MAX)) }
     }
-    Ok(taken.deliveries)
+
+    /// Reads pieces in turn until the batch is full, off the async threads: at least one record if
+    /// there is any.
+    pub async fn read(&self, pieces: Vec<Piece>, max: usize) -> Result<Vec<Delivery>> {
+        let _turn = self.turns.acquire().await.map_err(|_| Error::Closed)?;
+        let (layout, store) = (self.layout.clone(), self.store.clone());
+        on_thread(move || {
+            let max = max.clamp(1, BATCH_RECORDS_MAX);
+            let mut taken = Taken { deliveries: Vec::new(), bytes: 0, max };
+            for piece in pieces {
+                read(&layout, &store, &piece, &mut taken)?;
+                if taken.is_full() {
+                    break;
+                }
+            }
+            Ok(taken.deliveries)
+        })
+        .await
+    }
+
+    /// Ends all reading.
+    pub fn close(&self) {
+        self.turns.close();
+    }
 }
 
 /// What a batch has so far.
@@ -105,65 +80,133 @@ impl Taken {
 }
 
 /// Reads a piece, or as much of it as the batch still takes.
-fn read(connection: &Connection, piece: &Piece, taken: &mut Taken) -> Result<()> {
-    // The first row is the one that holds the first record, perhaps in its middle.
-    let select = format!(
-        "SELECT \"offset\", count, at_ms, records FROM {table}
-         WHERE \"offset\" < ?2 AND \"offset\" >=
-           coalesce((SELECT max(\"offset\") FROM {table} WHERE \"offset\" <= ?1), ?1)
-         ORDER BY \"offset\"",
-        table = piece.table
-    );
-    let mut statement = connection.prepare_cached(&select)?;
-    let mut rows = statement.query((Offset(piece.from.offset), Offset(piece.end)))?;
+fn read(layout: &Layout, store: &Store, piece: &Piece, taken: &mut Taken) -> Result<()> {
+    let Position { topic, partition, .. } = piece.from;
+    let index = layout.index(topic, partition)?;
+    let place = &layout.places[index];
     let mut next = piece.from;
     while !taken.is_full() && next.offset < piece.end {
-        let Some(row) = rows.next()? else { break };
-        let Offset(first) = row.get(0)?;
-        if first > next.offset {
-            // Retention went past between the look at the bounds and this read.
-            let Position { topic, partition, offset } = next;
-            return Err(Error::OutOfRange {
-                topic,
-                partition,
-                offset,
-                start: first,
-                end: piece.end,
-            });
-        }
-        next.offset = take(row, Position { offset: first, ..next }, next.offset, taken)?;
+        let Some((segment, at, until)) = store.find(index, next.offset) else {
+            return Err(missing(place, next, piece.end));
+        };
+        let stretch = Stretch { segment: &segment, at, until: until.min(piece.end) };
+        next = stretch.read(place, next, taken)?;
     }
     Ok(())
 }
 
-/// Takes a row's records from an offset on, and answers where to go on.
-fn take(row: &Row<'_>, first: Position, from: u64, taken: &mut Taken) -> Result<u64> {
-    let damaged = |what: &str| {
+/// What it means that no segment has an offset.
+fn missing(place: &Place, next: Position, end: u64) -> Error {
+    let Position { topic, partition, offset } = next;
+    let start = place.bounds().start;
+    if start > offset {
+        // Retention went past between the look at the bounds and this read.
+        return Error::OutOfRange { topic, partition, offset, start, end };
+    }
+    Error::Damaged(format!("{topic}/{partition}, the record at {offset}: no segment has it"))
+}
+
+/// A part of a segment in which a partition's records lie.
+struct Stretch<'a> {
+    segment: &'a Segment,
+    at: u64,
+    until: u64,
+}
+
+impl Stretch<'_> {
+    /// Takes its records from an offset on, and answers where to go on.
+    fn read(&self, place: &Place, mut next: Position, taken: &mut Taken) -> Result<Position> {
+        let mut window = Window::new(self.segment, self.segment.index().end);
+        let mut at = self.at;
+        while !taken.is_full() && next.offset < self.until {
+            let head =
+                window.head(at)?.ok_or_else(|| self.damaged(next, at, "no frame is there"))?;
+            let instant = Timestamp::from_millisecond(head.at_ms);
+            let instant = instant.map_err(|_| self.damaged(next, at, "no instant"))?;
+            let mut body = at + head.table_end() as u64;
+            let mut mine = Vec::new();
+            let entries = window.table(at, &head)?.map_err(|what| self.damaged(next, at, what))?;
+            for entry in entries {
+                let entry = entry.map_err(|what| self.damaged(next, at, what))?;
+                let Entry::Batch { topic, partition, first, count, bytes, sum } = entry else {
+                    continue;
+                };
+                if place.is(topic, partition) && first + u64::from(count) > next.offset {
+                    mine.push(Lies { at: body, bytes, sum, first, count, instant });
+                }
+                body += bytes as u64;
+            }
+            for lies in mine {
+                let first = Position { offset: lies.first, ..next };
+                if lies.first > next.offset {
+                    return Err(self.damaged(next, at, "records are missing before it"));
+                }
+                let bytes = window.get(lies.at, lies.bytes)?;
+                next.offset = lies
+                    .take(bytes, first, next.offset, taken)
+                    .map_err(|what| self.damaged(first, lies.at, what))?;
+                if taken.is_full() {
+                    break;
+                }
+            }
+            at += head.len();
+        }
+        Ok(next)
+    }
+
+    /// Says whose records are damaged, and where they lie.
+    fn damaged(&self, first: Position, at: u64, what: &'static str) -> Error {
         let Position { topic, partition, offset } = first;
-        Error::Damaged(format!("{topic}/{partition}, the batch at {offset}: {what}"))
-    };
-    let count: u32 = row.get(1)?;
-    let at = Timestamp::from_millisecond(row.get(2)?).map_err(|_| damaged("no instant"))?;
-    let bytes = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
-    let mut records = Records::open(bytes).map_err(damaged)?;
-    for offset in (first.offset..).take(count as usize) {
-        if taken.is_full() {
-            return Ok(offset.max(from));
+        match self.segment.damaged(at, what) {
+            Error::Damaged(file) => {
+                Error::Damaged(format!("{topic}/{partition}, the batch at {offset}: {file}"))
+            }
+            other => other,
         }
-        let record = records.next().unwrap_or(Err("fewer records than it counts"));
-        let record = record.map_err(damaged)?;
-        if offset < from {
-            continue;
+    }
+}
+
+/// Where a batch lies, and what its frame says of it.
+struct Lies {
+    at: u64,
+    bytes: usize,
+    sum: u32,
+    first: u64,
+    count: u32,
+    instant: Timestamp,
+}
+
+impl Lies {
+    /// Takes its records from an offset on, and answers where to go on.
+    fn take(
+        &self,
+        bytes: &[u8],
+        first: Position,
+        from: u64,
+        taken: &mut Taken,
+    ) -> Result<u64, &'static str> {
+        if bytes.len() < self.bytes || sum(bytes) != Some(self.sum) {
+            return Err("its checksum is another");
         }
-        let Stored { key, headers, payload } = Stored::decode(record).map_err(damaged)?;
-        taken.bytes += key.len() + payload.len();
-        // A copy: one that is kept must not keep its whole batch.
-        let payload = Bytes::copy_from_slice(payload);
-        let position = Position { offset, ..first };
-        taken.deliveries.push(Delivery { position, key, headers, at, payload });
+        let mut records = Records::open(bytes)?;
+        for offset in (self.first..).take(self.count as usize) {
+            if taken.is_full() {
+                return Ok(offset.max(from));
+            }
+            let record = records.next().unwrap_or(Err("fewer records than it counts"))?;
+            if offset < from {
+                continue;
+            }
+            let Stored { key, headers, payload } = Stored::decode(record)?;
+            taken.bytes += key.len() + payload.len();
+            // A copy: one that is kept must not keep its whole batch.
+            let payload = Bytes::copy_from_slice(payload);
+            let (position, at) = (Position { offset, ..first }, self.instant);
+            taken.deliveries.push(Delivery { position, key, headers, at, payload });
+        }
+        if records.next().is_some() {
+            return Err("more records than it counts");
+        }
+        Ok(from.max(self.first + u64::from(self.count)))
     }
-    if records.next().is_some() {
-        return Err(damaged("more records than it counts"));
-    }
-    Ok(from.max(first.offset + u64::from(count)))
 }

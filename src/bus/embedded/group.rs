@@ -1,220 +1,184 @@
 //! A group: calls that share one commit, and what they come to.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Poll, Waker};
 
-use rusqlite::{Transaction, params};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
-
-use super::batch::{self, Batch};
+use super::batch::Batch;
 use super::layout::Layout;
-use super::offset::Offset;
-use super::schema;
-use crate::bus::{OVERTAKEN, Position, Record, Result, TopicId, partition};
+use crate::bus::{Error, Position, Record, Result, TopicId};
 
-/// Where a call's answer goes.
-pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
-
-/// One call's records as they are stored; written down in the caller's task, so that the writer
-/// has only to copy them. It goes back with the answer: memory that another thread gives back than
-/// took it costs both.
-#[derive(Debug)]
-pub(super) struct Rows {
-    bytes: Vec<u8>,
-    /// Where each record's bytes end.
-    ends: Vec<usize>,
-    /// Where each record lies, once it is placed.
-    pub positions: Vec<Position>,
-}
-
-impl Rows {
-    /// Writes records down for a topic of so many partitions.
-    pub fn new(topic: TopicId, records: &[Record], partitions: u32) -> Self {
-        let mut bytes = Vec::new();
-        let end = |record: &Record| {
-            batch::encode(record, &mut bytes);
-            bytes.len()
-        };
-        let ends = records.iter().map(end).collect();
-        let partitions = records.iter().map(|record| partition::of_key(&record.key, partitions));
-        let positions =
-            partitions.map(|partition| Position { topic, partition, offset: 0 }).collect();
-        Self { bytes, ends, positions }
-    }
-}
-
-/// Calls that share one commit.
+/// Calls that share one commit. Each adds what it asks for, and waits for the [`Outcome`].
 #[derive(Debug, Default)]
 pub(super) struct Group {
-    calls: Vec<Call>,
-    appended: BTreeMap<(TopicId, u32), Vec<Batch>>,
+    /// What it appends, by partition.
+    pub slots: Vec<Slot>,
+    /// Which slot a place has, plus one.
+    slot_of: Vec<u16>,
+    /// Where groups of readers go on.
+    pub commits: Vec<(Arc<str>, usize, u64)>,
+    /// Groups of readers that enter topics.
+    pub joins: Vec<(Arc<str>, Vec<TopicId>)>,
+    /// Where retention cuts partitions, if no group of readers came between, and before which
+    /// instant a group must have been silent to count no longer.
+    pub cuts: Vec<(usize, u64, i64)>,
+    /// Whether the log shall go on in another segment.
+    pub roll: bool,
+    pub outcome: Arc<Outcome>,
+    pub calls: usize,
+    pub bytes: usize,
     /// What its records take of the queue's room.
-    room: Option<OwnedSemaphorePermit>,
-    bytes: usize,
+    pub room: usize,
 }
 
-/// A call that waits for the commit.
+/// What a group appends to one partition.
 #[derive(Debug)]
-enum Call {
-    Publish {
-        rows: Rows,
-        reply: Reply<Rows>,
-    },
-    Commit {
-        group: Arc<str>,
-        next: Position,
-        reply: Reply<()>,
-    },
-    Join {
-        group: Arc<str>,
-        topics: Vec<TopicId>,
-        /// Where it goes on, once it has joined.
-        next: Vec<Position>,
-        reply: Reply<Vec<Position>>,
-    },
+pub(super) struct Slot {
+    pub place: usize,
+    /// Their offsets count from the group's first in the partition.
+    pub batches: Vec<Batch>,
 }
+
+/// One call's records that are written down before the call has its turn, since there are many.
+#[derive(Debug)]
+pub(super) struct Written(Group, Vec<Option<Position>>);
 
 impl Group {
-    /// Gives a call's records their places, after what is on the log and in the group.
-    pub fn publish(&mut self, layout: &Layout, mut rows: Rows, reply: Reply<Rows>) {
-        let mut start = 0;
-        for (position, &end) in rows.positions.iter_mut().zip(&rows.ends) {
-            let Position { topic, partition, .. } = *position;
-            let record = &rows.bytes[start..end];
-            let place = || layout.topics[&topic].partitions[partition as usize].bounds().end;
-            position.offset = append(self.appended.entry((topic, partition)), record, place);
-            start = end;
-        }
-        self.bytes += rows.bytes.len();
-        self.calls.push(Call::Publish { rows, reply });
+    /// Writes records down, and answers where each lies, counted from the group's first record in
+    /// its partition.
+    pub fn publish(
+        &mut self,
+        layout: &Layout,
+        topic: TopicId,
+        records: &[Record],
+        mut memory: impl FnMut() -> Vec<u8>,
+    ) -> Vec<Option<Position>> {
+        let of = &layout.topics[&topic];
+        let mut place = |record: &Record| {
+            let partition = crate::bus::partition::of_key(&record.key, of.count);
+            let slot = self.slot(of.first + partition as usize, layout.places.len());
+            let offset = slot.put(record, &mut memory);
+            Some(Position { topic, partition, offset })
+        };
+        records.iter().map(&mut place).collect()
     }
 
-    /// Keeps a call's part of the queue's room until the group's fate is known.
-    pub fn keep(&mut self, room: OwnedSemaphorePermit) {
-        match &mut self.room {
-            // Given back at once instead of one by one: each time takes a lock.
-            Some(kept) => kept.merge(room),
-            None => self.room = Some(room),
-        }
-    }
-
-    /// Remembers where a group of readers goes on.
-    pub fn commit(&mut self, group: Arc<str>, next: Position, reply: Reply<()>) {
-        self.calls.push(Call::Commit { group, next, reply });
-    }
-
-    /// Enters a group of readers for topics.
-    pub fn join(&mut self, group: Arc<str>, topics: Vec<TopicId>, reply: Reply<Vec<Position>>) {
-        self.calls.push(Call::Join { group, topics, next: Vec::new(), reply });
-    }
-
-    /// How many calls share it.
-    pub fn len(&self) -> usize {
-        self.calls.len()
-    }
-
-    /// The bytes of its records.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// The bytes of each row it writes.
-    pub fn rows(&self) -> impl Iterator<Item = usize> {
-        self.appended.values().flatten().map(Batch::len)
-    }
-
-    /// Where each partition that it appends to will end.
-    pub fn ends(&self) -> impl Iterator<Item = (TopicId, u32, u64)> {
-        self.appended.iter().filter_map(|(&(topic, partition), batches)| {
-            batches.last().map(|last| (topic, partition, last.end()))
-        })
-    }
-
-    /// Does all of it within a transaction.
-    pub fn write(&mut self, tx: &Transaction<'_>, layout: &Layout, now_ms: i64) -> Result<()> {
-        for (&(topic, partition), batches) in &mut self.appended {
-            let place = layout.partition(topic, partition)?;
-            let mut insert = tx.prepare_cached(&place.insert)?;
-            for batch in batches {
-                let (first, count) = (Offset(batch.first), batch.count);
-                insert.execute(params![first, count, now_ms, batch.seal()])?;
+    /// Takes over what was written down elsewhere.
+    pub fn append(
+        &mut self,
+        layout: &Layout,
+        Written(mut other, mut positions): Written,
+    ) -> Vec<Option<Position>> {
+        let mut moved = vec![0; layout.places.len()];
+        for mut of in std::mem::take(&mut other.slots) {
+            let slot = self.slot(of.place, layout.places.len());
+            moved[of.place] = slot.end();
+            for batch in &mut of.batches {
+                batch.first += moved[of.place];
             }
+            slot.batches.append(&mut of.batches);
         }
-        for call in &mut self.calls {
-            match call {
-                Call::Publish { .. } => {}
-                Call::Commit { group, next, .. } => commit(tx, group, *next, now_ms)?,
-                Call::Join { group, topics, next, .. } => {
-                    *next = join(tx, layout, group, topics, now_ms)?;
+        for position in positions.iter_mut().flatten() {
+            let place = layout.topics[&position.topic].first + position.partition as usize;
+            position.offset += moved[place];
+        }
+        positions
+    }
+
+    fn slot(&mut self, place: usize, places: usize) -> &mut Slot {
+        if self.slot_of.is_empty() {
+            self.slot_of.resize(places, 0);
+        }
+        let slot = &mut self.slot_of[place];
+        if *slot == 0 {
+            self.slots.push(Slot { place, batches: Vec::new() });
+            *slot = u16::try_from(self.slots.len()).expect("a log has hundreds of partitions");
+        }
+        &mut self.slots[usize::from(*slot) - 1]
+    }
+}
+
+impl Drop for Group {
+    /// Whatever becomes of the writer, nobody waits for ever.
+    fn drop(&mut self) {
+        self.outcome.settle(Err(Error::Closed));
+    }
+}
+
+impl Slot {
+    fn put(&mut self, record: &Record, memory: &mut impl FnMut() -> Vec<u8>) -> u64 {
+        let end = self.end();
+        if !self.batches.last_mut().is_some_and(|last| last.put(record)) {
+            let mut batch = Batch::empty(end, memory());
+            batch.put(record);
+            self.batches.push(batch);
+        }
+        end
+    }
+
+    /// The offset after its last record.
+    pub fn end(&self) -> u64 {
+        self.batches.last().map_or(0, Batch::end)
+    }
+}
+
+impl Written {
+    /// Writes records down.
+    pub fn new(layout: &Layout, topic: TopicId, records: &[Record]) -> Self {
+        let mut group = Group::default();
+        let positions = group.publish(layout, topic, records, Vec::new);
+        Self(group, positions)
+    }
+}
+
+/// What becomes of a group, and who waits to know.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    settled: OnceLock<Result<Firsts>>,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+/// The offset that a group's first record got in each place.
+pub(super) type Firsts = Vec<u64>;
+
+impl Outcome {
+    /// Says what became of it and wakes everybody; the first time counts.
+    pub fn settle(&self, outcome: Result<Firsts>) {
+        if self.settled.set(outcome).is_ok() {
+            let waiting = std::mem::take(&mut *self.lock());
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Waits for it in a thread of its own.
+    pub fn wait_here(&self) -> &Result<Firsts> {
+        self.settled.wait()
+    }
+
+    /// Waits for it.
+    pub async fn wait(&self) -> &Result<Firsts> {
+        let mut mine = None;
+        std::future::poll_fn(|context| {
+            if let Some(settled) = self.settled.get() {
+                return Poll::Ready(settled);
+            }
+            let mut waiting = self.lock();
+            // Settled before the wakers are taken, so that one of both sees the other.
+            if let Some(settled) = self.settled.get() {
+                return Poll::Ready(settled);
+            }
+            match mine {
+                Some(place) => context.waker().clone_into(&mut waiting[place]),
+                None => {
+                    mine = Some(waiting.len());
+                    waiting.push(context.waker().clone());
                 }
             }
-        }
-        Ok(())
+            Poll::Pending
+        })
+        .await
     }
 
-    /// Answers each call, all alike: what was done or why nothing was.
-    pub fn answer(self, outcome: &Result<()>) {
-        drop(self.room);
-        // Whoever no longer waits does not want to know.
-        for call in self.calls {
-            let outcome = outcome.clone();
-            match call {
-                Call::Publish { rows, reply } => drop(reply.send(outcome.map(|()| rows))),
-                Call::Commit { reply, .. } => drop(reply.send(outcome)),
-                Call::Join { next, reply, .. } => drop(reply.send(outcome.map(|()| next))),
-            }
-        }
+    fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Appends a record to a partition's batches, and answers its offset.
-fn append(
-    batches: Entry<'_, (TopicId, u32), Vec<Batch>>,
-    record: &[u8],
-    end: impl FnOnce() -> u64,
-) -> u64 {
-    let batches = batches.or_default();
-    let offset = batches.last().map_or_else(end, Batch::end);
-    if !batches.last_mut().is_some_and(|last| last.take(record)) {
-        batches.push(Batch::new(offset, record));
-    }
-    offset
-}
-
-fn commit(tx: &Transaction<'_>, group: &str, next: Position, now_ms: i64) -> Result<()> {
-    let upsert = "INSERT INTO groups (name, topic, partition, next, at_ms)
-        VALUES (?, ?, ?, ?, ?) ON CONFLICT (name, topic, partition)
-        DO UPDATE SET next = max(next, excluded.next), at_ms = excluded.at_ms";
-    let Position { topic, partition, offset } = next;
-    let values = params![group, topic.name(), partition, Offset(offset), now_ms];
-    tx.prepare_cached(upsert)?.execute(values)?;
-    Ok(())
-}
-
-/// Enters the group at the start of every partition it does not know, so that retention waits for
-/// it from now on. A group that was overtaken goes on with the oldest record kept.
-fn join(
-    tx: &Transaction<'_>,
-    layout: &Layout,
-    group: &str,
-    topics: &[TopicId],
-    now_ms: i64,
-) -> Result<Vec<Position>> {
-    let known = schema::offsets(tx, group)?;
-    for &topic in topics {
-        for partition in 0..layout.count(topic) {
-            let offset = layout.partition(topic, partition)?.bounds().start;
-            let same = |next: &&Position| (next.topic, next.partition) == (topic, partition);
-            let missed =
-                known.iter().find(same).map_or(0, |next| offset.saturating_sub(next.offset));
-            if missed > 0 {
-                tracing::warn!(group, %topic, partition, missed, "{OVERTAKEN}");
-            }
-            commit(tx, group, Position { topic, partition, offset }, now_ms)?;
-        }
-    }
-    let mut offsets = schema::offsets(tx, group)?;
-    offsets.retain(|next| topics.contains(&next.topic));
-    Ok(offsets)
 }

@@ -1,31 +1,41 @@
-//! The embedded log: one SQLite file, `log.db`, of one process.
+//! The embedded log: segment files of one process, in the directory `log`.
 //!
-//! One writer thread takes whatever waits in its bounded queue, appends it in one transaction,
-//! synchronises the file once, and only then answers (group commit). A partition is a table named
-//! after it (`"loa.receipts/3"`), and what a commit appends to it is one row ([`batch`]), or a few
-//! where that would grow large; its rowid is the offset of its first record, so every append goes
-//! to the end of a tree, and any SQLite tool shows where and when how many were appended. Readers
-//! have connections of their own, are woken by the writer and never poll. A lock file keeps a
-//! second process out.
+//! One writer thread takes what waits ([`intake`]), writes it as one frame ([`frame`]) into a file
+//! that was written with zeros beforehand ([`segment`]), synchronises it once, and only then
+//! answers (group commit). Callers write their records down themselves, into the group that is
+//! committed next. What a commit appends to a partition is a batch ([`batch`]) of its frame, or a
+//! few where that would grow large; where groups of readers go on and where partitions begin are
+//! in frames too, so one file is the truth. Readers read the files ([`fetch`]), are woken by the
+//! writer and never poll. A lock file keeps a second process out.
 
 mod batch;
 mod consumer;
 mod fetch;
+mod frame;
 mod group;
+mod groups;
+mod index;
+mod intake;
+mod keeper;
 mod layout;
 mod migrate;
-mod offset;
+mod open;
 mod reader;
+mod recover;
 mod retention;
-mod schema;
+mod rewrite;
+mod segment;
+mod sidecar;
+mod store;
+mod tail;
 mod writer;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use consumer::{Committer, Consumer};
@@ -34,12 +44,16 @@ pub use reader::Reader;
 use crate::bus::{Error, Lag, Position, Record, Result, Settings, Stats, TopicId, limits};
 use crate::clock::Clock;
 use fetch::Pool;
-use group::Rows;
+use group::{Group, Written};
+use intake::Intake;
+use keeper::Keeper;
 use layout::Layout;
-use writer::{Command, Writer};
+use retention::Retention;
+use writer::Writer;
 
-/// Calls that may wait for the writer; their bytes are bounded by [`Settings::queue_mib`].
-const QUEUE_CALLS_MAX: usize = 4096;
+/// Bytes of a call's records from which on they are written down before the call has its turn:
+/// nobody else can have one meanwhile.
+const WRITTEN_BEFORE: usize = 32 * 1024;
 
 /// The embedded log. A cheap handle; clones share it.
 #[derive(Clone, Debug)]
@@ -50,10 +64,13 @@ pub struct Log(Arc<Shared>);
 struct Shared {
     layout: Arc<Layout>,
     pool: Pool,
-    queue: mpsc::Sender<Command>,
+    intake: Arc<Intake>,
     /// One permit a kibibyte that may wait for the writer.
     room: Arc<Semaphore>,
+    retention: Arc<Retention>,
     closed: CancellationToken,
+    /// Comes when the writer has ended.
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
     /// Which topics each group reads at present.
     live: Mutex<BTreeSet<(String, TopicId)>>,
 }
@@ -63,37 +80,64 @@ impl Log {
     pub async fn open(settings: &Settings, clock: Clock) -> Result<Log> {
         let settings = settings.clone();
         on_thread(move || {
-            let opened = schema::open(&settings)?;
-            let layout = Arc::new(opened.layout);
-            let pool = Pool::new(opened.path);
-            let closed = CancellationToken::new();
-            let (queue, commands) = mpsc::channel(QUEUE_CALLS_MAX);
-            let writer = Writer::new(opened.connection, layout.clone(), &settings, clock)?;
-            writer.start(commands, opened.lock, closed.clone())?;
-            let room = Arc::new(Semaphore::new(settings.queue_mib.clamp(32, 1024) as usize * 1024));
-            let live = Mutex::default();
-            Ok(Log(Arc::new(Shared { layout, pool, queue, room, closed, live })))
+            let now = clock.now();
+            let opened = open::open(&settings, now.as_millisecond())?;
+            let (layout, store, intake) = (opened.layout, opened.store, Arc::<Intake>::default());
+            let pool = Pool::new(layout.clone(), store.clone());
+            let retention = Retention::new(layout.clone(), store, intake.clone(), &settings);
+            let retention = Arc::new(retention);
+            let keeper = Keeper::start(retention.clone(), now)?;
+            let room = Semaphore::new(settings.queue_mib.clamp(32, 1024) as usize * 1024);
+            let (room, closed) = (Arc::new(room), CancellationToken::new());
+            let (ends, ended) = oneshot::channel();
+            let writer = Writer {
+                layout: layout.clone(),
+                intake: intake.clone(),
+                room: room.clone(),
+                clock,
+                tail: opened.tail,
+                keeper,
+            };
+            writer.start((opened.lock, retention.clone()), closed.clone(), ends)?;
+            let (ended, live) = (Mutex::new(Some(ended)), Mutex::default());
+            let shared = Shared { layout, pool, intake, room, retention, closed, ended, live };
+            Ok(Log(Arc::new(shared)))
         })
         .await
     }
 
     /// Appends records.
-    pub async fn publish(&self, topic: TopicId, records: Vec<Record>) -> Result<Vec<Position>> {
-        let count = self.partitions(topic);
-        if count == 0 {
+    pub async fn publish(
+        &self,
+        topic: TopicId,
+        records: Vec<Record>,
+    ) -> Result<Vec<Option<Position>>> {
+        if self.partitions(topic) == 0 {
             return Err(Error::UnknownPartition { topic, partition: 0 });
         }
         if records.is_empty() {
             return Ok(Vec::new());
         }
         let bytes = limits::check_records(topic, &records)?;
-        let rows = Rows::new(topic, &records, count);
+        let room = bytes.div_ceil(1024).max(1);
+        self.0.take_room(u32::try_from(room).expect("bounded by the limits")).await?;
+        let layout = &self.0.layout;
+        let written = (bytes >= WRITTEN_BEFORE).then(|| Written::new(layout, topic, &records));
+        let (outcome, mut positions) = self.0.intake.enter(|group, memory| {
+            group.room += room;
+            group.bytes += bytes;
+            match written {
+                Some(written) => group.append(layout, written),
+                None => group.publish(layout, topic, &records, || memory.take()),
+            }
+        })?;
         drop(records);
-        let permits = u32::try_from(bytes.div_ceil(1024).max(1)).expect("bounded by the limits");
-        let room = self.0.room.clone().acquire_many_owned(permits);
-        let room = room.await.map_err(|_| Error::Closed)?;
-        let placed = self.0.ask(|reply| Command::Publish { rows, room, reply }).await?;
-        Ok(placed.positions)
+        let firsts = outcome.wait().await.as_ref().map_err(Error::clone)?;
+        let first = layout.topics[&topic].first;
+        for position in positions.iter_mut().flatten() {
+            position.offset += firsts[first + position.partition as usize];
+        }
+        Ok(positions)
     }
 
     /// Joins a group.
@@ -132,24 +176,26 @@ impl Log {
     }
 
     /// How far a group is behind.
-    pub async fn lag(&self, group: &str) -> Result<Vec<Lag>> {
+    pub fn lag(&self, group: &str) -> Result<Vec<Lag>> {
         limits::check_group(group)?;
-        let group = group.to_owned();
-        let offsets = self.0.pool.read(move |connection| schema::offsets(connection, &group));
-        let mut lags = Vec::new();
-        for next in offsets.await? {
-            // A group may have read a topic of another version.
-            if let Ok(partition) = self.0.layout.partition(next.topic, next.partition) {
-                lags.push(Lag { next, end: partition.bounds().end });
-            }
-        }
+        let layout = &self.0.layout;
+        let groups = layout.groups();
+        // A group may have read a topic of another version.
+        let known = groups.of(group).filter_map(|(place, offset)| {
+            let of = &layout.places[place];
+            let (topic, _) = of.known?;
+            let next = Position { topic, partition: of.partition, offset };
+            Some(Lag { next, end: of.bounds().end })
+        });
+        let mut lags: Vec<Lag> = known.collect();
         lags.sort_unstable_by_key(|lag| lag.next);
         Ok(lags)
     }
 
     /// Deletes what retention allows at an instant.
     pub async fn trim(&self, now: Timestamp) -> Result<u64> {
-        self.0.ask(|reply| Command::Trim { now, reply }).await
+        let retention = self.0.retention.clone();
+        on_thread(move || retention.trim(now)).await
     }
 
     /// What was done since it was opened.
@@ -160,21 +206,42 @@ impl Log {
     /// Commits what is queued and lets go of the file.
     pub async fn close(self) -> Result<()> {
         self.0.room.close();
-        let closed = self.0.ask(|reply| Command::Close { reply }).await;
+        self.0.intake.close();
+        let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Another handle may have closed it, and waits for the same.
+        if let Some(ended) = ended {
+            ended.await.map_err(|_| Error::Closed)?;
+        }
+        self.0.closed.cancelled().await;
         self.0.pool.close();
-        closed
+        Ok(())
     }
 }
 
 impl Shared {
-    /// Queues a command and waits for its answer.
-    async fn ask<T>(
-        &self,
-        command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command,
-    ) -> Result<T> {
-        let (reply, answer) = oneshot::channel();
-        self.queue.send(command(reply)).await.map_err(|_| Error::Closed)?;
-        answer.await.map_err(|_| Error::Closed)?
+    /// Waits until so many kibibytes more may wait for the writer, who gives them back.
+    async fn take_room(&self, kibibytes: u32) -> Result<()> {
+        let taken = match self.room.try_acquire_many(kibibytes) {
+            // Boxed: its state is larger than all the rest of a publish, and rarely there.
+            Err(TryAcquireError::NoPermits) => {
+                Box::pin(self.room.acquire_many(kibibytes)).await.map_err(|_| Error::Closed)?
+            }
+            taken => taken.map_err(|_| Error::Closed)?,
+        };
+        taken.forget();
+        Ok(())
+    }
+
+    /// Adds to what is committed next, and waits for it.
+    async fn ask(&self, call: impl FnOnce(&mut Group)) -> Result<()> {
+        let (outcome, ()) = self.intake.enter(|group, _| call(group))?;
+        outcome.wait().await.as_ref().map(drop).map_err(Error::clone)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.intake.close();
     }
 }
 

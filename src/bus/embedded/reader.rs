@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::Shared;
-use super::fetch::{self, Piece};
+use super::fetch::Piece;
 use crate::bus::{Delivery, Error, Position, Result};
 
 /// Reads one partition from an offset on.
@@ -59,8 +59,6 @@ impl Reader {
         if offset == bounds.end {
             return Ok(Vec::new());
         }
-        let piece = Piece { table: place.table.clone(), from: self.next, end: bounds.end };
-        let read = move |connection: &_| fetch::batch(connection, &[piece], max);
-        self.log.pool.read(read).await
+        self.log.pool.read(vec![Piece { from: self.next, end: bounds.end }], max).await
     }
 }

@@ -1,256 +1,212 @@
 //! The writer: one thread that appends, in groups, and answers after the commit.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::group::{Group, Reply, Rows};
+use super::frame::{Entry, Frame};
+use super::group::Group;
+use super::groups::Groups;
+use super::intake::Intake;
+use super::keeper::Keeper;
 use super::layout::Layout;
-use super::schema::CHECKPOINT_BYTES;
-use crate::bus::{Error, Position, Result, Settings, TopicId};
+use super::retention::Retention;
+use super::tail::{Placed, Tail};
+use crate::bus::{Error, OVERTAKEN, Result};
 use crate::clock::Clock;
-use crate::store::sqlite::spare::{STEP_JOURNAL_BYTES, Spare};
-
-/// Calls that share one commit at most: enough to fill the disk's time, little enough that none
-/// waits long for the others.
-const GROUP_CALLS_MAX: usize = 1024;
-/// Bytes after which a group takes no more calls.
-const GROUP_BYTES: usize = 8 * 1024 * 1024;
-/// Calls at once that are a rush: more are on their way, and a commit without them makes them wait
-/// for a second one. Fewer do not wait: most calls are alone, and nobody follows them.
-const RUSH_CALLS: usize = 8;
-/// How long a rush waits for its next calls: many times what a publisher takes, a small part of
-/// what a commit does.
-const RUSH_GAP: Duration = Duration::from_micros(20);
-/// How long a rush gathers in all: about a commit's time, which it may save.
-const RUSH_TIME_MAX: Duration = Duration::from_millis(1);
-/// How often retention looks, while the log is written to.
-const TRIM_EVERY: Duration = Duration::from_secs(60);
-/// What a page of the journal has beside its bytes.
-const FRAME_HEAD_BYTES: usize = 24;
-/// Pages that a row, and that a group, takes beside its bytes: ends of tables and of their trees.
-const PAGES_MORE: usize = 2;
-
-/// What the writer is asked to do.
-pub(super) enum Command {
-    /// Append rows to a topic's partitions.
-    Publish { rows: Rows, room: OwnedSemaphorePermit, reply: Reply<Rows> },
-    /// Remember where a group goes on.
-    Commit { group: Arc<str>, next: Position, reply: Reply<()> },
-    /// Enter a group for topics, and answer where it goes on.
-    Join { group: Arc<str>, topics: Vec<TopicId>, reply: Reply<Vec<Position>> },
-    /// Delete everything that retention allows at an instant.
-    Trim { now: Timestamp, reply: Reply<u64> },
-    /// End.
-    Close { reply: Reply<()> },
-}
 
 /// The writer's own state.
 pub(super) struct Writer {
-    pub(super) connection: Connection,
-    pub(super) layout: Arc<Layout>,
-    pub(super) clock: Clock,
-    /// A group silent for longer holds nothing back.
-    pub(super) pinned_max: Duration,
-    next_trim: Timestamp,
-    page_bytes: usize,
-    bytes_since_checkpoint: usize,
-    pub(super) spare: Spare,
+    pub layout: Arc<Layout>,
+    pub intake: Arc<Intake>,
+    /// One permit a kibibyte that may wait.
+    pub room: Arc<Semaphore>,
+    pub clock: Clock,
+    pub tail: Tail,
+    pub keeper: Keeper,
 }
 
-/// What is done after a group, and ends the gathering of it.
-enum After {
-    Trim(Timestamp, Reply<u64>),
-    Close(Reply<()>),
+/// What a group changes beside what it appends.
+#[derive(Default)]
+struct Changes {
+    /// Where groups of readers go on.
+    nexts: BTreeMap<(usize, Arc<str>), u64>,
+    /// Where partitions begin.
+    starts: Vec<(usize, u64)>,
+}
+
+/// Ends what is around the writer, however it ends, and only then lets go of the directory.
+struct Ending {
+    intake: Arc<Intake>,
+    retention: Arc<Retention>,
+    lock: Option<File>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.intake.end();
+        self.retention.close();
+        self.lock = None;
+    }
 }
 
 impl Writer {
-    pub fn new(
-        connection: Connection,
-        layout: Arc<Layout>,
-        settings: &Settings,
-        clock: Clock,
-    ) -> Result<Self> {
-        let pinned_max = Duration::from_secs(u64::from(settings.pinned_hours_max) * 3600);
-        let next_trim = clock.now();
-        let page_bytes: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-        Ok(Self {
-            connection,
-            layout,
-            clock,
-            pinned_max,
-            next_trim,
-            page_bytes: page_bytes as usize,
-            bytes_since_checkpoint: 0,
-            spare: Spare::default(),
-        })
-    }
-
-    /// Runs until it is closed or every handle is gone. The lock on the directory goes with it.
+    /// Runs until it is closed or every handle is gone. The lock on the directory goes with it, and
+    /// then `ended` comes.
     pub fn start(
         self,
-        commands: mpsc::Receiver<Command>,
-        lock: File,
+        (lock, retention): (File, Arc<Retention>),
         closed: CancellationToken,
+        ended: tokio::sync::oneshot::Sender<()>,
     ) -> Result<()> {
         let run = move || {
             // Whatever ends the thread, even a panic, readers must not wait for ever.
             let _closed = closed.drop_guard();
-            let closing = self.run(commands);
-            drop(lock);
-            if let Some(reply) = closing {
-                let _ = reply.send(Ok(()));
-            }
+            let ending = Ending { intake: self.intake.clone(), retention, lock: Some(lock) };
+            self.run();
+            drop(ending);
+            let _ = ended.send(());
         };
         let thread = std::thread::Builder::new().name("loa-log-writer".to_owned());
         thread.spawn(run).map(drop).map_err(|error| Error::Storage(error.to_string()))
     }
 
-    fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Option<Reply<()>> {
-        while let Some(first) = self.next(&mut commands) {
-            let (group, after) = self.gather(first, &mut commands);
-            self.commit_group(group);
-            match after {
-                Some(After::Trim(now, reply)) => {
-                    let _ = reply.send(self.trim_all(now));
-                }
-                Some(After::Close(reply)) => return Some(reply),
-                None => {}
-            }
-            self.keep_house();
+    fn run(mut self) {
+        let mut frame = Frame::new();
+        while let Some(group) = self.intake.next() {
+            self.commit(group, &mut frame);
+            self.keeper.look(self.clock.now());
         }
-        None
     }
 
-    /// Waits for a command; while there is none, what is free of the file is given back.
-    fn next(&mut self, commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
-        while self.spare.is_due() {
-            match commands.try_recv() {
-                Ok(command) => return Some(command),
-                Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) => {
-                    self.spare.give_back(&self.connection);
-                    self.bytes_since_checkpoint += STEP_JOURNAL_BYTES as usize;
-                    self.keep_house();
-                }
+    /// One frame for the whole group, then one answer for everybody.
+    fn commit(&mut self, mut group: Group, frame: &mut Frame) {
+        let mut firsts = vec![0; self.layout.places.len()];
+        for slot in &mut group.slots {
+            firsts[slot.place] = self.layout.places[slot.place].bounds().end;
+            for batch in &mut slot.batches {
+                batch.first += firsts[slot.place];
+                batch.seal();
             }
         }
-        commands.blocking_recv()
-    }
-
-    /// What waits in the queue and, in a rush, what is about to.
-    fn gather(
-        &self,
-        first: Command,
-        commands: &mut mpsc::Receiver<Command>,
-    ) -> (Group, Option<After>) {
-        let start = Instant::now();
-        let mut group = Group::default();
-        let mut next = Some(first);
-        while let Some(command) = next {
-            match command {
-                Command::Publish { rows, room, reply } => {
-                    group.keep(room);
-                    group.publish(&self.layout, rows, reply);
-                }
-                Command::Commit { group: name, next, reply } => group.commit(name, next, reply),
-                Command::Join { group: name, topics, reply } => group.join(name, topics, reply),
-                Command::Trim { now, reply } => return (group, Some(After::Trim(now, reply))),
-                Command::Close { reply } => return (group, Some(After::Close(reply))),
-            }
-            let full = group.len() >= GROUP_CALLS_MAX || group.bytes() >= GROUP_BYTES;
-            next = if full { None } else { commands.try_recv().ok() };
-            if next.is_none() && !full && group.len() >= RUSH_CALLS {
-                next = next_in_rush(commands, start);
-            }
-        }
-        (group, None)
-    }
-
-    /// One transaction for the whole group, then one answer to each.
-    fn commit_group(&mut self, mut group: Group) {
-        if group.len() == 0 {
-            return;
-        }
-        self.bytes_since_checkpoint += self.journal_bytes(&group);
-        let committed = self.append(&mut group);
-        if committed.is_ok() {
-            self.show(&group);
-        }
-        group.answer(&committed);
-    }
-
-    /// What a group takes of the journal, or a little more: whole pages.
-    fn journal_bytes(&self, group: &Group) -> usize {
-        let of_row = |bytes: usize| bytes / self.page_bytes + PAGES_MORE;
-        let pages = group.rows().map(of_row).sum::<usize>() + PAGES_MORE;
-        pages * (self.page_bytes + FRAME_HEAD_BYTES)
-    }
-
-    fn append(&mut self, group: &mut Group) -> Result<()> {
         let now_ms = self.clock.now().as_millisecond();
-        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        group.write(&tx, &self.layout, now_ms)?;
-        self.spare.look(&tx)?;
-        tx.commit()?;
-        self.layout.commits.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        let layout = self.layout.clone();
+        let changes = Changes::of(&layout, &group);
+        frame.clear();
+        let fill = |frame: &mut Frame| changes.fill(&layout, &group, now_ms, frame);
+        let outcome = match self.tail.write(&layout, &group, now_ms, (frame, &fill)) {
+            Ok(placed) => {
+                if let Some(placed) = placed {
+                    self.show(&group, &changes, now_ms, &placed);
+                    self.keeper.seal(placed.sealed);
+                }
+                Ok(firsts)
+            }
+            Err(error) => Err(error),
+        };
+        // At once instead of one by one: each time takes a lock.
+        self.room.add_permits(group.room);
+        group.outcome.settle(outcome);
+        let batches = std::mem::take(&mut group.slots).into_iter().flat_map(|slot| slot.batches);
+        self.intake.keep(batches);
     }
 
     /// Makes a committed group visible and wakes who waits for it.
-    fn show(&self, group: &Group) {
-        for (topic, partition, end) in group.ends() {
-            let topic = &self.layout.topics[&topic];
-            let partition = &topic.partitions[partition as usize];
-            self.layout.records.fetch_add(end - partition.bounds().end, Ordering::Relaxed);
-            partition.set_end(end);
-            topic.changed.send_modify(|count| *count += 1);
-        }
-    }
-
-    /// What is done between groups: retention, a little at a time, and checkpoints.
-    fn keep_house(&mut self) {
-        let now = self.clock.now();
-        if now >= self.next_trim {
-            match self.trim_some(now) {
-                // More is left than one step may delete: go on after the next group.
-                Ok(deleted) if deleted.more => {}
-                Ok(_) => self.next_trim = now.saturating_add(TRIM_EVERY).expect("a minute fits"),
-                Err(error) => {
-                    tracing::error!(%error, "retention failed; it is tried again in a minute");
-                    self.next_trim = now.saturating_add(TRIM_EVERY).expect("a minute fits");
-                }
+    fn show(&self, group: &Group, changes: &Changes, now_ms: i64, placed: &Placed) {
+        let layout = &self.layout;
+        layout.commits.fetch_add(1, Ordering::Relaxed);
+        let mut index = placed.segment.index_mut();
+        index.take(placed.number, placed.end);
+        for slot in &group.slots {
+            for batch in &slot.batches {
+                let bytes = batch.bytes().len() as u64;
+                index.add(slot.place, batch.first..batch.end(), bytes, (placed.at, now_ms));
             }
         }
-        if self.bytes_since_checkpoint >= CHECKPOINT_BYTES {
-            self.bytes_since_checkpoint = 0;
-            let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
-            if let Err(error) = self.connection.query_row(checkpoint, [], |_| Ok(())) {
-                tracing::error!(%error, "a checkpoint of the log failed; its journal grows");
-            }
+        drop(index);
+        let mut groups = layout.groups();
+        for ((place, group), next) in &changes.nexts {
+            groups.set(group, *place, *next, now_ms);
+        }
+        drop(groups);
+        for slot in &group.slots {
+            let (place, end) = (&layout.places[slot.place], slot.end());
+            layout.records.fetch_add(end - place.bounds().end, Ordering::Relaxed);
+            place.set_end(end);
+            layout.tell(slot.place);
+        }
+        for (place, start) in &changes.starts {
+            let place_of = &layout.places[*place];
+            layout.deleted.fetch_add(start - place_of.bounds().start, Ordering::Relaxed);
+            place_of.set_start(*start);
+            // A reader that waits below the new start is told so at once.
+            layout.tell(*place);
         }
     }
 }
 
-/// Waits a moment and takes a rush's next call, if there is one by then. It neither parks nor
-/// yields: on a busy machine either would give the core away for a thousand times as long. It looks
-/// at the queue once only: who always looks slows those who fill it.
-fn next_in_rush(commands: &mut mpsc::Receiver<Command>, start: Instant) -> Option<Command> {
-    let mut now = Instant::now();
-    let then = now + RUSH_GAP;
-    if then > start + RUSH_TIME_MAX {
-        return None;
+impl Changes {
+    fn of(layout: &Layout, group: &Group) -> Self {
+        let mut changes = Self::default();
+        let known = layout.groups();
+        for (name, place, next) in &group.commits {
+            changes.go_on(&known, name, *place, *next);
+        }
+        for (name, topics) in &group.joins {
+            // Entered at the start of every partition that it does not know, so that retention
+            // waits for it from now on. One that was overtaken goes on with the oldest kept.
+            for (id, topic) in topics.iter().filter_map(|id| Some((id, layout.topics.get(id)?))) {
+                for place in topic.first..topic.first + topic.count as usize {
+                    let start = layout.places[place].bounds().start;
+                    let next = known.next(name, place).unwrap_or(start);
+                    if next < start {
+                        let (missed, partition) = (start - next, place - topic.first);
+                        tracing::warn!(group = %name, topic = %id, partition, missed, "{OVERTAKEN}");
+                    }
+                    changes.go_on(&known, name, place, start);
+                }
+            }
+        }
+        for &(place, cut, silent_ms) in &group.cuts {
+            let joined = changes.nexts.iter().filter(|((of, _), _)| *of == place);
+            let joined = joined.map(|(_, next)| *next).min();
+            let needed = [known.first_needed(place, silent_ms), joined].into_iter().flatten().min();
+            let (cut, bounds) = (cut.min(needed.unwrap_or(cut)), layout.places[place].bounds());
+            if cut > bounds.start && cut <= bounds.end {
+                changes.starts.push((place, cut));
+            }
+        }
+        changes
     }
-    while now < then {
-        std::hint::spin_loop();
-        now = Instant::now();
+
+    /// A group never goes back.
+    fn go_on(&mut self, known: &Groups, group: &Arc<str>, place: usize, next: u64) {
+        let least = next.max(known.next(group, place).unwrap_or_default());
+        let of = self.nexts.entry((place, group.clone())).or_default();
+        *of = least.max(*of);
     }
-    commands.try_recv().ok()
+
+    /// Writes it all down.
+    fn fill(&self, layout: &Layout, group: &Group, at_ms: i64, frame: &mut Frame) {
+        for slot in &group.slots {
+            let place = &layout.places[slot.place];
+            for batch in &slot.batches {
+                frame.put_batch(&place.topic, place.partition, batch);
+            }
+        }
+        for ((place, group), next) in &self.nexts {
+            let (topic, partition) =
+                (&*layout.places[*place].topic, layout.places[*place].partition);
+            frame.put(Entry::Next { group, topic, partition, next: *next, at_ms });
+        }
+        for (place, start) in &self.starts {
+            let (topic, partition) =
+                (&*layout.places[*place].topic, layout.places[*place].partition);
+            frame.put(Entry::Start { topic, partition, start: *start });
+        }
+    }
 }

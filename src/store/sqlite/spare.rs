@@ -16,9 +16,6 @@ use rusqlite::{Connection, Error};
 const FREE_MIN: u64 = 16 * 1024 * 1024;
 /// Bytes given back in one step: a few milliseconds, for which a write may have to wait.
 const STEP_BYTES: u64 = 1024 * 1024;
-/// Bytes a step writes to the journal at most: for each page itself, what points at it, and the
-/// page that keeps account of both.
-pub const STEP_JOURNAL_BYTES: u64 = 3 * STEP_BYTES;
 /// How long a file is left alone after a step that failed.
 const REST: Duration = Duration::from_secs(60);
 /// Bytes in use up to which a file of before is made anew at once: less than a second.

@@ -12,17 +12,12 @@ fn record() -> impl Strategy<Value = Record> {
     })
 }
 
-fn encoded(record: &Record) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    encode(record, &mut bytes);
-    bytes
-}
-
 fn batch(records: &[Record]) -> Batch {
-    let mut batch = Batch::new(7, &encoded(&records[0]));
-    for record in &records[1..] {
-        assert!(batch.take(&encoded(record)), "a few small records fit");
+    let mut batch = Batch::empty(7, Vec::new());
+    for record in records {
+        assert!(batch.put(record), "a few small records fit");
     }
+    batch.seal();
     batch
 }
 
@@ -47,8 +42,8 @@ fn the_form_is_the_documented_one() {
         headers: vec![("a".to_owned(), String::new())],
         payload: vec![0x55; 0x80].into(),
     };
-    let mut batch = batch(&[record]);
-    let bytes = batch.seal();
+    let batch = batch(&[record]);
+    let bytes = batch.bytes();
     let expected = [&[0x87, 0x01, 2, 0xc3, 0xa9, 1, 1, b'a', 0][..], &[0x55; 0x80]].concat();
     assert_eq!((bytes[0], &bytes[HEAD_BYTES..]), (1, &expected[..]));
     assert_eq!(checksum(b"123456789"), 0xcbf4_3926, "the CRC-32 of its definition");
@@ -57,15 +52,16 @@ fn the_form_is_the_documented_one() {
 
 #[test]
 fn a_batch_is_full_by_bytes_or_by_records_and_takes_any_first_record() {
-    let mut full = Batch::new(0, &encoded(&small(crate::bus::RECORD_BYTES_MAX - 1)));
-    assert!(!full.take(&encoded(&small(0))), "full by bytes");
-    assert_eq!(read(full.seal()).map(|records| records.len()), Ok(1));
-    let mut full = Batch::new(0, &encoded(&small(0)));
-    while full.take(&encoded(&small(0))) {}
-    assert_eq!((full.count, full.end()), (RECORDS_MAX, u64::from(RECORDS_MAX)));
-    let mut full = Batch::new(3, &encoded(&small(500)));
-    while full.take(&encoded(&small(500))) {}
-    assert!(full.len() <= BYTES_MAX && full.len() > BYTES_MAX - 600, "{}", full.len());
+    let mut full = batch(&[small(crate::bus::RECORD_BYTES_MAX - 1)]);
+    assert!(!full.put(&small(0)), "full by bytes");
+    assert_eq!(read(full.bytes()).map(|records| records.len()), Ok(1));
+    let mut full = batch(&[small(0)]);
+    while full.put(&small(0)) {}
+    assert_eq!((full.count, full.end()), (RECORDS_MAX, 7 + u64::from(RECORDS_MAX)));
+    let mut full = batch(&[small(500)]);
+    while full.put(&small(500)) {}
+    let bytes = full.bytes().len();
+    assert!(bytes <= BYTES_MAX && bytes > BYTES_MAX - 600, "{bytes}");
 }
 
 #[test]
@@ -96,9 +92,10 @@ fn what_lies_is_refused_without_making_room_for_it() {
 proptest! {
     #[test]
     fn what_was_written_is_read(records in prop::collection::vec(record(), 1..8)) {
-        let mut batch = batch(&records);
+        let batch = batch(&records);
         prop_assert_eq!((batch.count as usize, batch.first), (records.len(), 7));
-        prop_assert_eq!(read(batch.seal()), Ok(records));
+        prop_assert_eq!(sum(batch.bytes()), Some(checksum(&batch.bytes()[HEAD_BYTES..])));
+        prop_assert_eq!(read(batch.bytes()), Ok(records));
     }
 
 }
@@ -109,8 +106,8 @@ proptest! {
 
     #[test]
     fn every_cut_is_found(records in prop::collection::vec(record(), 1..3)) {
-        let mut batch = batch(&records);
-        let bytes = batch.seal();
+        let batch = batch(&records);
+        let bytes = batch.bytes();
         for length in 0..bytes.len() {
             prop_assert!(read(&bytes[..length]).is_err(), "cut to {length} of {}", bytes.len());
         }
@@ -118,8 +115,7 @@ proptest! {
 
     #[test]
     fn every_turned_bit_is_found(records in prop::collection::vec(record(), 1..3)) {
-        let mut batch = batch(&records);
-        let mut bytes = batch.seal().to_vec();
+        let mut bytes = batch(&records).into_bytes();
         for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
             prop_assert!(read(&bytes).is_err(), "bit {bit}");

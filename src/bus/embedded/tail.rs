@@ -1,0 +1,200 @@
+//! The log's end: the segment that is written to, and those that follow it.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use super::frame::{Entry, Frame};
+use super::group::Group;
+use super::layout::Layout;
+use super::segment::{self, HEAD_BYTES, Segment};
+use super::store::Store;
+use crate::bus::{Error, Result};
+
+/// The first segment's bytes: a small log is small.
+pub(super) const SIZE_MIN: u64 = 8 * 1024 * 1024;
+/// A segment's bytes at most, but for a commit that is larger. Before that it is half of the log:
+/// what retention deleted is given back by whole segments.
+pub(super) const SIZE_MAX: u64 = 64 * 1024 * 1024;
+
+/// The log's end.
+pub(super) struct Tail {
+    store: Arc<Store>,
+    segment: Arc<Segment>,
+    /// Where the next frame goes.
+    at: u64,
+    next_frame: u64,
+    /// After a synchronisation that failed nobody knows what is on the disk. Nothing more is
+    /// written to that segment: it ends before the frame in question, since the next segment
+    /// begins with a frame of the same number.
+    is_broken: bool,
+    /// The next segment's number.
+    next_number: u64,
+    /// The next segment, while a thread of its own makes it, and then until it is needed.
+    next: Option<Receiver<Result<Segment>>>,
+}
+
+/// Where a frame lies.
+pub(super) struct Placed {
+    pub segment: Arc<Segment>,
+    pub at: u64,
+    pub end: u64,
+    pub number: u64,
+    /// The segment before it, if the frame is the first of its segment.
+    pub sealed: Option<Arc<Segment>>,
+}
+
+/// How a frame failed.
+pub(super) enum Failed {
+    /// It was not written: what is there of it is overwritten by the next one.
+    Write(Error),
+    /// It was not synchronised.
+    Sync(Error),
+}
+
+impl Tail {
+    pub fn new(store: Arc<Store>, segment: Arc<Segment>, (next_frame, at): (u64, u64)) -> Self {
+        let next_number = segment.number + 1;
+        let is_broken = false;
+        let mut tail = Self { store, segment, at, next_frame, is_broken, next_number, next: None };
+        tail.look_ahead();
+        tail
+    }
+
+    /// Writes a frame, and synchronises it: what `fill` puts into it and then the group's batches.
+    pub fn write(
+        &mut self,
+        layout: &Layout,
+        group: &Group,
+        now_ms: i64,
+        (frame, fill): (&mut Frame, &dyn Fn(&mut Frame)),
+    ) -> Result<Option<Placed>> {
+        fill(frame);
+        if frame.is_empty() && !group.roll {
+            return Ok(None);
+        }
+        let is_first = self.is_broken || group.roll || self.at + frame.len() > self.segment.size;
+        if is_first {
+            frame.clear();
+            state(layout, frame);
+            fill(frame);
+            return self.write_first(group, now_ms, frame).map(Some);
+        }
+        let (at, number) = (self.at, self.next_frame);
+        match write_to(&self.segment, (at, number), frame, group, now_ms) {
+            Ok(()) => {}
+            Err(Failed::Write(error)) => return Err(error),
+            Err(Failed::Sync(error)) => {
+                tracing::error!(%error, "the log goes on in another segment");
+                self.is_broken = true;
+                return Err(error);
+            }
+        }
+        self.at += frame.len();
+        self.next_frame += 1;
+        self.look_ahead();
+        let segment = self.segment.clone();
+        Ok(Some(Placed { segment, at, end: self.at, number, sealed: None }))
+    }
+
+    /// The same, at the beginning of the next segment.
+    fn write_first(&mut self, group: &Group, now_ms: i64, frame: &mut Frame) -> Result<Placed> {
+        let next = self.take_next(HEAD_BYTES + frame.len())?;
+        let (at, number) = (HEAD_BYTES, self.next_frame);
+        if let Err(Failed::Write(error) | Failed::Sync(error)) =
+            write_to(&next, (at, number), frame, group, now_ms)
+        {
+            // Nothing in it was acknowledged.
+            let _ = segment::remove(&next.path);
+            return Err(error);
+        }
+        let next = Arc::new(next);
+        self.store.push(next.clone());
+        let sealed = Some(std::mem::replace(&mut self.segment, next.clone()));
+        self.at = at + frame.len();
+        self.next_frame += 1;
+        self.is_broken = false;
+        Ok(Placed { segment: next, at, end: self.at, number, sealed })
+    }
+
+    /// The next segment, which takes so many bytes. It was made beforehand, but after an error or
+    /// for a commit that is larger than all others.
+    fn take_next(&mut self, bytes: u64) -> Result<Segment> {
+        if self.next.is_none() {
+            self.make_next(bytes);
+        }
+        let made = self.next.take().ok_or(Error::Closed)?.recv().map_err(|_| Error::Closed)??;
+        if made.size >= bytes {
+            return Ok(made);
+        }
+        segment::remove(&made.path)?;
+        self.make_next(bytes);
+        self.next.take().ok_or(Error::Closed)?.recv().map_err(|_| Error::Closed)?
+    }
+
+    /// Has the next segment made when this one is half full.
+    fn look_ahead(&mut self) {
+        if self.at > self.segment.size / 2 && self.next.is_none() {
+            self.make_next(0);
+        }
+    }
+
+    /// Has the next segment made.
+    fn make_next(&mut self, bytes: u64) {
+        let size = (self.store.bytes() / 2).clamp(SIZE_MIN, SIZE_MAX).max(bytes);
+        let (dir, number) = (self.store.dir.clone(), self.next_number);
+        let (made, next) = sync_channel(1);
+        let make = move || drop(made.send(Segment::make(&dir, number, size)));
+        let thread = std::thread::Builder::new().name("loa-log-segment".to_owned());
+        match thread.spawn(make) {
+            Ok(_) => {
+                self.next_number += 1;
+                self.next = Some(next);
+            }
+            Err(error) => tracing::error!(%error, "no thread for the log's next segment"),
+        }
+    }
+}
+
+impl Drop for Tail {
+    /// Nobody makes a file in the directory when it may be another's already.
+    fn drop(&mut self) {
+        if let Some(Ok(made)) = self.next.take().and_then(|next| next.recv().ok()) {
+            let _ = segment::remove(&made.path);
+        }
+    }
+}
+
+/// Everything that is known of partitions and groups.
+pub(super) fn state(layout: &Layout, frame: &mut Frame) {
+    for place in &layout.places {
+        let (topic, partition, bounds) = (&*place.topic, place.partition, place.bounds());
+        let (start, end) = (bounds.start, bounds.end);
+        frame.put(Entry::Place { topic, partition, start, end });
+    }
+    for (place, group, mark) in layout.groups().all() {
+        let place = &layout.places[place];
+        let (topic, partition) = (&*place.topic, place.partition);
+        frame.put(Entry::Next { group, topic, partition, next: mark.next, at_ms: mark.at_ms });
+    }
+}
+
+pub(super) fn write_to(
+    segment: &Segment,
+    (at, number): (u64, u64),
+    frame: &mut Frame,
+    group: &Group,
+    now_ms: i64,
+) -> Result<(), Failed> {
+    let padding = frame.padding();
+    let head = [frame.seal(segment.salt, number, now_ms)];
+    let bodies = group.slots.iter().flat_map(|slot| &slot.batches).map(|batch| batch.bytes());
+    let pieces = head.into_iter().chain(bodies).chain([padding]);
+    let mut pieces: Vec<IoSlice<'_>> = pieces.map(IoSlice::new).collect();
+    let written = segment.write(at, &mut pieces);
+    written.map_err(|error| Failed::Write(segment.failed(&error)))?;
+    segment.file.sync_data().map_err(|error| Failed::Sync(segment.failed(&error)))
+}
+
+#[cfg(test)]
+mod tests;
