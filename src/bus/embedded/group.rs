@@ -5,6 +5,7 @@ use std::task::{Poll, Waker};
 
 use super::batch::Batch;
 use super::layout::Layout;
+use super::segment::Segment;
 use crate::bus::{Error, Position, Record, Result, TopicId};
 
 /// Calls that share one commit. Each adds what it asks for, and waits for the [`Outcome`].
@@ -21,8 +22,8 @@ pub(super) struct Group {
     /// Where retention cuts partitions, if no group of readers came between, and before which
     /// instant a group must have been silent to count no longer.
     pub cuts: Vec<(usize, u64, i64)>,
-    /// Whether the log shall go on in another segment.
-    pub roll: bool,
+    /// The segment in which the log shall go on.
+    pub roll: Option<Segment>,
     pub outcome: Arc<Outcome>,
     pub calls: usize,
     pub bytes: usize,
@@ -40,7 +41,47 @@ pub(super) struct Slot {
 
 /// One call's records that are written down before the call has its turn, since there are many.
 #[derive(Debug)]
-pub(super) struct Written(Group, Vec<Option<Position>>);
+pub(super) struct Written(Group, Places);
+
+/// Where one call's records lie: partition and offset. Mostly there is one, which takes no memory
+/// of its own. (Small on purpose: a [`Position`] that is put together just after the record was
+/// copied waits for the other core's copy of that memory.)
+#[derive(Debug)]
+pub(super) enum Places {
+    One([(u32, u64); 1]),
+    Many(Vec<(u32, u64)>),
+}
+
+impl Places {
+    fn of(records: &[Record], mut place: impl FnMut(&Record) -> (u32, u64)) -> Self {
+        match records {
+            [record] => Self::One([place(record)]),
+            records => Self::Many(records.iter().map(place).collect()),
+        }
+    }
+
+    fn as_mut(&mut self) -> &mut [(u32, u64)] {
+        match self {
+            Self::One(one) => one,
+            Self::Many(many) => many,
+        }
+    }
+
+    /// The same, once it is known where the group's records begin in each place of the layout.
+    pub fn on_the_log(
+        mut self,
+        layout: &Layout,
+        topic: TopicId,
+        firsts: &Firsts,
+    ) -> Vec<Option<Position>> {
+        let first = layout.topics[&topic].first;
+        let places = self.as_mut().iter().map(|&(partition, offset)| {
+            let offset = firsts[first + partition as usize] + offset;
+            Some(Position { topic, partition, offset })
+        });
+        places.collect()
+    }
+}
 
 impl Group {
     /// Writes records down, and answers where each lies, counted from the group's first record in
@@ -51,23 +92,19 @@ impl Group {
         topic: TopicId,
         records: &[Record],
         mut memory: impl FnMut() -> Vec<u8>,
-    ) -> Vec<Option<Position>> {
+    ) -> Places {
         let of = &layout.topics[&topic];
-        let mut place = |record: &Record| {
+        let places = layout.places.len();
+        Places::of(records, |record| {
             let partition = crate::bus::partition::of_key(&record.key, of.count);
-            let slot = self.slot(of.first + partition as usize, layout.places.len());
-            let offset = slot.put(record, &mut memory);
-            Some(Position { topic, partition, offset })
-        };
-        records.iter().map(&mut place).collect()
+            let slot = self.slot(of.first + partition as usize, places);
+            (partition, slot.put(record, &mut memory))
+        })
     }
 
-    /// Takes over what was written down elsewhere.
-    pub fn append(
-        &mut self,
-        layout: &Layout,
-        Written(mut other, mut positions): Written,
-    ) -> Vec<Option<Position>> {
+    /// Takes over what was written down elsewhere, for a topic.
+    pub fn append(&mut self, layout: &Layout, topic: TopicId, written: Written) -> Places {
+        let Written(mut other, mut places) = written;
         let mut moved = vec![0; layout.places.len()];
         for mut of in std::mem::take(&mut other.slots) {
             let slot = self.slot(of.place, layout.places.len());
@@ -77,11 +114,11 @@ impl Group {
             }
             slot.batches.append(&mut of.batches);
         }
-        for position in positions.iter_mut().flatten() {
-            let place = layout.topics[&position.topic].first + position.partition as usize;
-            position.offset += moved[place];
+        let first = layout.topics[&topic].first;
+        for (partition, offset) in places.as_mut() {
+            *offset += moved[first + *partition as usize];
         }
-        positions
+        places
     }
 
     fn slot(&mut self, place: usize, places: usize) -> &mut Slot {
@@ -125,8 +162,8 @@ impl Written {
     /// Writes records down.
     pub fn new(layout: &Layout, topic: TopicId, records: &[Record]) -> Self {
         let mut group = Group::default();
-        let positions = group.publish(layout, topic, records, Vec::new);
-        Self(group, positions)
+        let places = group.publish(layout, topic, records, Vec::new);
+        Self(group, places)
     }
 }
 

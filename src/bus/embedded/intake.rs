@@ -75,7 +75,8 @@ impl Intake {
         let entered = call(group, &mut Memory(memory));
         let outcome = group.outcome.clone();
         let wake = std::mem::take(idle);
-        self.came.fetch_add(1, Ordering::Relaxed);
+        // Changed with the lock held alone, so no more than a store.
+        self.came.store(self.came.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         drop(waiting);
         if wake {
             self.work.notify_one();

@@ -45,7 +45,19 @@ pub(super) fn finish(names: &Connection, dir: &Path) -> Result<()> {
         std::fs::remove_dir_all(dir).map_err(storage)?;
     }
     std::fs::create_dir_all(dir).map_err(storage)?;
-    let mut layout = Layout::new(String::new(), &found(names)?);
+    if let Err(error) = take_over(names, dir, version) {
+        // Half of it helps nobody, least of all a full disk.
+        let _ = std::fs::remove_dir_all(dir);
+        return Err(error);
+    }
+    let parent = dir.parent().unwrap_or(dir);
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(storage)?;
+    forget(names)
+}
+
+/// Writes all of it to segments.
+fn take_over(names: &Connection, dir: &Path, version: i64) -> Result<()> {
+    let layout = Layout::new(String::new(), &found(names)?);
     let mut moved = Moved { dir, version, making: None, number: 1, frame: 0 };
     for place in 0..layout.places.len() {
         let of = &layout.places[place];
@@ -60,10 +72,7 @@ pub(super) fn finish(names: &Connection, dir: &Path) -> Result<()> {
         tracing::info!(topic, partition, records, "records of an earlier version taken over");
     }
     moved.seal()?;
-    moved.end(&mut layout)?;
-    let parent = dir.parent().unwrap_or(dir);
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(storage)?;
-    forget(names)
+    moved.end(&layout)
 }
 
 /// Empties `log.db`, and gives it its version.
@@ -215,7 +224,7 @@ impl Moved<'_> {
     }
 
     /// Writes the segment at the log's end, which says all that is known.
-    fn end(&self, layout: &mut Layout) -> Result<()> {
+    fn end(&self, layout: &Layout) -> Result<()> {
         let mut frame = Frame::new();
         tail::state(layout, &mut frame);
         let size = SIZE_MIN.max(HEAD_BYTES + frame.len());

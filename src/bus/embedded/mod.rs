@@ -44,7 +44,7 @@ pub use reader::Reader;
 use crate::bus::{Error, Lag, Position, Record, Result, Settings, Stats, TopicId, limits};
 use crate::clock::Clock;
 use fetch::Pool;
-use group::{Group, Written};
+use group::{Group, Outcome, Places, Written};
 use intake::Intake;
 use keeper::Keeper;
 use layout::Layout;
@@ -121,23 +121,28 @@ impl Log {
         let bytes = limits::check_records(topic, &records)?;
         let room = bytes.div_ceil(1024).max(1);
         self.0.take_room(u32::try_from(room).expect("bounded by the limits")).await?;
+        let (outcome, places) = self.enter(topic, records, (room, bytes))?;
+        let firsts = outcome.wait().await.as_ref().map_err(Error::clone)?;
+        Ok(places.on_the_log(&self.0.layout, topic, firsts))
+    }
+
+    /// Writes records down into what is committed next.
+    fn enter(
+        &self,
+        topic: TopicId,
+        records: Vec<Record>,
+        (room, bytes): (usize, usize),
+    ) -> Result<(Arc<Outcome>, Places)> {
         let layout = &self.0.layout;
         let written = (bytes >= WRITTEN_BEFORE).then(|| Written::new(layout, topic, &records));
-        let (outcome, mut positions) = self.0.intake.enter(|group, memory| {
+        self.0.intake.enter(|group, memory| {
             group.room += room;
             group.bytes += bytes;
             match written {
-                Some(written) => group.append(layout, written),
+                Some(written) => group.append(layout, topic, written),
                 None => group.publish(layout, topic, &records, || memory.take()),
             }
-        })?;
-        drop(records);
-        let firsts = outcome.wait().await.as_ref().map_err(Error::clone)?;
-        let first = layout.topics[&topic].first;
-        for position in positions.iter_mut().flatten() {
-            position.offset += firsts[first + position.partition as usize];
-        }
-        Ok(positions)
+        })
     }
 
     /// Joins a group.

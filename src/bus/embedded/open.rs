@@ -73,7 +73,7 @@ pub(super) fn open(settings: &Settings, now_ms: i64) -> Result<Opened> {
         // A topic keeps its number of partitions from now on.
         let fill = |frame: &mut Frame| tail::state(&layout, frame);
         let mut frame = Frame::new();
-        let placed = tail.write(&layout, &Group::default(), now_ms, (&mut frame, &fill))?;
+        let placed = tail.write(&layout, &Group::default(), (now_ms, None), (&mut frame, &fill))?;
         if let Some(placed) = placed {
             placed.segment.index_mut().take(placed.number, placed.end);
         }

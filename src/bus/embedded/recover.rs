@@ -8,6 +8,8 @@
 //! acknowledged and damaged later looks as one that was being written.)
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -76,7 +78,7 @@ impl Tail<'_> {
         self.bytes.resize(self.segment.size as usize, 0);
         segment::read(&self.segment.file, &mut self.bytes, 0)
             .map_err(|error| self.segment.failed(&error))?;
-        let (mut at, mut next) = (HEAD_BYTES, None);
+        let (mut at, mut last, mut next) = (HEAD_BYTES, HEAD_BYTES, None);
         while let Some(head) = self.whole(at).filter(|head| next.is_none_or(|n| n == head.number)) {
             let entries = head.table(&self.bytes[at as usize..]);
             for entry in entries.map_err(|what| self.segment.damaged(at, what))? {
@@ -85,8 +87,9 @@ impl Tail<'_> {
                 fits.map_err(|what| self.segment.damaged(at, what))?;
             }
             next = Some(head.number + 1);
-            at += head.len();
+            (last, at) = (at, at + head.len());
         }
+        self.keep(last..at)?;
         let rest = &self.bytes[at as usize..];
         if rest.iter().any(|byte| *byte != 0) {
             if self.is_followed(at, next.unwrap_or_default()) {
@@ -100,6 +103,15 @@ impl Tail<'_> {
         into.end = at;
         into.next_frame = next.unwrap_or_default();
         Ok(next.is_some())
+    }
+
+    /// Leaves the last frame on the disk for good before anybody reads it: it may never have been
+    /// synchronised, or that may have failed, and the kernel takes what it has for written.
+    fn keep(&self, last: Range<u64>) -> Result<()> {
+        let bytes = &self.bytes[last.start as usize..last.end as usize];
+        let file = &self.segment.file;
+        let kept = file.write_all_at(bytes, last.start).and_then(|()| file.sync_data());
+        kept.map_err(|error| self.segment.failed(&error))
     }
 
     /// The frame at a place, if all of it is as it was written.

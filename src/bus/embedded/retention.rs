@@ -21,7 +21,7 @@ use super::rewrite;
 use super::segment::Segment;
 use super::sidecar;
 use super::store::{Store, Window};
-use super::tail::SIZE_MAX;
+use super::tail::{SIZE_MAX, SIZE_MIN};
 use crate::bus::{Error, Result, Settings};
 
 /// A segment of so few bytes is copied along with its neighbours, so that small ones do not
@@ -62,9 +62,12 @@ impl Retention {
         for (index, place) in self.layout.places.iter().enumerate() {
             let Some((_, retention)) = place.known else { continue };
             let bounds = place.bounds();
-            let kept = self.first_kept(index, &bounds, now_ms.saturating_sub(millis(retention)))?;
-            if kept > bounds.start {
-                cuts.push((index, kept, silent_ms));
+            let horizon_ms = now_ms.saturating_sub(millis(retention));
+            match self.first_kept(index, &bounds, horizon_ms) {
+                Ok(kept) if kept > bounds.start => cuts.push((index, kept, silent_ms)),
+                Ok(_) => {}
+                // The others are not kept because of it.
+                Err(error) => tracing::error!(%error, "retention cannot look at a partition"),
             }
         }
         let starts = || self.layout.places.iter().map(|place| place.bounds().start).sum::<u64>();
@@ -158,8 +161,13 @@ impl Retention {
             sidecar::remove(&segment)?;
         }
         for run in self.runs(&segments) {
-            let rewritten = rewrite::rewrite(&self.store.dir, run, &self.layout)?;
-            let rewritten = Arc::new(rewritten);
+            let rewritten = match rewrite::rewrite(&self.store.dir, run, &self.layout) {
+                Ok(rewritten) => Arc::new(rewritten),
+                Err(error) => {
+                    tracing::error!(%error, "segments are not rewritten, and keep their bytes");
+                    continue;
+                }
+            };
             self.store.replace(run, Some(rewritten.clone()));
             let index = rewritten.index().clone();
             for segment in &run[1..] {
@@ -175,7 +183,8 @@ impl Retention {
         let Some(last) = self.store.all().pop() else { return Ok(()) };
         let used = last.index().end;
         if used >= GAIN_BYTES_MIN && self.live(&last) < used / 2 {
-            let (outcome, ()) = self.intake.enter(|group, _| group.roll = true)?;
+            let next = Segment::make(&self.store.dir, self.store.next_number(), SIZE_MIN)?;
+            let (outcome, ()) = self.intake.enter(|group, _| group.roll = Some(next))?;
             outcome.wait_here().as_ref().map_err(Error::clone)?;
         }
         Ok(())

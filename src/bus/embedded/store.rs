@@ -1,6 +1,7 @@
 //! The segments in their order, and how one is looked through.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::batch::Damage;
@@ -16,11 +17,18 @@ const WINDOW: usize = 64 * 1024;
 pub(super) struct Store {
     pub dir: PathBuf,
     segments: RwLock<Vec<Arc<Segment>>>,
+    last_number: AtomicU64,
 }
 
 impl Store {
     pub fn new(dir: PathBuf, segments: Vec<Arc<Segment>>) -> Self {
-        Self { dir, segments: RwLock::new(segments) }
+        let last_number = AtomicU64::new(segments.last().map_or(0, |segment| segment.number));
+        Self { dir, segments: RwLock::new(segments), last_number }
+    }
+
+    /// The number of a segment that is about to be made.
+    pub fn next_number(&self) -> u64 {
+        self.last_number.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// All of them.

@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 use super::frame::{Entry, Frame};
 use super::group::Group;
@@ -28,8 +28,6 @@ pub(super) struct Tail {
     /// written to that segment: it ends before the frame in question, since the next segment
     /// begins with a frame of the same number.
     is_broken: bool,
-    /// The next segment's number.
-    next_number: u64,
     /// The next segment, while a thread of its own makes it, and then until it is needed.
     next: Option<Receiver<Result<Segment>>>,
 }
@@ -54,9 +52,7 @@ pub(super) enum Failed {
 
 impl Tail {
     pub fn new(store: Arc<Store>, segment: Arc<Segment>, (next_frame, at): (u64, u64)) -> Self {
-        let next_number = segment.number + 1;
-        let is_broken = false;
-        let mut tail = Self { store, segment, at, next_frame, is_broken, next_number, next: None };
+        let mut tail = Self { store, segment, at, next_frame, is_broken: false, next: None };
         tail.look_ahead();
         tail
     }
@@ -66,14 +62,15 @@ impl Tail {
         &mut self,
         layout: &Layout,
         group: &Group,
-        now_ms: i64,
+        (now_ms, roll): (i64, Option<Segment>),
         (frame, fill): (&mut Frame, &dyn Fn(&mut Frame)),
     ) -> Result<Option<Placed>> {
         fill(frame);
-        if frame.is_empty() && !group.roll {
+        let is_rolled = roll.is_some_and(|roll| self.roll(roll));
+        if frame.is_empty() && !is_rolled {
             return Ok(None);
         }
-        let is_first = self.is_broken || group.roll || self.at + frame.len() > self.segment.size;
+        let is_first = self.is_broken || is_rolled || self.at + frame.len() > self.segment.size;
         if is_first {
             frame.clear();
             state(layout, frame);
@@ -105,7 +102,7 @@ impl Tail {
             write_to(&next, (at, number), frame, group, now_ms)
         {
             // Nothing in it was acknowledged.
-            let _ = segment::remove(&next.path);
+            refuse(&next);
             return Err(error);
         }
         let next = Arc::new(next);
@@ -127,9 +124,30 @@ impl Tail {
         if made.size >= bytes {
             return Ok(made);
         }
-        segment::remove(&made.path)?;
+        refuse(&made);
         self.make_next(bytes);
         self.next.take().ok_or(Error::Closed)?.recv().map_err(|_| Error::Closed)?
+    }
+
+    /// Has the log go on in a segment instead of a larger one that is made already, if it can be
+    /// done at once: one that is being made is not waited for.
+    fn roll(&mut self, roll: Segment) -> bool {
+        let other = match self.next.as_ref().map(Receiver::try_recv) {
+            Some(Ok(Ok(other))) => Some(other),
+            Some(Err(TryRecvError::Empty)) => return refuse(&roll),
+            _ => None,
+        };
+        self.next = None;
+        if let Some(other) = other {
+            refuse(&other);
+        }
+        if roll.number < self.segment.number {
+            return refuse(&roll);
+        }
+        let (made, next) = sync_channel(1);
+        let _ = made.send(Ok(roll));
+        self.next = Some(next);
+        true
     }
 
     /// Has the next segment made when this one is half full.
@@ -142,15 +160,12 @@ impl Tail {
     /// Has the next segment made.
     fn make_next(&mut self, bytes: u64) {
         let size = (self.store.bytes() / 2).clamp(SIZE_MIN, SIZE_MAX).max(bytes);
-        let (dir, number) = (self.store.dir.clone(), self.next_number);
+        let (dir, number) = (self.store.dir.clone(), self.store.next_number());
         let (made, next) = sync_channel(1);
         let make = move || drop(made.send(Segment::make(&dir, number, size)));
         let thread = std::thread::Builder::new().name("loa-log-segment".to_owned());
         match thread.spawn(make) {
-            Ok(_) => {
-                self.next_number += 1;
-                self.next = Some(next);
-            }
+            Ok(_) => self.next = Some(next),
             Err(error) => tracing::error!(%error, "no thread for the log's next segment"),
         }
     }
@@ -160,9 +175,17 @@ impl Drop for Tail {
     /// Nobody makes a file in the directory when it may be another's already.
     fn drop(&mut self) {
         if let Some(Ok(made)) = self.next.take().and_then(|next| next.recv().ok()) {
-            let _ = segment::remove(&made.path);
+            refuse(&made);
         }
     }
+}
+
+/// Removes a segment that is not used.
+fn refuse(segment: &Segment) -> bool {
+    if let Err(error) = segment::remove(&segment.path) {
+        tracing::warn!(%error, "a segment that is not used is removed by the next start");
+    }
+    false
 }
 
 /// Everything that is known of partitions and groups.
@@ -193,7 +216,10 @@ pub(super) fn write_to(
     let mut pieces: Vec<IoSlice<'_>> = pieces.map(IoSlice::new).collect();
     let written = segment.write(at, &mut pieces);
     written.map_err(|error| Failed::Write(segment.failed(&error)))?;
-    segment.file.sync_data().map_err(|error| Failed::Sync(segment.failed(&error)))
+    // Whatever the reason: that nothing was published is more than anybody knows.
+    let unsure =
+        |error| Failed::Sync(Error::Storage(format!("{}: {error}", segment.path.display())));
+    segment.file.sync_data().map_err(unsure)
 }
 
 #[cfg(test)]

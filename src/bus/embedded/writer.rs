@@ -93,12 +93,13 @@ impl Writer {
                 batch.seal();
             }
         }
-        let now_ms = self.clock.now().as_millisecond();
+        let (now_ms, roll) = (self.clock.now().as_millisecond(), group.roll.take());
         let layout = self.layout.clone();
         let changes = Changes::of(&layout, &group);
         frame.clear();
         let fill = |frame: &mut Frame| changes.fill(&layout, &group, now_ms, frame);
-        let outcome = match self.tail.write(&layout, &group, now_ms, (frame, &fill)) {
+        let how = (now_ms, roll);
+        let outcome = match self.tail.write(&layout, &group, how, (frame, &fill)) {
             Ok(placed) => {
                 if let Some(placed) = placed {
                     self.show(&group, &changes, now_ms, &placed);
@@ -165,7 +166,8 @@ impl Changes {
                     let next = known.next(name, place).unwrap_or(start);
                     if next < start {
                         let (missed, partition) = (start - next, place - topic.first);
-                        tracing::warn!(group = %name, topic = %id, partition, missed, "{OVERTAKEN}");
+                        let topic = id;
+                        tracing::warn!(group = %name, %topic, partition, missed, "{OVERTAKEN}");
                     }
                     changes.go_on(&known, name, place, start);
                 }

@@ -211,7 +211,7 @@ async fn what_is_kept_long_does_not_hold_what_is_not() {
         assert_eq!(at.offset, u64::from(n));
         expected.push((n, bed.clock.now()));
         publish(&bus, PUSHES, 2).await;
-        bed.pass_hours(3);
+        bed.pass_hours(1);
     }
     let check = async |bus: &Bus| {
         let mut reader = bus.reader(TopicId::Audit, 0, 0).await.expect("in range");

@@ -1,5 +1,5 @@
-//! Logs of earlier versions, which were tables of `log.db`, are taken over whole, whenever it is that
-//! the process is killed.
+//! Logs of earlier versions, which were tables of `log.db`, are taken over whole, whenever it is
+//! that the process is killed.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -21,7 +21,8 @@ const DIR: &str = "LOA_TEST_BUS_TAKEN_OVER_DIR";
 fn make(bed: &Bed, version: u32, partition: u32, (start, next): (u64, u64)) -> Connection {
     let columns = match version {
         1 => {
-            "at_ms INTEGER NOT NULL, key TEXT NOT NULL, headers TEXT NOT NULL, payload BLOB NOT NULL"
+            "at_ms INTEGER NOT NULL, key TEXT NOT NULL, headers TEXT NOT NULL,
+             payload BLOB NOT NULL"
         }
         _ => "count INTEGER NOT NULL, at_ms INTEGER NOT NULL, records BLOB NOT NULL",
     };

@@ -25,7 +25,7 @@ fn write(tail: &mut Tail, layout: &Layout, text: &str) -> bool {
     group.slots[0].batches[0].seal();
     let batch = &group.slots[0].batches[0];
     let fill = |frame: &mut Frame| frame.put_batch(&place.topic, place.partition, batch);
-    let written = tail.write(layout, &group, 0, (&mut Frame::new(), &fill));
+    let written = tail.write(layout, &group, (0, None), (&mut Frame::new(), &fill));
     if let Ok(Some(placed)) = &written {
         placed.segment.index_mut().take(placed.number, placed.end);
         place.set_end(first + 1);
@@ -50,7 +50,7 @@ fn after_a_failed_synchronisation_the_log_goes_on_in_another_segment() {
     let mut tail = Tail::new(store.clone(), first, (0, HEAD_BYTES));
     let mut frame = Frame::new();
     let fill = |frame: &mut Frame| state(&layout, frame);
-    let written = tail.write(&layout, &Group::default(), 0, (&mut frame, &fill));
+    let written = tail.write(&layout, &Group::default(), (0, None), (&mut frame, &fill));
     let placed = written.expect("written").expect("a frame");
     placed.segment.index_mut().take(placed.number, placed.end);
     assert!(write(&mut tail, &layout, "0"));
@@ -74,7 +74,7 @@ fn after_a_failed_synchronisation_the_log_goes_on_in_another_segment() {
     let (made, next) = sync_channel(1);
     made.send(Ok(unsure(dir.path(), 2))).expect("room");
     tail.next = Some(next);
-    tail.next_number = 3;
+    store.next_number();
     assert!(!write(&mut tail, &layout, "not acknowledged either"));
     assert!(write(&mut tail, &layout, "1"));
     assert!(write(&mut tail, &layout, "2"));
