@@ -32,6 +32,10 @@ async fn ten(bed: &Bed) -> (Position, PathBuf, Vec<files::Frame>) {
     let mut frames = files::frames(&path);
     frames.retain(|frame| !frame.batches.is_empty());
     assert_eq!(frames.len(), 10, "a frame a commit");
+    for (n, pair) in frames.windows(2).enumerate() {
+        assert_eq!(pair[1].number, pair[0].number + 1);
+        assert_eq!(pair[1].batches[0].first, n as u64 + 1);
+    }
     (at, path, frames)
 }
 
