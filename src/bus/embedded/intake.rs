@@ -20,7 +20,7 @@ const GROUP_BYTES: usize = 8 * 1024 * 1024;
 const RUSH_CALLS: usize = 8;
 /// How long a rush waits for its next calls: many times what a publisher takes, a small part of
 /// what a commit does.
-const RUSH_GAP: Duration = Duration::from_micros(20);
+const RUSH_GAP: Duration = Duration::from_micros(10);
 /// How long a rush gathers in all: about a commit's time, which it may save.
 const RUSH_TIME_MAX: Duration = Duration::from_millis(1);
 /// Batches' memory that is kept for the next ones.

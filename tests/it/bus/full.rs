@@ -75,7 +75,7 @@ async fn the_one_without_room() {
     // A part of a commit is written, then no more.
     placed(&bus, NEWS, vec![record("b", "7")]).await;
     let written = files::segments(&settings.dir).into_iter().map(|path| files::frames(&path));
-    let last = written.filter_map(|frames| frames.last().cloned()).last().expect("a frame");
+    let last = written.filter_map(|frames| frames.last().cloned()).next_back().expect("a frame");
     limit(&(last.at + last.len + 300_000).to_string());
     let refused = bus.publish(NEWS, vec![record("b", vec![9; 900_000])]).await;
     assert!(matches!(refused, Err(Error::StorageFull(_))), "{refused:?}");
