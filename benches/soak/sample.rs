@@ -178,8 +178,8 @@ impl Disk {
     }
 }
 
-/// Pages of tables and frames of the log that are in use, in mebibytes, and the bytes of the audit's
-/// records on the log.
+/// Pages of tables and frames of the log that are in use, in mebibytes, and the bytes of the
+/// audit's records on the log.
 pub fn in_use(dir: &Path) -> Result<(f64, f64)> {
     let mut used = 0.0;
     for name in files(dir)?.into_keys().filter(|name| name.ends_with(".db")) {

@@ -1,7 +1,7 @@
 //! Logs of earlier versions, which were tables of `log.db`, are taken over whole, whenever it is
 //! that the process is killed.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use flate2::Crc;
@@ -9,6 +9,7 @@ use loa::bus::{Bus, Error, Position, Record, Settings, TopicId};
 use loa::clock::Clock;
 use loa::domain::lane::Lane;
 use rusqlite::{Connection, params};
+use tokio::process::Command;
 
 use super::{Bed, files, number, record, tail, take};
 
@@ -204,7 +205,8 @@ async fn a_log_is_taken_over_whole_whenever_the_process_is_killed() {
     let bed = Bed::embedded();
     let rows = 60_000;
     make_version_2(&bed, 1, rows);
-    let mut finished = 0;
+    let mut killed = 0;
+    // Later each time, until one comes to its end.
     for round in 0.. {
         let mut victim = Command::new(std::env::current_exe().expect("this binary"))
             .args(["--exact", "bus::versions::the_victim", "--nocapture"])
@@ -212,16 +214,18 @@ async fn a_log_is_taken_over_whole_whenever_the_process_is_killed() {
             .stdout(Stdio::null())
             .spawn()
             .expect("it starts");
-        // Later each time, until it has come to its end twice.
-        tokio::time::sleep(Duration::from_millis(20 + 40 * round)).await;
-        victim.kill().expect("killed or gone");
-        let killed = !victim.wait().expect("it ended").success();
-        finished += u32::from(!killed);
-        if finished == 2 {
-            println!("killed {} times before", round - 1);
-            break;
+        let time = Duration::from_millis(20 + 40 * round);
+        match tokio::time::timeout(time, victim.wait()).await {
+            Ok(ended) => {
+                assert!(ended.expect("it ended").success());
+                break;
+            }
+            Err(_) => victim.kill().await.expect("killed"),
         }
+        killed += 1;
     }
+    println!("killed {killed} times");
+    assert!(killed > 0);
     check_version_2(&bed, 1, rows).await;
 }
 
