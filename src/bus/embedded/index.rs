@@ -76,8 +76,10 @@ impl Index {
         let live = self.extents.iter().map(|(place, of)| {
             let offsets = &of.offsets;
             let left = offsets.end.saturating_sub(start(*place).max(offsets.start));
-            (u128::from(of.bytes) * u128::from(left) / u128::from(offsets.end - offsets.start))
-                as u64
+            let all = u128::from((offsets.end - offsets.start).max(1));
+            let about = (u128::from(of.bytes) * u128::from(left) / all) as u64;
+            // Nothing is left only where no record is.
+            about.max(u64::from(left > 0))
         });
         live.sum()
     }
