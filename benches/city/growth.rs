@@ -243,18 +243,19 @@ impl Listing {
     /// one by one and not taken apart. Millions a second.
     async fn again(&self, registry: &Registry) -> Result<f64> {
         let Registry::Embedded(embedded) = registry else { unreachable!("opened in a directory") };
-        let (upto, mut seen) = (registry.last_seq().await?, (0, 0));
-        let start = Instant::now();
-        for (unit, shard) in &self.ranges {
+        let upto = registry.last_seq().await?;
+        let range = |(unit, shard): &(UnitCode, u16)| {
             let (unit, shard, channel) = (unit.clone(), *shard, Channel::Fcm);
-            let range = Range { unit, channel, shard, after: Seq(0), upto };
-            let look = |(devices, bytes): &mut (usize, usize), entry: &Entry<'_>| {
-                *devices += 1;
-                *bytes += black_box(entry.address()?).len();
-                Ok(true)
-            };
-            seen = embedded.walk(range, seen, look).await?;
-        }
+            Range { unit, channel, shard, after: Seq(0), upto }
+        };
+        let ranges = self.ranges.iter().map(range).collect();
+        let look = |(devices, bytes): &mut (usize, usize), entry: &Entry<'_>| {
+            *devices += 1;
+            *bytes += black_box(entry.address()?).len();
+            Ok(true)
+        };
+        let start = Instant::now();
+        let seen = embedded.walk(ranges, (0, 0), look).await?;
         let seconds = start.elapsed().as_secs_f64();
         anyhow::ensure!(seen.0 == self.devices, "{} devices, not {}", seen.0, self.devices);
         Ok(seen.0 as f64 / seconds / 1e6)

@@ -143,6 +143,9 @@ pub async fn scan_all(
         let mut range = Range { unit: unit.clone(), channel, shard, after: Seq(0), upto };
         loop {
             let members = registry.scan(&range, page).await.expect("a page");
+            let numbers = registry.numbers(&range, page).await.expect("their numbers");
+            let of_members = members.iter().map(|member| (member.seq, member.num));
+            assert_eq!(numbers, of_members.collect::<Vec<_>>());
             let Some(last) = members.last() else { break };
             range.after = last.seq;
             for member in members {

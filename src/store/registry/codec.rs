@@ -202,6 +202,7 @@ pub fn decode(bytes: &[u8], owner: Owner<'_>) -> Result<Profile, Damaged> {
 
 /// The push address of the profile that `encode` wrote, as it lies there: an APNs token's bytes, an
 /// FCM value, a browser's endpoint, or any of them sealed; nothing for whoever has none.
+#[inline]
 pub fn address(profile: &[u8]) -> Result<&[u8], Damaged> {
     Reader(profile).address_bytes()
 }
@@ -219,11 +220,13 @@ pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
     /// One byte.
+    #[inline]
     pub fn byte(&mut self) -> Result<u8, Damaged> {
         self.take(1).map(|bytes| bytes[0])
     }
 
     /// So many bytes.
+    #[inline]
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], Damaged> {
         let (head, tail) = self.0.split_at_checked(length).ok_or(Damaged)?;
         self.0 = tail;
@@ -231,6 +234,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number.
+    #[inline]
     pub fn number(&mut self) -> Result<u64, Damaged> {
         let mut number = 0;
         // Nearly all are short.
@@ -249,6 +253,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A length: no more than there is.
+    #[inline]
     pub fn length(&mut self) -> Result<usize, Damaged> {
         let length = usize::try_from(self.number()?).map_err(|_| Damaged)?;
         // Everything takes a byte at least, so no damage makes us reserve more than there is.
@@ -256,6 +261,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A text.
+    #[inline]
     pub fn text(&mut self) -> Result<&'a str, Damaged> {
         let length = self.length()?;
         std::str::from_utf8(self.take(length)?).map_err(|_| Damaged)
@@ -285,6 +291,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads over the version and the address.
+    #[inline]
     fn address_bytes(&mut self) -> Result<&'a [u8], Damaged> {
         let version = self.byte()?;
         let tag = self.byte()?;

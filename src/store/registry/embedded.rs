@@ -146,16 +146,19 @@ impl Embedded {
         self.look(move |source| read::scan(source, &range, limit)).await
     }
 
-    /// Walks the live members of a range in the order of Seq as they lie in the file, addresses
-    /// sealed or not and nothing taken apart, until `visit` answers that it is enough.
+    /// Walks the live members of ranges, one after the other and each in the order of Seq, as they
+    /// lie in the file: addresses sealed or not, and nothing taken apart. A range ends early where
+    /// `visit` answers false.
     pub async fn walk<T: Send + 'static>(
         &self,
-        range: Range,
+        ranges: Vec<Range>,
         mut gathered: T,
         mut visit: impl FnMut(&mut T, &Entry<'_>) -> Result<bool, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.look(move |source| {
-            read::walk(source, &range, |entry| visit(&mut gathered, entry))?;
+            for range in &ranges {
+                read::walk(source, range, |entry| visit(&mut gathered, entry))?;
+            }
             Ok(gathered)
         })
         .await

@@ -108,7 +108,8 @@ fn listed(source: Source<'_>, sql: &str, params: impl Params) -> Result<Vec<Arc<
 /// The next members of a range.
 pub fn scan(source: Source<'_>, range: &Range, limit: usize) -> Result<Vec<Member>, Error> {
     let of_entry = |entry: &Entry<'_>| of_pack(source, range, entry);
-    in_order(source, (range, limit), MEMBER, |row| member(source, row), of_entry, |one| one.seq)
+    let of_row = |row: &Row<'_>| member(source, row);
+    in_order(source, (range, limit), (MEMBER, of_row), of_entry, |one| one.seq)
 }
 
 /// The next members of a range, their numbers alone.
@@ -118,15 +119,14 @@ pub fn numbers(source: Source<'_>, range: &Range, limit: usize) -> Result<Number
         Ok((Seq(row.get::<_, i64>(0)? as u64), DeviceNum(row.get::<_, i64>(1)? as u64)))
     };
     let of_entry = |entry: &Entry<'_>| Ok((entry.seq, entry.num));
-    in_order(source, (range, limit), select, of_row, of_entry, |one| one.0)
+    in_order(source, (range, limit), (select, of_row), of_entry, |one| one.0)
 }
 
 /// The next of a range: those who left from their index, those who are live from the packs.
 fn in_order<T>(
     source: Source<'_>,
     (range, limit): (&Range, usize),
-    select: &str,
-    of_row: impl Fn(&Row<'_>) -> Result<T, Error>,
+    (select, of_row): (&str, impl Fn(&Row<'_>) -> Result<T, Error>),
     of_entry: impl Fn(&Entry<'_>) -> Result<T, Error>,
     seq: impl Fn(&T) -> Seq,
 ) -> Result<Vec<T>, Error> {

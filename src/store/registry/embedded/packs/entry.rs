@@ -52,6 +52,7 @@ pub struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// The push address as it is stored, perhaps sealed; see
     /// [`codec::address`](crate::store::registry::codec::address).
+    #[inline]
     pub fn address(&self) -> Result<&'a [u8], Error> {
         let damaged = |error| Failure::new(format!("device number {}: {error}", self.num.0));
         Ok(address(self.profile).map_err(damaged)?)
@@ -73,6 +74,9 @@ impl<'a> Entry<'a> {
         out[start..start + LENGTH].copy_from_slice(&length[..LENGTH]);
     }
 }
+
+/// A head and what comes after it.
+type Parts<'a> = (&'a [u8; HEAD], &'a [u8]);
 
 /// The members of a pack in the order of Seq; ends at the first damage.
 pub struct Entries<'a> {
@@ -101,7 +105,8 @@ impl<'a> Entries<'a> {
     }
 
     /// The next one's head and what comes after it.
-    fn split(&mut self) -> Option<Result<(&'a [u8; HEAD], &'a [u8]), Damaged>> {
+    #[inline]
+    fn split(&mut self) -> Option<Result<Parts<'a>, Damaged>> {
         if self.left.is_empty() {
             return None;
         }
@@ -121,12 +126,14 @@ impl<'a> Entries<'a> {
 impl<'a> Iterator for Entries<'a> {
     type Item = Result<Entry<'a>, Damaged>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.split()?.and_then(|(head, rest)| entry(head, rest)))
+        Some(self.split()?.and_then(entry))
     }
 }
 
-fn entry<'a>(head: &'a [u8; HEAD], rest: &'a [u8]) -> Result<Entry<'a>, Damaged> {
+#[inline]
+fn entry<'a>((head, rest): Parts<'a>) -> Result<Entry<'a>, Damaged> {
     let mut rest = Reader(rest);
     let joined_ms = (number(&head[10..16]) << 16) as i64 >> 16;
     let address_since_ms = joined_ms.wrapping_add(unzigzag(rest.number()?));
@@ -144,6 +151,7 @@ fn entry<'a>(head: &'a [u8; HEAD], rest: &'a [u8]) -> Result<Entry<'a>, Damaged>
 }
 
 /// A number of at most eight bytes.
+#[inline]
 fn number(bytes: &[u8]) -> u64 {
     let mut whole = [0; 8];
     whole[..bytes.len()].copy_from_slice(bytes);
