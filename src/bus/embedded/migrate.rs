@@ -69,7 +69,9 @@ fn take_over(names: &Connection, dir: &Path, version: i64) -> Result<()> {
         }
         let (end, records) = moved.take(names, &table, (&topic, partition, start))?;
         layout.places[place].set_end(end);
-        tracing::info!(topic, partition, records, "records of an earlier version taken over");
+        if records > 0 {
+            tracing::info!(topic, partition, records, "records of an earlier version taken over");
+        }
     }
     moved.seal()?;
     moved.end(&layout)
