@@ -33,7 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use loa::geofence::{BUILTIN_CITY, City};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -93,7 +93,7 @@ async fn drive(plan: Plan) -> Result<()> {
     let mut node = Pipe::start(node::JOB, &Orders { dir: dir.path().to_owned(), known })?;
     let ready: Ready = node.answer().await?;
     let watched = (node.id()?, dir.path());
-    let work = Work::start(plan, people, (pushed, ready), watched).await?;
+    let mut work = Work::start(plan, people, (pushed, ready), watched).await?;
     eprintln!("{plan:?} under load, then {:?} at rest", plan.rest());
     let stored = async || -> Result<Stored> {
         Ok(Stored { disk: Disk::of(&files(dir.path())?), in_use: in_use(dir.path())? })
@@ -173,12 +173,18 @@ impl Work {
     }
 
     /// Lets some of the load's time pass; nothing of it may end meanwhile.
-    async fn pass(&self, time: Duration) -> Result<()> {
+    async fn pass(&mut self, time: Duration) -> Result<()> {
         let end = tokio::time::Instant::now() + time;
         while tokio::time::Instant::now() < end {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let ended = self.tasks.iter().any(JoinHandle::is_finished);
-            ensure!(!ended && !self.samples.is_finished(), "a part of the load ended early");
+            if let Some(at) = self.tasks.iter().position(JoinHandle::is_finished) {
+                self.tasks.swap_remove(at).await?.context("a part of the load ended early")?;
+                bail!("a part of the load ended early");
+            }
+            if self.samples.is_finished() {
+                (&mut self.samples).await?.context("the looking ended early")?;
+                bail!("the looking ended early");
+            }
         }
         Ok(())
     }

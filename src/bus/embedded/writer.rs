@@ -78,13 +78,14 @@ impl Writer {
     fn run(mut self) {
         let mut frame = Frame::new();
         while let Some(group) = self.intake.next() {
-            self.commit(group, &mut frame);
-            self.keeper.look(self.clock.now());
+            let now = self.clock.now();
+            self.commit(group, now.as_millisecond(), &mut frame);
+            self.keeper.look(now);
         }
     }
 
     /// One frame for the whole group, then one answer for everybody.
-    fn commit(&mut self, mut group: Group, frame: &mut Frame) {
+    fn commit(&mut self, mut group: Group, now_ms: i64, frame: &mut Frame) {
         let mut firsts = vec![0; self.layout.places.len()];
         for slot in &mut group.slots {
             firsts[slot.place] = self.layout.places[slot.place].bounds().end;
@@ -93,7 +94,7 @@ impl Writer {
                 batch.seal();
             }
         }
-        let (now_ms, roll) = (self.clock.now().as_millisecond(), group.roll.take());
+        let roll = group.roll.take();
         let layout = self.layout.clone();
         let changes = Changes::of(&layout, &group);
         frame.clear();
