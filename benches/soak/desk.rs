@@ -149,6 +149,7 @@ impl Desk {
             }
             if let Err(error) = self.chain(&mut client, beat, number).await {
                 let failed = &mut self.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                eprintln!("  failed: {error:#}");
                 failed.push(format!("{error:#}"));
             }
         }
@@ -244,8 +245,13 @@ impl Desk {
                 return Ok(());
             }
             if Instant::now() > patience {
+                let path = format!("/v1/publications/{id}/funnel");
+                let line = (Method::GET, path.as_str(), Some(self.authorization()));
+                let mut client = Client::connect(self.0.node).await?;
+                let funnel = client.expect(line, None, StatusCode::OK).await?;
                 anyhow::bail!(
-                    "{id}: {pushed} of {pushes} pushed, {streamed} of {streams} streamed"
+                    "{id}: {pushed} of {pushes} pushed, {streamed} of {streams} streamed; {}",
+                    funnel["total"]
                 );
             }
             tokio::time::sleep(LOOK).await;
