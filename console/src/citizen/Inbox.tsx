@@ -22,17 +22,20 @@ export function Inbox({ now, config }: { now: number; config: Config | null }) {
   const inside = useStore(session);
   const [items, setItems] = useState<Item[] | null>(null);
   const [failed, setFailed] = useState(false);
-  const [kinds, setKinds] = useState<Kinds>({});
+  const [kinds, setKinds] = useState<Kinds | null>(null);
   useEffect(() => {
-    if (Object.keys(credentials()).length === 0) return;
-    ask<{ items?: Item[]; publications?: Item[] }>("GET", "/v1/inbox?limit=50")
-      .then((page) => { setItems(page.items ?? page.publications ?? []); setFailed(false); })
-      .catch(() => setFailed(true));
+    // What is answered after its reader logged out, or after something newer was asked, is not shown.
+    let current = true;
+    if (Object.keys(credentials()).length === 0) setItems(null);
+    else ask<{ items?: Item[]; publications?: Item[] }>("GET", "/v1/inbox?limit=50").then(
+      (page) => { if (current) { setItems(page.items ?? page.publications ?? []); setFailed(false); } },
+      () => { if (current) setFailed(true); });
+    return () => { current = false; };
   }, [mine, at, inside]);
   const remembered = (readSetting("loa.report") ?? "null") !== "null";
   const personal = items?.some(({ publication }) => publication.status) ?? false;
   useEffect(() => {
-    if (personal) ask<{ kinds: Kinds }>("GET", "/v1/status-kinds", undefined, {}).then((all) => setKinds(all.kinds)).catch(() => undefined);
+    if (personal) ask<{ kinds: Kinds }>("GET", "/v1/status-kinds", undefined, {}).then((all) => setKinds(all.kinds)).catch(() => setKinds({}));
   }, [personal]);
   return (
     <section aria-labelledby="inbox-title">
@@ -49,16 +52,18 @@ export function Inbox({ now, config }: { now: number; config: Config | null }) {
   );
 }
 
-function Letter({ publication, state, now, kinds }: Item & { now: number; kinds: Kinds }) {
+function Letter({ publication, state, now, kinds }: Item & { now: number; kinds: Kinds | null }) {
   const text = textOf(publication);
   const { status } = publication;
-  const kind = status?.kind ? kinds[status.kind] : undefined;
-  const moved = status && kind?.states[status.state];
+  const kind = status?.kind ? kinds?.[status.kind] : undefined;
+  const words = status && kind?.states[status.state];
+  // A state's code is for whom nothing better can be had, not for while its words are on their way.
+  const moved = words ? pick(words) : kinds ? status?.state : "…";
   return (
     <li class={state === "live" ? "letter" : "letter is-over"}>
       <p class="meta">{senderOf(publication)} · {ago(publication.accepted_at, now)}{state !== "live" && ` · ${state === "expired" ? t("hết hạn", "expired") : t("không còn hiệu lực", "no longer in force")}`}</p>
       {status
-        ? <><h2>{kind ? pick(kind.name) : t("Hồ sơ, phản ánh", "Report or dossier")} {status.reference}</h2><p><strong>{moved ? pick(moved) : status.state}</strong>{status.remark && `: ${status.remark}`}</p></>
+        ? <><h2>{kind ? pick(kind.name) : t("Hồ sơ, phản ánh", "Report or dossier")} {status.reference}</h2><p><strong>{moved}</strong>{status.remark && `: ${status.remark}`}</p></>
         : <><h2>{publication.kind === "alert" ? <a href={`/alerts/${publication.id}`}>{lineOf(publication)}</a> : text.title}</h2><p>{text.instruction ?? text.body}</p></>}
       {text.web && <p><a href={text.web} rel="noopener noreferrer">{t("Xem thêm", "Read more")}</a></p>}
       {publication.questions && state === "live" && <Questions publication={publication} />}
