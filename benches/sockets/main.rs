@@ -2,12 +2,12 @@
 //! uWebSockets, NATS and Centrifugo: `cargo bench --bench sockets`. Each server and its clients are
 //! processes of their own, the server on the first core and the clients, which are this program
 //! again, on the second. All servers write an alert as long, each in the frame of its protocol.
-//! `-- peers` runs that alone, `-- reconnect` how fast 10,000 come back after a restart, `-- tls`
-//! what idle ones weigh under TLS, `-- disturbed` what slow readers and a burst do.
-//! `LOA_BENCH_FULL=1` adds 100,000 sockets over several pairs of processes, since one may open
-//! 20,000 descriptors; `-- growth` runs that alone. `LOA_UWS` names
-//! the folder of the npm package `uwebsockets`, `LOA_NATS` and `LOA_CENTRIFUGO` the programs; who
-//! is not here is named.
+//! Then once more with both cores for every server. `-- peers` runs the first alone, `-- cores` the
+//! second, `-- reconnect` how fast 10,000 come back after a restart, `-- tls` what idle ones weigh
+//! under TLS, `-- disturbed` what slow readers and a burst do. `LOA_BENCH_FULL=1` adds 100,000
+//! sockets over several pairs of processes, since one may open 20,000 descriptors; `-- growth` runs
+//! that alone. `LOA_UWS` names the folder of the npm package `uwebsockets`, `LOA_NATS` and
+//! `LOA_CENTRIFUGO` the programs; who is not here is named.
 
 mod alerts;
 mod client;
@@ -32,7 +32,7 @@ use anyhow::{Result, bail};
 use ours::{Home, How};
 use peers::Peer;
 use report::{Row, Table, median};
-use server::Kind;
+use server::{Cores, Kind};
 
 // As in the program.
 #[global_allocator]
@@ -67,6 +67,7 @@ fn main() -> Result<()> {
         }
         [] => alone(bench),
         ["peers"] => alone(beside_others),
+        ["cores"] => alone(on_both_cores),
         ["growth"] => alone(growth),
         ["reconnect"] => alone(reconnect::run),
         ["tls"] => alone(under_tls),
@@ -84,6 +85,7 @@ fn alone(part: impl FnOnce(&mut Table) -> Result<()>) -> Result<()> {
 
 fn bench(table: &mut Table) -> Result<()> {
     beside_others(table)?;
+    on_both_cores(table)?;
     disturbed(table)?;
     under_tls(table)?;
     reconnect::run(table)?;
@@ -95,11 +97,9 @@ fn bench(table: &mut Table) -> Result<()> {
 
 /// Ours, the bare loop, and every peer that is here, alerted in turn.
 fn beside_others(table: &mut Table) -> Result<()> {
-    let peers = Peer::present();
-    let mut servers = vec![(Kind::Limit, 0), (Kind::Ours, 0)];
-    servers.extend(peers.iter().map(|peer| (Kind::Peer(*peer), 0)));
+    let (peers, servers) = all_servers();
     for sockets in SIZES {
-        let all = figures(&servers, (sockets, 1))?;
+        let all = figures(&servers, (sockets, 1), Cores::First)?;
         let (limit, ours) = (&all[0], &all[1]);
         let name = format!("streams: {sockets}");
         beside_limit(table, &name, ours, limit);
@@ -115,10 +115,36 @@ fn beside_others(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+/// The peers that are here; and the bare loop, ours and theirs, none with a client that does not
+/// read.
+fn all_servers() -> (Vec<Peer>, Vec<(Kind, usize)>) {
+    let peers = Peer::present();
+    let mut servers = vec![(Kind::Limit, 0), (Kind::Ours, 0)];
+    servers.extend(peers.iter().map(|peer| (Kind::Peer(*peer), 0)));
+    (peers, servers)
+}
+
+/// The same with the clients' core for the servers too: what a server makes of a second one.
+fn on_both_cores(table: &mut Table) -> Result<()> {
+    let (peers, servers) = all_servers();
+    for sockets in SIZES {
+        let all = figures(&servers, (sockets, 1), Cores::Both)?;
+        let (limit, ours) = (&all[0], &all[1]);
+        let name = format!("streams, both cores: {sockets}");
+        let row = Row::new(format!("{name}, last, of a loop on one"), ours.last_ms, "ms");
+        table.add(row.limit(limit.last_ms));
+        for (peer, theirs) in peers.iter().zip(&all[2..]) {
+            beside_peer(table, &name, ours, (*peer, theirs));
+        }
+    }
+    Ok(())
+}
+
 /// What some that read nothing are to the others, and a burst to everybody.
 fn disturbed(table: &mut Table) -> Result<()> {
     let sockets = SIZES[SIZES.len() - 1];
-    let both = figures(&[(Kind::Ours, 0), (Kind::Ours, sockets / 100)], (sockets, 1))?;
+    let both =
+        figures(&[(Kind::Ours, 0), (Kind::Ours, sockets / 100)], (sockets, 1), Cores::First)?;
     let (even, slow) = (&both[0], &both[1]);
     let row = Row::new("streams: 1 % read nothing, last of the others", slow.last_ms, "ms");
     table.add(row.peer(even.last_ms).at_most(1.05));
@@ -130,7 +156,7 @@ fn disturbed(table: &mut Table) -> Result<()> {
 /// What an idle websocket weighs under TLS of the gateway's own.
 fn under_tls(table: &mut Table) -> Result<()> {
     for sockets in SIZES {
-        let mut all = pair::open(Kind::Tls, (sockets, 1), 0)?;
+        let mut all = pair::open(Kind::Tls, (sockets, 1), (0, Cores::First))?;
         let row =
             Row::new(format!("streams: {sockets} under TLS, memory each"), all.memory_kb()?, "KB");
         table.add(row.at_most(9.0));
@@ -141,8 +167,8 @@ fn under_tls(table: &mut Table) -> Result<()> {
 /// What a message costs when there are ten times as many sockets.
 fn growth(table: &mut Table) -> Result<()> {
     let servers = [(Kind::Limit, 0), (Kind::Ours, 0)];
-    let few = figures(&servers, (SIZES[SIZES.len() - 1], 1))?;
-    let many = figures(&servers, FULL)?;
+    let few = figures(&servers, (SIZES[SIZES.len() - 1], 1), Cores::First)?;
+    let many = figures(&servers, FULL, Cores::First)?;
     let name = format!("streams grown: {}", FULL.0 * FULL.1);
     beside_limit(table, &name, &many[1], &many[0]);
     table.add(Row::new(format!("{name}, memory each"), many[1].memory_kb, "KB").at_most(1.0));
@@ -181,13 +207,13 @@ struct Figures {
 
 /// Of servers that all hold so many sockets, of which some read nothing. They are asked in turn, so
 /// that what else the machine does falls on each alike.
-fn figures(servers: &[(Kind, usize)], size: (usize, usize)) -> Result<Vec<Figures>> {
+fn figures(servers: &[(Kind, usize)], size: (usize, usize), cores: Cores) -> Result<Vec<Figures>> {
     let mut opened = Vec::new();
     // The first touches everything once; those who read nothing are to be full, and then the others
     // are to have been alerted as often.
     let before = if servers.iter().any(|(_, slow)| *slow > 0) { FILLING } else { 1 };
     for (kind, slow) in servers {
-        let mut all = pair::open(*kind, size, *slow)?;
+        let mut all = pair::open(*kind, size, (*slow, cores))?;
         let memory_kb = all.memory_kb()?;
         all.alert(before)?;
         opened.push((all, memory_kb, Vec::new(), Vec::new()));

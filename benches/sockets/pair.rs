@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::alerts::FRAME_BYTES;
-use crate::server::{Kind, Server};
+use crate::server::{Cores, Kind, Room, Server};
 use crate::talker::Talker;
 
 /// What a protocol may put around an alert, or an alert have more or less of.
@@ -35,8 +35,12 @@ struct Pair {
     _dir: TempDir,
 }
 
-/// Starts the servers and opens the sockets.
-pub fn open(kind: Kind, (sockets, pairs): (usize, usize), slow: usize) -> Result<Pairs> {
+/// Starts the servers and opens the sockets, of which some read nothing.
+pub fn open(
+    kind: Kind,
+    (sockets, pairs): (usize, usize),
+    (slow, cores): (usize, Cores),
+) -> Result<Pairs> {
     let mut all = Pairs {
         pairs: Vec::new(),
         sockets: sockets - slow,
@@ -48,7 +52,7 @@ pub fn open(kind: Kind, (sockets, pairs): (usize, usize), slow: usize) -> Result
     let (count, slow) = (sockets.to_string(), slow.to_string());
     for _ in 0..pairs {
         let dir = tempfile::tempdir()?;
-        let mut server = kind.start(sockets, dir.path())?;
+        let mut server = kind.start(sockets, Room { cores, dir: dir.path() })?;
         let address = server.address()?;
         let cold_kb = server.memory_kb()?;
         let empty_kb = server.warm_kb()?;

@@ -6,11 +6,9 @@ mod nats;
 mod program;
 mod uws;
 
-use std::path::Path;
-
 use anyhow::Result;
 
-use crate::server::Server;
+use crate::server::{Room, Server};
 use crate::tongue::{PLAIN, Tongue};
 
 /// Somebody else's server.
@@ -67,12 +65,12 @@ impl Peer {
         }
     }
 
-    /// Starts it. What it keeps goes into the directory.
-    pub fn start(self, dir: &Path) -> Result<Box<dyn Server>> {
+    /// Starts it.
+    pub fn start(self, room: Room<'_>) -> Result<Box<dyn Server>> {
         Ok(match self {
-            Self::Uws => Box::new(uws::start()?),
-            Self::Nats => Box::new(nats::start(dir)?),
-            Self::Centrifugo => Box::new(centrifugo::start(dir)?),
+            Self::Uws => Box::new(uws::start(room.cores)?),
+            Self::Nats => Box::new(nats::start(room)?),
+            Self::Centrifugo => Box::new(centrifugo::start(room)?),
         })
     }
 

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::ours::{Home, How};
 use crate::report::{Row, Table, median};
+use crate::server::Cores;
 use crate::talker::Talker;
 
 const SOCKETS: usize = 10_000;
@@ -19,7 +20,7 @@ const ROUNDS: usize = 3;
 pub fn run(table: &mut Table) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut home = Home { sockets: SOCKETS, dir: dir.path().to_owned(), port: 0, how: How::Plain };
-    let mut server = Talker::ours(&home)?;
+    let mut server = Talker::ours(&home, Cores::First)?;
     home.port = server.word("port")?.parse()?;
     home.how = How::Late;
     let (address, count) = (format!("127.0.0.1:{}", home.port), SOCKETS.to_string());
@@ -77,7 +78,7 @@ fn everybody_is_alerted(server: &mut Talker, clients: &mut Talker) -> Result<()>
 
 /// The server once more, and the alert that was logged before it served.
 fn started(home: &Home) -> Result<(Talker, String)> {
-    let mut server = Talker::ours(home)?;
+    let mut server = Talker::ours(home, Cores::First)?;
     let missed = server.word("logged")?;
     server.word("port")?;
     Ok((server, missed))

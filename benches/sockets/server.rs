@@ -27,6 +27,34 @@ pub enum Kind {
     Peer(Peer),
 }
 
+/// The cores that a server may use. Its clients have the second.
+#[derive(Clone, Copy)]
+pub enum Cores {
+    /// The first alone.
+    First,
+    /// The second too.
+    Both,
+}
+
+impl Cores {
+    /// As `taskset` has it.
+    pub fn list(self) -> &'static str {
+        match self {
+            Self::First => "0",
+            Self::Both => "0,1",
+        }
+    }
+}
+
+/// Where a server runs, and keeps what it keeps.
+#[derive(Clone, Copy)]
+pub struct Room<'a> {
+    /// Its cores.
+    pub cores: Cores,
+    /// Its directory.
+    pub dir: &'a Path,
+}
+
 /// A server that is alerted. What it is asked, it is asked in this order.
 pub trait Server {
     /// Where it listens; asked once.
@@ -82,17 +110,18 @@ impl Kind {
         }
     }
 
-    /// Starts it, for so many sockets, on the first core. What it keeps goes into the directory.
-    pub fn start(self, sockets: usize, dir: &Path) -> Result<Box<dyn Server>> {
+    /// Starts it, for so many sockets.
+    pub fn start(self, sockets: usize, room: Room<'_>) -> Result<Box<dyn Server>> {
+        let Room { cores, dir } = room;
         let home = |how| Home { sockets, dir: dir.to_owned(), port: 0, how };
         Ok(match self {
-            Self::Limit => Box::new(Talker::this("0", &["limit"])?),
-            Self::Ours => Box::new(Talker::ours(&home(How::Plain))?),
+            Self::Limit => Box::new(Talker::this(cores.list(), &["limit"])?),
+            Self::Ours => Box::new(Talker::ours(&home(How::Plain), cores)?),
             Self::Tls => {
                 idle::certify(dir)?;
-                Box::new(Talker::ours(&home(How::Tls))?)
+                Box::new(Talker::ours(&home(How::Tls), cores)?)
             }
-            Self::Peer(peer) => peer.start(dir)?,
+            Self::Peer(peer) => peer.start(room)?,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use crate::ours::Home;
-use crate::server::{Server, Went};
+use crate::server::{Cores, Server, Went};
 
 /// The process; it is killed when this is dropped.
 pub struct Talker {
@@ -16,23 +16,23 @@ pub struct Talker {
 }
 
 impl Talker {
-    /// A server of ours, on its core.
-    pub fn ours(home: &Home) -> Result<Self> {
+    /// A server of ours.
+    pub fn ours(home: &Home, cores: Cores) -> Result<Self> {
         let (sockets, dir, port) =
             (home.sockets.to_string(), home.dir.display().to_string(), home.port.to_string());
-        Self::this("0", &["ours", &sockets, &dir, &port, home.how.word()])
+        Self::this(cores.list(), &["ours", &sockets, &dir, &port, home.how.word()])
     }
 
-    /// This program again, for another job, on a core.
-    pub fn this(core: &str, job: &[&str]) -> Result<Self> {
+    /// This program again, for another job, on some cores.
+    pub fn this(cores: &str, job: &[&str]) -> Result<Self> {
         let own = std::env::current_exe()?.display().to_string();
-        Self::start(core, &[&[own.as_str()], job].concat())
+        Self::start(cores, &[&[own.as_str()], job].concat())
     }
 
-    /// A program, on a core.
-    pub fn start(core: &str, words: &[&str]) -> Result<Self> {
+    /// A program, on some cores.
+    pub fn start(cores: &str, words: &[&str]) -> Result<Self> {
         let mut child = Command::new("taskset")
-            .args(["-c", core])
+            .args(["-c", cores])
             .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -3,13 +3,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::program::{Alerted, Program, Publisher, free_port};
 use crate::alerts::FRAME_BYTES;
+use crate::server::Room;
 use crate::tongue::{Opening, Tongue};
 
 pub const PROGRAM: Program = Program {
@@ -40,8 +40,8 @@ pub struct Interface(BufReader<TcpStream>);
 /// Starts it, as it comes but for who may subscribe, for the path that all clients of this bench
 /// ask for, that it asks nobody whether he is still there, since the clients answer nothing, and
 /// that it tells nobody of its use.
-pub fn start(dir: &Path) -> Result<Alerted<Interface>> {
-    let (file, port) = (dir.join("centrifugo.json"), free_port()?);
+pub fn start(room: Room<'_>) -> Result<Alerted<Interface>> {
+    let (file, port) = (room.dir.join("centrifugo.json"), free_port()?);
     let who = json!({ "allow_subscribe_for_client": true, "allow_subscribe_for_anonymous": true });
     let settings = json!({
         "http_server": { "address": "127.0.0.1", "port": port },
@@ -52,7 +52,7 @@ pub fn start(dir: &Path) -> Result<Alerted<Interface>> {
         "usage_stats": { "disabled": true },
     });
     std::fs::write(&file, settings.to_string())?;
-    let running = PROGRAM.start(&["--config", &file.display().to_string()], port, dir)?;
+    let running = PROGRAM.start(&["--config", &file.display().to_string()], port, room)?;
     let stream = TcpStream::connect(running.address())?;
     stream.set_nodelay(true)?;
     Ok(running.alerted_by(Interface(BufReader::new(stream))))

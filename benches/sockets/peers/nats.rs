@@ -3,13 +3,13 @@
 
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
-use std::path::Path;
 
 use anyhow::Result;
 
 use super::program::{Alerted, Program, Publisher, free_port};
 use crate::alerts::FRAME_BYTES;
 use crate::client::converse;
+use crate::server::Room;
 use crate::tongue::{Opening, Tongue, frame};
 
 pub const PROGRAM: Program = Program {
@@ -40,15 +40,15 @@ pub struct Connection(BufReader<TcpStream>);
 
 /// Starts it, as it comes but for the websocket, and that it asks nobody whether he is still there:
 /// the clients answer nothing.
-pub fn start(dir: &Path) -> Result<Alerted<Connection>> {
-    let (file, port) = (dir.join("nats.conf"), free_port()?);
+pub fn start(room: Room<'_>) -> Result<Alerted<Connection>> {
+    let (file, port) = (room.dir.join("nats.conf"), free_port()?);
     let settings = format!(
         "listen: \"127.0.0.1:-1\"\n\
          ping_interval: \"1h\"\n\
          websocket {{ listen: \"127.0.0.1:{port}\", no_tls: true }}\n"
     );
     std::fs::write(&file, settings)?;
-    let running = PROGRAM.start(&["-c", &file.display().to_string()], port, dir)?;
+    let running = PROGRAM.start(&["-c", &file.display().to_string()], port, room)?;
     let first = frame(PUBLISHES)?;
     let connection = converse(&running.address(), Some((&first[..], "PONG\r\n")))?;
     Ok(running.alerted_by(Connection(connection)))

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::client::nanos;
 use crate::report::cpu_seconds_of;
-use crate::server::{Server, Went, anon_kb, settle};
+use crate::server::{Room, Server, Went, anon_kb, settle};
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,7 +34,7 @@ pub trait Publisher {
     fn publish(&mut self, count: usize) -> Result<()>;
 }
 
-/// A program that runs on the first core; it is killed when this is dropped.
+/// A program that runs; it is killed when this is dropped.
 pub struct Running {
     child: Child,
     port: u16,
@@ -55,15 +55,15 @@ impl Program {
         self.find().is_none().then_some(self.how_to_get)
     }
 
-    /// Starts it on the first core, and waits until it listens on the port.
-    pub fn start(&self, words: &[&str], port: u16, dir: &Path) -> Result<Running> {
+    /// Starts it, and waits until it listens on the port.
+    pub fn start(&self, words: &[&str], port: u16, room: Room<'_>) -> Result<Running> {
         let program = self.find().context(self.how_to_get)?;
         let version = Command::new(&program).arg(self.version).output()?.stdout;
         eprintln!("sockets: {}", String::from_utf8_lossy(&version).trim());
-        let log = dir.join("log");
+        let log = room.dir.join("log");
         let (said, complained) = (File::create(&log)?, File::options().append(true).open(&log)?);
         let mut command = Command::new("taskset");
-        command.args(["-c", "0"]).arg(program).args(words).stdin(Stdio::null());
+        command.args(["-c", room.cores.list()]).arg(program).args(words).stdin(Stdio::null());
         let child = command.stdout(said).stderr(complained).spawn()?;
         let mut running = Running { child, port };
         let began = Instant::now();

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::alerts::FRAME_BYTES;
-use crate::server::SETTLE;
+use crate::server::{Cores, SETTLE};
 use crate::talker::Talker;
 
 /// Names the folder of the npm package.
@@ -18,7 +18,7 @@ pub fn missing() -> Option<&'static str> {
 }
 
 /// Starts it.
-pub fn start() -> Result<Talker> {
+pub fn start(cores: Cores) -> Result<Talker> {
     let (bytes, settle) = (FRAME_BYTES.to_string(), SETTLE.as_millis().to_string());
-    Talker::start("0", &["node", SCRIPT, &bytes, &settle])
+    Talker::start(cores.list(), &["node", SCRIPT, &bytes, &settle])
 }

@@ -1,16 +1,20 @@
 //! The hub: every stream of this gateway, and what it is told. It needs no registry to deliver:
 //! connections are indexed by unit and by citizen, and each publication is matched against them.
 //!
-//! One task publishes, in one order for everybody. No gap, no duplicate, no disorder on entry: a
-//! connection is put into the index first, live entries wait in its buffer while it is sent what
-//! was before, and of the buffer only what is newer than that follows.
+//! One task publishes, in one order for everybody, and a machine's cores write ([`round`]). No gap,
+//! no duplicate, no disorder on entry: a connection is put into the index first, live entries wait
+//! in its buffer while it is sent what was before, and of the buffer only what is newer than that
+//! follows.
 
 mod conn;
 mod index;
+mod round;
 pub mod tail;
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::available_parallelism;
 
 use jiff::Timestamp;
 
@@ -26,14 +30,12 @@ use crate::gateway::entry::Entry;
 use crate::gateway::frame::Frame;
 use crate::gateway::hub::conn::Before;
 use crate::gateway::hub::index::Index;
+use crate::gateway::hub::round::Round;
 use crate::gateway::outbox::Outgoing;
 use crate::gateway::position::{Position, Slot};
 use crate::gateway::settings::Settings;
 use crate::gateway::viewer::{Stay, Viewer};
 use crate::gateway::wire::ToClient;
-
-/// Offers before other work of the same thread has its turn.
-const OFFERS_MAX: usize = 128;
 
 /// Every stream of this gateway. Clones share it.
 #[derive(Clone, Debug)]
@@ -46,6 +48,8 @@ struct Inner {
     book: RwLock<Book>,
     settled: Mutex<Settled>,
     index: Index,
+    /// Who write to the streams at once: one a core.
+    writers: usize,
     settings: Settings,
     clock: Clock,
     next_conn: AtomicU64,
@@ -105,6 +109,7 @@ impl Hub {
             settled: Mutex::new(settled),
             book: RwLock::new(book),
             index: Index::default(),
+            writers: available_parallelism().map_or(1, NonZero::get),
             settings,
             clock,
             next_conn: AtomicU64::new(1),
@@ -252,56 +257,8 @@ impl Hub {
             let inserted = self.book_mut().insert(slot, publication, now);
             entries.extend(inserted.filter(|entry| entry.for_citizens && entry.is_live(now)));
         }
-        self.offer(&entries, now).await;
+        Round::new(self.clone(), entries, now).go(self.inner.writers).await;
         self.settle(&slots);
-    }
-
-    async fn offer(&self, entries: &[Arc<Entry>], now: Timestamp) {
-        let mut queued = 0;
-        for shard in 0..Index::SHARDS {
-            let mut concerned = self.concerned(shard, entries).into_iter();
-            while concerned.len() > 0 {
-                // First all are judged and then all are written to: what a stream is judged by lies
-                // cold in memory, and one's is fetched while the last one's is looked at, which no
-                // longer happens with a system call in between.
-                let some = concerned.by_ref().take(OFFERS_MAX);
-                let taken = some.filter_map(|(conn, entry)| {
-                    let outgoing = conn.offer(&entries[entry], now)?;
-                    Some((conn, outgoing))
-                });
-                let mut taken = taken.collect::<Vec<_>>().into_iter().peekable();
-                while let Some((conn, outgoing)) = taken.next() {
-                    queued += 1;
-                    if taken.peek().is_none_or(|(next, _)| !Arc::ptr_eq(next, &conn)) {
-                        conn.outbox().push(outgoing);
-                        continue;
-                    }
-                    let mut together = vec![outgoing];
-                    while let Some((_, more)) = taken.next_if(|(next, _)| Arc::ptr_eq(next, &conn))
-                    {
-                        queued += 1;
-                        together.push(more);
-                    }
-                    conn.outbox().push_all(together);
-                }
-                tokio::task::yield_now().await;
-            }
-        }
-        self.inner.counters.queued.fetch_add(queued, Ordering::Relaxed);
-    }
-
-    /// The connections of one shard that any of some entries may concern, with which: those of one
-    /// connection together and in order.
-    fn concerned(&self, shard: usize, entries: &[Arc<Entry>]) -> Vec<(Arc<Conn>, usize)> {
-        let of = |(number, entry): (usize, &Arc<Entry>)| {
-            let concerned = self.inner.index.concerned(shard, entry);
-            concerned.into_iter().map(move |conn| (conn, number))
-        };
-        let mut all: Vec<_> = entries.iter().enumerate().flat_map(of).collect();
-        if entries.len() > 1 {
-            all.sort_unstable_by_key(|(conn, number)| (Arc::as_ptr(conn), *number));
-        }
-        all
     }
 
     /// A publication older than what is read of the log.

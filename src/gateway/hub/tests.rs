@@ -87,3 +87,25 @@ async fn what_is_offered_together_comes_in_order_to_those_it_is_for() {
     let Entrance { recovered, follow, .. } = hub.enter(viewer(device(&["1"])), Some(from));
     assert!(recovered && follow.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_writers_tell_each_stream_everything_once_and_in_order() {
+    let mut hub = hub();
+    Arc::get_mut(&mut hub.inner).expect("nobody else has it yet").writers = 4;
+    let streams: Vec<_> = (0..3_000)
+        .map(|stream| hub.enter(viewer(device(&[["1", "2", "3"][stream % 3]])), None).conn)
+        .inspect(|conn| hub.go_live(conn))
+        .collect();
+    // One alone, then three together: to all, to a third of them, and to two thirds.
+    let to = |offset: u64, units: &[&str]| {
+        let publication = Arc::new(alert(u128::from(offset) + 1, 1, units));
+        (Slot { index: 0, offset }, Some(publication))
+    };
+    hub.publish(vec![to(0, &["1", "2", "3"])]).await;
+    hub.publish(vec![to(1, &["1"]), to(2, &["1", "2", "3"]), to(3, &["2", "1"])]).await;
+    let told = [vec![id(1), id(2), id(3), id(4)], vec![id(1), id(3), id(4)], vec![id(1), id(3)]];
+    for (stream, conn) in streams.iter().enumerate() {
+        assert_eq!(waiting(conn), told[stream % 3], "stream {stream}");
+    }
+    assert_eq!(hub.stats().queued, 3_000 + 3_000 + 2_000 + 1_000);
+}
