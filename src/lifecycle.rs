@@ -3,7 +3,7 @@
 //!
 //! Two kinds: a *service* (listener, consumer, tail) runs until the token is cancelled, and the
 //! node stops if one ends before; a *job* (one connection, one batch) may end whenever it likes,
-//! and its panic costs only itself.
+//! and its panic costs only itself. [`threads`] has what all of them run on.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub mod threads;
 
 /// Why a node stopped although nobody asked it to.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -273,7 +273,7 @@ impl Crowd {
                     device: holder.device,
                     at: Timestamp::now(),
                     is_timed: holder.is_live && holder.way == Way::Stays,
-                    is_forgiven: false,
+                    is_doubtful: false,
                 });
                 if holder.way == Way::Stays && holder.device.is_multiple_of(REPORTING) {
                     let ack = json!({"type": "ack", "publication": id, "stage": "shown"});

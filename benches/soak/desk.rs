@@ -54,7 +54,7 @@ enum What {
 
 /// A cancel lives for an hour at least, so there are few; all else is over within minutes.
 const BEATS: [Beat; 6] = [
-    Beat { what: What::Everybody, every: secs(20), update: 1, cancel: 2, gap: secs(5) },
+    Beat { what: What::Everybody, every: secs(40), update: 1, cancel: 2, gap: secs(5) },
     Beat { what: What::Units, every: secs(3), update: 4, cancel: 15, gap: secs(1) },
     Beat { what: What::Units, every: secs(4), update: 5, cancel: 0, gap: secs(1) },
     Beat { what: What::Square, every: secs(4), update: 4, cancel: 0, gap: secs(1) },

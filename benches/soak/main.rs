@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use loa::geofence::{BUILTIN_CITY, City};
+use loa::lifecycle::threads;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -61,8 +62,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const OPENING: Duration = Duration::from_secs(5);
 
 fn main() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    threads::runtime()?.block_on(async {
         match pipe::job().as_deref() {
             None => drive(Plan::of_environment()?).await,
             Some(node::JOB) => node::serve().await,

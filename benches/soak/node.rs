@@ -127,7 +127,8 @@ fn periods(plan: Plan, ahead: SignedDuration) -> Periods {
     let days = SignedDuration::from_hours(24 * 400);
     Periods {
         alerts: ahead + keep,
-        personal: ahead + keep - STATUS_LIFE,
+        // From the acceptance too: whoever waits for emergencies must find it yet.
+        personal: ahead + life - STATUS_LIFE,
         // From the acceptance; two lives, since an alert may be updated at the end of its own.
         receipts: ahead + life + life + keep,
         answers: ahead + keep,

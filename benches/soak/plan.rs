@@ -62,8 +62,10 @@ impl Plan {
     }
 
     /// How long an alert lives: what is kept for it must have gone well before the warm-up ends.
+    /// News and status changes must outlive the emergencies of this pace, which hold them up for a
+    /// minute at a stretch (`fanout::gate`).
     pub fn life(self) -> Duration {
-        (self.load() / 10).clamp(Duration::from_secs(30), Duration::from_secs(180))
+        (self.load() / 10).clamp(Duration::from_secs(120), Duration::from_secs(180))
     }
 
     /// How long what is over is kept.

@@ -1,11 +1,11 @@
 //! The providers, in a process of their own: they count whom they handed what, and fail in the
 //! ways they are told to.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
 use loa::domain::ids::PublicationId;
 use loa::geofence::{BUILTIN_CITY, City};
 use loa::simulator::faults::{Faults, Refusal, Rule, Service, Then, When};
@@ -27,6 +27,8 @@ const CLEAR: Duration = Duration::from_secs(60);
 const REFUSED: f64 = 0.3;
 const SLOWED: f64 = 0.2;
 const SLOW: Duration = Duration::from_millis(500);
+/// What an answer takes at most, with this much to do.
+const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(1);
 /// A request in so many ends its connection.
 const CUT_EVERY: u64 = 4_000;
 
@@ -58,6 +60,35 @@ pub enum Manner {
     Gone(Vec<String>),
 }
 
+/// The last while in which connections were cut.
+#[derive(Debug)]
+struct Cut {
+    from: Timestamp,
+    until: Timestamp,
+}
+
+impl Default for Cut {
+    fn default() -> Self {
+        Self { from: Timestamp::MAX, until: Timestamp::MAX }
+    }
+}
+
+impl Cut {
+    fn turn(&mut self, manner: &Manner) {
+        let now = Timestamp::now();
+        if *manner == Manner::Cutting {
+            (self.from, self.until) = (now - IN_FLIGHT, Timestamp::MAX);
+        } else if self.until == Timestamp::MAX {
+            self.until = now + IN_FLIGHT;
+        }
+    }
+
+    /// Whether the answer to a push may have been lost.
+    fn may_lose(&self, at: Timestamp) -> bool {
+        self.from <= at && at <= self.until
+    }
+}
+
 /// Runs the providers until the standard input ends.
 pub async fn serve() -> Result<()> {
     let plan = Plan::of_environment()?;
@@ -65,15 +96,15 @@ pub async fn serve() -> Result<()> {
     let known = Known::of(&providers);
     let people = plan.people(&City::builtin(BUILTIN_CITY)?, &known.webpush);
     let tally = Arc::new(Mutex::new(Tally::new(plan.stable())));
-    let lost = Arc::new(AtomicBool::new(false));
+    let cut = Arc::new(Mutex::new(Cut::default()));
     let mut pushes = providers.deliveries(WAITING);
-    let (counted, losing) = (tally.clone(), lost.clone());
+    let (counted, cuts) = (tally.clone(), cut.clone());
     tokio::spawn(async move {
         while let Some(push) = pushes.recv().await {
             let Some(device) = people.by_token(&push.token) else { continue };
-            let is_forgiven = losing.load(Ordering::Relaxed);
             let (publication, at) = (push.publication, push.at);
-            let arrival = Arrival { publication, device, at, is_timed: true, is_forgiven };
+            let is_doubtful = cuts.lock().unwrap_or_else(PoisonError::into_inner).may_lose(at);
+            let arrival = Arrival { publication, device, at, is_timed: true, is_doubtful };
             counted.lock().unwrap_or_else(PoisonError::into_inner).note(arrival);
         }
     });
@@ -93,10 +124,7 @@ pub async fn serve() -> Result<()> {
             Question::Window => pipe::answer(&tally.window())?,
             Question::Totals => pipe::answer(&tally.totals())?,
             Question::Behave(manner) => {
-                // An answer that was lost is asked for again a while after the manner has changed.
-                if manner != Manner::Well {
-                    lost.store(manner == Manner::Cutting, Ordering::Relaxed);
-                }
+                cut.lock().unwrap_or_else(PoisonError::into_inner).turn(&manner);
                 behave(&providers.faults, manner);
                 pipe::answer(&())?;
             }

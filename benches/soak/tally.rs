@@ -58,7 +58,7 @@ pub struct Total {
     pub print: u64,
     /// Beyond the first of each device.
     pub repeats: u64,
-    /// The same, while answers were lost on purpose.
+    /// The same, where the answer to an earlier one may have been lost on purpose.
     pub forgiven: u64,
 }
 
@@ -76,8 +76,8 @@ pub struct Arrival {
     pub at: Timestamp,
     /// Whether nothing held it up but us.
     pub is_timed: bool,
-    /// Whether answers are being lost, so that a repeat is right.
-    pub is_forgiven: bool,
+    /// Whether its answer may be lost on purpose: then another one is right, however late.
+    pub is_doubtful: bool,
 }
 
 /// The count.
@@ -91,6 +91,8 @@ pub struct Tally {
 #[derive(Debug, Default)]
 struct Seen {
     devices: RoaringBitmap,
+    /// Those of which an answer may have been lost.
+    doubtful: RoaringBitmap,
     repeats: u64,
     forgiven: u64,
 }
@@ -106,11 +108,18 @@ impl Tally {
         let Arrival { publication, device, at, .. } = arrival;
         self.window.arrived += 1;
         let seen = self.all.entry(publication).or_default();
-        if !seen.devices.insert(device) {
-            let repeats = if arrival.is_forgiven { &mut seen.forgiven } else { &mut seen.repeats };
-            *repeats += 1;
+        let is_first = seen.devices.insert(device);
+        if !is_first && seen.doubtful.contains(device) {
+            seen.forgiven += 1;
+        } else if !is_first {
+            seen.repeats += 1;
+            let late_ms = ms_since(publication, at);
+            eprintln!("  twice: {publication} at {device}, again {late_ms:.0} ms after acceptance");
         } else if arrival.is_timed && device < self.stable {
             self.window.times.note(ms_since(publication, at));
+        }
+        if arrival.is_doubtful {
+            seen.doubtful.insert(device);
         }
     }
 

@@ -38,6 +38,8 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 
+use crate::lifecycle::threads;
+
 /// Realtime notification and emergency alerts for a whole city.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
@@ -131,11 +133,7 @@ impl Cli {
 }
 
 fn block_on(work: impl Future<Output = Result<bool>>) -> Result<bool> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(work)
+    threads::runtime().context("cannot start the runtime")?.block_on(work)
 }
 
 /// Input that cannot be used: the caller's to mend (exit code 2).

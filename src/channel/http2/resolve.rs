@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::public::is_public;
+use crate::lifecycle::threads::look_up;
 
 /// An address that does not answer for so long is not waited for alone (RFC 8305 section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
@@ -48,7 +49,7 @@ impl Resolver {
 
     async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         match self {
-            Self::System => Ok(lookup_host((host, port)).await?.collect()),
+            Self::System => look_up(host, port).await,
             Self::Given(look_up) => look_up(host.to_owned(), port).await,
         }
     }

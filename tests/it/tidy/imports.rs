@@ -13,9 +13,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("event", &["domain"]),
     ("bus", &["domain", "event", "clock", "metrics", "store::sqlite", "config::secret"]),
     ("store", &["domain", "clock", "config::secret"]),
-    ("channel", &["domain", "clock", "config::secret"]),
+    ("channel", &["domain", "clock", "lifecycle", "config::secret"]),
     ("http", &["domain", "clock", "store", "lifecycle", "metrics", "config::secret"]),
-    ("auth", &["domain", "clock", "store", "http", "config::secret"]),
+    ("auth", &["domain", "clock", "store", "http", "lifecycle", "config::secret"]),
     ("trail", &["domain", "event", "bus", "store", "clock", "lifecycle"]),
     (
         "ingest",
