@@ -1,7 +1,7 @@
 //! The hub: every stream of this gateway, and what it is told. It needs no registry to deliver:
 //! connections are indexed by unit and by citizen, and each publication is matched against them.
 //!
-//! One task publishes, in one order for everybody, and a machine's cores write ([`round`]). No gap,
+//! One task publishes, in one order for everybody, and a machine's cores write (`round`). No gap,
 //! no duplicate, no disorder on entry: a connection is put into the index first, live entries wait
 //! in its buffer while it is sent what was before, and of the buffer only what is newer than that
 //! follows.

@@ -51,7 +51,7 @@ pub struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// The push address as it is stored, perhaps sealed; see
-    /// [`codec::address`](crate::store::registry::codec::address).
+    /// `codec::address`.
     #[inline]
     pub fn address(&self) -> Result<&'a [u8], Error> {
         let damaged = |error| Failure::new(format!("device number {}: {error}", self.num.0));
