@@ -14,14 +14,16 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::public::is_public;
-use crate::lifecycle::threads::look_up;
+use crate::lifecycle::threads::{OURS, STRANGERS};
 
 /// An address that does not answer for so long is not waited for alone (RFC 8305 section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
+/// Addresses that are being looked up.
+type Found = BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+
 /// Looks up a host and port.
-pub type Lookup =
-    dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
+pub type Lookup = dyn Fn(String, u16) -> Found + Send + Sync;
 
 /// Where addresses come from.
 #[derive(Clone, Default)]
@@ -35,12 +37,19 @@ pub enum Resolver {
 
 impl Resolver {
     /// The same, but finds public addresses only: for a host that a stranger chose. What is found
-    /// is what is connected, so a name that leads elsewhere a moment later gains nothing.
+    /// is what is connected, so a name that leads elsewhere a moment later gains nothing; and one
+    /// that is never answered keeps no look-up of ours waiting.
     pub fn public(self) -> Self {
+        let look_up: Arc<Lookup> = match self {
+            Self::System => Arc::new(|host: String, port| -> Found {
+                Box::pin(async move { STRANGERS.look_up(&host, port).await })
+            }),
+            Self::Given(look_up) => look_up,
+        };
         Self::Given(Arc::new(move |host, port| {
-            let resolver = self.clone();
+            let found = look_up(host, port);
             Box::pin(async move {
-                let mut found = resolver.look_up(&host, port).await?;
+                let mut found = found.await?;
                 found.retain(|address| is_public(address.ip()));
                 Ok(found)
             })
@@ -49,7 +58,7 @@ impl Resolver {
 
     async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         match self {
-            Self::System => look_up(host, port).await,
+            Self::System => OURS.look_up(host, port).await,
             Self::Given(look_up) => look_up(host.to_owned(), port).await,
         }
     }
@@ -197,6 +206,19 @@ mod tests {
         let refused = host(guarded).connect().await.unwrap_err().to_string();
         assert_eq!(refused, "the name has no address");
         assert!(host(resolver).connect().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn names_of_strangers_that_nobody_answers_keep_none_of_ours_waiting() {
+        let held = STRANGERS.hold_all().await;
+        let ours = Resolver::System.look_up("localhost", 443).await.unwrap();
+        assert!(!ours.is_empty());
+        let strangers = Resolver::System.public();
+        let waits = strangers.look_up("localhost", 443);
+        assert!(timeout(Duration::from_millis(50), waits).await.is_err());
+        drop(held);
+        let found = strangers.look_up("localhost", 443).await.unwrap();
+        assert_eq!(found, [], "it is no public address");
     }
 
     #[tokio::test]
