@@ -193,7 +193,7 @@ impl Outcome {
 
     /// Waits for it.
     pub async fn wait(&self) -> &Result<Firsts> {
-        let mut mine = None;
+        let mut mine: Option<usize> = None;
         std::future::poll_fn(|context| {
             if let Some(settled) = self.settled.get() {
                 return Poll::Ready(settled);
@@ -203,12 +203,14 @@ impl Outcome {
             if let Some(settled) = self.settled.get() {
                 return Poll::Ready(settled);
             }
-            match mine {
-                Some(place) => context.waker().clone_into(&mut waiting[place]),
-                None => {
-                    mine = Some(waiting.len());
-                    waiting.push(context.waker().clone());
-                }
+            // Those of one task that come one after another share a waker. So none is ever replaced:
+            // another may count on it.
+            let last = waiting.len().checked_sub(1);
+            let wakes = |place: &usize| waiting[*place].will_wake(context.waker());
+            mine = mine.filter(wakes).or_else(|| last.filter(wakes));
+            if mine.is_none() {
+                mine = Some(waiting.len());
+                waiting.push(context.waker().clone());
             }
             Poll::Pending
         })
@@ -217,5 +219,52 @@ impl Outcome {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake};
+
+    use super::*;
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Task {
+        fn woken(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_task_is_woken_once_for_all_its_calls_and_whoever_moved_where_it_is() {
+        let tasks = [(); 3].map(|()| Arc::<Task>::default());
+        let wakers = tasks.clone().map(Waker::from);
+        let [mut first, mut second, mut third] = wakers.each_ref().map(Context::from_waker);
+        let outcome = Outcome::default();
+        let (mut one, mut two) = (pin!(outcome.wait()), pin!(outcome.wait()));
+        let mut moved = pin!(outcome.wait());
+        for _ in 0..3 {
+            assert!(one.as_mut().poll(&mut first).is_pending());
+            assert!(two.as_mut().poll(&mut first).is_pending());
+            assert!(moved.as_mut().poll(&mut second).is_pending());
+        }
+        assert!(moved.as_mut().poll(&mut third).is_pending());
+        outcome.settle(Ok(vec![7]));
+        assert_eq!(tasks.each_ref().map(|task| task.woken()), [1, 1, 1]);
+        for mut call in [one, two, moved] {
+            let Poll::Ready(settled) = call.as_mut().poll(&mut third) else { panic!("pending") };
+            assert_eq!(settled.as_ref().ok(), Some(&vec![7]));
+        }
     }
 }
