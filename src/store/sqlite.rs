@@ -324,12 +324,13 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Failure> {
         connection.pragma_update(None, "mmap_size", MAPPED_MAX)?;
     } else {
         spare::prepare(&connection)?;
-        // 32 MiB of pages, and 4 MiB of journal before they are moved into the file. What is
-        // deleted is overwritten: a person who leaves leaves the file too.
+        // 32 MiB of pages, and 4 MiB of journal before they are moved into the file; a journal
+        // that readers made longer goes back to twice that. What is deleted is overwritten: a
+        // person who leaves leaves the file too.
         connection.execute_batch(
             "PRAGMA cache_size = -32768; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
              PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 1024;
-             PRAGMA journal_size_limit = 67108864;",
+             PRAGMA journal_size_limit = 8388608;",
         )?;
     }
     Ok(connection)
@@ -345,10 +346,12 @@ pub fn keep_statements(connection: &Connection, count: usize) -> rusqlite::Resul
 }
 
 /// Lets the journal grow to 32 MiB, for a file that is written to all the time: a page written
-/// again and again reaches the main file once. On the writer's connection, so for
+/// again and again reaches the main file once. One that readers made longer goes back to 40 MiB,
+/// which has room for a transaction that begins just below 32. On the writer's connection, so for
 /// [`Database::open`]'s `prepare`.
 pub fn lengthen_journal(connection: &Connection) -> Result<(), Failure> {
-    Ok(connection.pragma_update(None, "wal_autocheckpoint", 8192)?)
+    let sql = "PRAGMA wal_autocheckpoint = 8192; PRAGMA journal_size_limit = 41943040;";
+    Ok(connection.execute_batch(sql)?)
 }
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Failure> {

@@ -185,3 +185,42 @@ async fn a_statement_that_is_kept_is_compiled_once() {
         assert_eq!(database.write(compiled_again, |_| ()).await.expect("read"), 0);
     }
 }
+
+#[tokio::test]
+async fn a_journal_that_a_reader_made_long_goes_back_to_its_limit() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("blobs.db");
+    let migrations = &["CREATE TABLE blobs(bytes BLOB NOT NULL)"];
+    let open = Database::open::<_, Failure>(&path, migrations, |_| Ok(()));
+    let database = open.expect("it opens").0;
+    let add = |connection: &Connection| -> Result<usize, Failure> {
+        let sql = "INSERT INTO blobs VALUES (zeroblob(1048576))";
+        Ok(connection.prepare_cached(sql)?.execute([])?)
+    };
+    let journal =
+        || dir.path().join("blobs.db-wal").metadata().expect("a journal").len() / (1024 * 1024);
+    database.write(add, |_| ()).await.expect("written");
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let (end, ends) = std::sync::mpsc::channel::<()>();
+    let read = move |connection: &Connection| -> Result<(), Failure> {
+        connection.execute_batch("BEGIN; SELECT count(*) FROM blobs")?;
+        begun.send(()).expect("the test waits");
+        ends.recv().map_err(Failure::new)?;
+        Ok(connection.execute_batch("COMMIT")?)
+    };
+    let reader = tokio::spawn({
+        let database = database.clone();
+        async move { database.read(read).await }
+    });
+    begins.await.expect("it reads");
+    for _ in 0..12 {
+        database.write(add, |_| ()).await.expect("written");
+    }
+    assert!(journal() >= 12, "{} MiB", journal());
+    end.send(()).expect("it reads");
+    reader.await.expect("no panic").expect("read");
+    for _ in 0..3 {
+        database.write(add, |_| ()).await.expect("written");
+    }
+    assert!(journal() <= 8, "{} MiB", journal());
+}
