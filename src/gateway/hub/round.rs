@@ -51,14 +51,7 @@ impl Round {
         }
         round.offer(first).await;
         round.take_shards().await;
-        while let Some(done) = others.join_next().await {
-            // As if it had happened here. None is aborted but by a runtime that ends.
-            if let Err(error) = done
-                && let Ok(panic) = error.try_into_panic()
-            {
-                resume_unwind(panic);
-            }
-        }
+        join(others).await;
     }
 
     /// Offers to the shards that nobody has, until there are no more.
@@ -115,5 +108,31 @@ impl Round {
             tokio::task::yield_now().await;
         }
         self.hub.inner.counters.queued.fetch_add(queued, Ordering::Relaxed);
+    }
+}
+
+/// Waits for other writers. A panic in one goes on here, as if there had been no other. None is
+/// aborted but by a runtime that ends.
+async fn join(mut others: JoinSet<()>) {
+    while let Some(done) = others.join_next().await {
+        if let Err(error) = done
+            && let Ok(panic) = error.try_into_panic()
+        {
+            resume_unwind(panic);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[should_panic(expected = "a bug in a writer")]
+    async fn a_panic_of_another_writer_is_one_of_the_round() {
+        let mut others = JoinSet::new();
+        others.spawn(async {});
+        others.spawn(async { panic!("a bug in a writer") });
+        join(others).await;
     }
 }
