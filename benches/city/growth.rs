@@ -333,12 +333,14 @@ fn city() -> Result<City> {
     }
 }
 
-/// A wavy ring of 500 vertices around a point.
+/// A wavy ring of 500 vertices around a point, to a millionth of a degree as the console draws.
 pub fn ring(lat: f64, lon: f64, radius_degrees: f64) -> Vec<LatLon> {
     let point = |step: u32| {
         let turn = f64::from(step % VERTICES) / f64::from(VERTICES) * std::f64::consts::TAU;
         let radius = radius_degrees * (1.0 + 0.1 * (turn * 12.0).sin());
-        LatLon::new(lat + radius * turn.sin(), lon + radius * turn.cos()).expect("on the globe")
+        let drawn = |degrees: f64| (degrees * 1e6).round() / 1e6;
+        let (north, east) = (radius * turn.sin(), radius * turn.cos());
+        LatLon::new(drawn(lat + north), drawn(lon + east)).expect("on the globe")
     };
     (0..=VERTICES).map(point).collect()
 }
