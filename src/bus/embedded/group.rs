@@ -203,8 +203,8 @@ impl Outcome {
             if let Some(settled) = self.settled.get() {
                 return Poll::Ready(settled);
             }
-            // Those of one task that come one after another share a waker. So none is ever replaced:
-            // another may count on it.
+            // Calls of one task that come one after another share a waker; so none is ever
+            // replaced, since another may count on it.
             let last = waiting.len().checked_sub(1);
             let wakes = |place: &usize| waiting[*place].will_wake(context.waker());
             mine = mine.filter(wakes).or_else(|| last.filter(wakes));

@@ -112,7 +112,12 @@ async fn retention_ends_within_a_batch_and_it_goes_with_the_last_record() {
     let consumer = bus.consumer("route", &[NEWS]).await.expect("joined");
     consumer.commit(Position { offset: 10, ..at }).await.expect("committed");
     bed.pass_hours(50);
-    assert_eq!(bus.trim(bed.clock.now()).await.expect("trimmed"), 6 + 8);
+    bus.trim(bed.clock.now()).await.expect("trimmed");
+    assert_eq!(
+        bus.stats().deleted,
+        6 + 8,
+        "by this or by the log itself, which looks after a start"
+    );
     assert_eq!((bounds(&bus).await, batches(&bed, at).0), (10..12, 1), "the young stay");
     assert_eq!(numbers(&bus, at, 10..12, 5).await, [10, 11]);
 }
