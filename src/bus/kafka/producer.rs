@@ -1,5 +1,10 @@
 //! Publishing: an idempotent producer that waits for every copy, and is made anew when it fails
 //! for good.
+//!
+//! Nothing that was acknowledged is lost, and records of one key stay in order. What was on its way
+//! when brokers failed may lie twice all the same: after an election librdkafka (2.12 at least) may
+//! give its producer another epoch and send all of it again (its issue 4953), and so does a
+//! producer that takes the place of another. Whoever reads the log is safe to repeat.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use loa::bus::{Bus, Settings};
 use loa::clock::Clock;
+use tokio::sync::watch;
 
 use super::{TOPIC, everything, open};
 use crate::bus::{PATIENCE, record, take};
@@ -17,17 +18,43 @@ use crate::support::process::eventually;
 const PUBLISHERS: usize = 8;
 /// Records acknowledged between two faults.
 const BETWEEN: usize = 300;
+/// A broker that goes or comes: three each.
+const FAULTS: usize = 6;
+/// How long one step may take: brokers start beside other tests' on two cores.
+const STEP: Duration = Duration::from_secs(180);
 
-/// Publishes under a key until told to stop; answers how many were acknowledged.
-async fn publisher(bus: Bus, key: String, stop: Arc<AtomicBool>, all: Arc<AtomicUsize>) -> usize {
+/// How many records were acknowledged so far.
+type Acknowledged = Arc<watch::Sender<usize>>;
+
+/// Publishes two records at a time under a key until told to stop; answers how many were
+/// acknowledged.
+async fn publisher(bus: Bus, key: String, stop: Arc<AtomicBool>, all: Acknowledged) -> usize {
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
         let two = vec![record(&key, number.to_string()), record(&key, (number + 1).to_string())];
         bus.publish(TOPIC, two).await.expect("published, however long it takes");
         number += 2;
-        all.fetch_add(2, Ordering::Relaxed);
+        all.send_modify(|all| *all += 2);
     }
     number
+}
+
+/// All that a key's publisher counted lies there, in order. It lies there once, but for what was on
+/// its way at a fault: when brokers elect another leader, librdkafka may give its producer another
+/// epoch and send that again (its issue 4953). Answers how many records were repeated.
+fn check(key: &str, acknowledged: usize, found: &[usize]) -> usize {
+    let (mut next, mut again) = (0, Vec::new());
+    for &number in found {
+        if number == next {
+            next += 1;
+        } else {
+            assert!(number < next, "{key}: {number} lies there, and {next} not before it");
+            again.push(number);
+        }
+    }
+    assert_eq!(next, acknowledged, "{key}: so many in order, and so many acknowledged");
+    assert!(again.len() <= 2 * FAULTS, "{key}: {again:?} lie there again");
+    again.len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,22 +62,23 @@ async fn brokers_killed_in_mid_publish_cost_nothing_that_was_acknowledged() {
     let kafka = Kafka::start(3, &[]).await;
     let cluster = kafka.topics().await;
     let bus = open(&cluster).await;
-    let (stop, all) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (stop, all) = (Arc::new(AtomicBool::new(false)), Acknowledged::default());
     let publishers: Vec<_> = (0..PUBLISHERS)
         .map(|n| publisher(bus.clone(), format!("chain-{n}"), stop.clone(), all.clone()))
         .map(tokio::spawn)
         .collect();
-    let more = async || {
-        let goal = all.load(Ordering::Relaxed) + BETWEEN;
-        eventually(async || (all.load(Ordering::Relaxed) >= goal).then_some(())).await;
+    let more = async |when: &str| {
+        let (goal, mut seen) = (*all.borrow() + BETWEEN, all.subscribe());
+        let waited = tokio::time::timeout(STEP, seen.wait_for(|all| *all >= goal)).await;
+        assert!(waited.is_ok(), "{when}: {} acknowledged of {goal}", *all.borrow());
     };
     for broker in 0..3 {
-        more().await;
+        more("all brokers are there").await;
         kafka.kill(broker);
         // With one broker of three away, publishing goes on.
-        more().await;
+        more(&format!("broker {broker} is away")).await;
         kafka.restart(broker).await;
-        more().await;
+        more(&format!("broker {broker} is there again")).await;
     }
     stop.store(true, Ordering::Relaxed);
     let mut acknowledged = BTreeMap::new();
@@ -61,10 +89,8 @@ async fn brokers_killed_in_mid_publish_cost_nothing_that_was_acknowledged() {
     for (key, text) in everything(&bus).await {
         found.entry(key).or_default().push(text.parse().expect("a number"));
     }
-    println!("{} acknowledged over three kills", all.load(Ordering::Relaxed));
-    for (key, count) in acknowledged {
-        assert_eq!(found[&key], (0..count).collect::<Vec<_>>(), "{key}: all, once, in order");
-    }
+    let again: usize = acknowledged.iter().map(|(key, &all)| check(key, all, &found[key])).sum();
+    println!("{} acknowledged over three kills, {again} of them repeated", *all.borrow());
     bus.close().await.expect("closed");
 }
 
