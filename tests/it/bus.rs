@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::support::kafka::Kafka;
 
 /// Patience for what must come; a test that runs into it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A log that can be closed and opened again.
 struct Bed {

@@ -8,14 +8,16 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// The first port, and how many there are.
 const FIRST: u16 = 11_000;
 const COUNT: u16 = 10_000;
+/// Ports between the beginnings of two processes with one number after the other.
+const APART: u32 = 1009;
 /// How far above its port a Redis Cluster's node listens for the others.
 const CLUSTER_BUS: u16 = 10_000;
 
 /// A port nobody listens on, nor on its cluster bus; no two calls answer the same one.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Tests of several processes begin at different places.
-    let start = std::process::id() as u16;
+    // Tests of several processes begin at different places, also of those that started together.
+    let start = (std::process::id().wrapping_mul(APART) % u32::from(COUNT)) as u16;
     loop {
         let step = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let port = FIRST + step % COUNT;
