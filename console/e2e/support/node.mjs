@@ -132,16 +132,16 @@ function frame(topic, first, number, salt, batch) {
   const numbers = Buffer.alloc(16);
   numbers.writeBigUInt64LE(number, 0);
   numbers.writeBigUInt64LE(BigInt(Date.now()), 8);
-  const summed = Buffer.concat([u32(table.length), u32(batch.length), salt, numbers, table]);
-  return Buffer.concat([Buffer.from("LoaF"), u32(crc32(summed)), summed, batch]);
+  const head = Buffer.concat([u32(table.length), u32(batch.length), salt, numbers]);
+  return Buffer.concat([Buffer.from("LoaG"), u32(crc32(Buffer.concat([head, table]))), head, batch, table]);
 }
 
 /** Where a segment's next frame goes, its number, and the offset after the last of a topic's first partition. */
 function endOf(segment, topic) {
   let [at, number, end] = [64, 0n, 0];
-  while (segment.toString("latin1", at, at + 4) === "LoaF") {
+  while (segment.toString("latin1", at, at + 4) === "LoaG") {
     const [table, bodies] = [segment.readUInt32LE(at + 8), segment.readUInt32LE(at + 12)];
-    const entries = segment.subarray(at + 40, at + 40 + table);
+    const entries = segment.subarray(at + 40 + bodies, at + 40 + bodies + table);
     let place = 0;
     const byte = () => entries[place++];
     const count = () => {

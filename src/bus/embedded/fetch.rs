@@ -123,7 +123,7 @@ impl Stretch<'_> {
                 window.head(at)?.ok_or_else(|| self.damaged(next, at, "no frame is there"))?;
             let instant = Timestamp::from_millisecond(head.at_ms);
             let instant = instant.map_err(|_| self.damaged(next, at, "no instant"))?;
-            let mut body = at + head.table_end() as u64;
+            let mut body = at + head.bodies_at() as u64;
             let mut mine = Vec::new();
             let entries = window.table(at, &head)?.map_err(|what| self.damaged(next, at, what))?;
             for entry in entries {

@@ -4,33 +4,44 @@
 //!
 //! | bytes | what |
 //! | --- | --- |
-//! | 4 | `LoaF` |
-//! | 4 | the CRC-32 (IEEE) of all that follows, to the end of the table |
+//! | 4 | `LoaG` |
+//! | 4 | the CRC-32 (IEEE) of the rest of the head, to the instant, and of the table |
 //! | 4 | the bytes of the table |
 //! | 4 | the bytes of all batches |
 //! | 8 | the segment's salt: bytes of another file, and records that imitate a frame, are none |
 //! | 8 | its number: one more than that of the frame before it |
 //! | 8 | when it was committed, in milliseconds |
-//! | so many | the table: [`Entry`] after [`Entry`] |
 //! | so many | the batches ([`super::batch`]), in the table's order |
+//! | so many | the table: [`Entry`] after [`Entry`] |
 //! | 0 to 7 | zeros, up to a multiple of eight |
 //!
 //! The table has each batch's checksum, so that a frame is whole when its table is and each batch
-//! is, and who reads one batch need not read the others.
+//! is, and who reads one batch need not read the others. It comes after them so that they can be
+//! written while more calls come. In a frame that begins with `LoaF`, as all did before version 4
+//! of the log, it comes before them; such are read, and written no more.
+
+use flate2::Crc;
 
 use super::batch::{
     Batch, Damage, checksum, put_number, put_text, sum, take, take_number, take_text,
 };
 
-/// What stands before the table.
+/// What stands before the batches.
 pub(super) const HEAD_BYTES: usize = 40;
 /// Frames begin at multiples of it.
 pub(super) const ALIGNED: u64 = 8;
 /// The most bytes of a table that is believed in: thousands of groups and partitions.
 const TABLE_BYTES_MAX: usize = 64 * 1024 * 1024;
-pub(super) const MAGIC: [u8; 4] = *b"LoaF";
+const MAGIC: [u8; 4] = *b"LoaG";
+/// That of a frame whose table comes first.
+const MAGIC_BEFORE: [u8; 4] = *b"LoaF";
 /// What the checksum is of begins here.
 const SUMMED: usize = 8;
+
+/// Whether a frame may begin there.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC) || bytes.starts_with(&MAGIC_BEFORE)
+}
 
 /// One thing that a commit did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +139,8 @@ impl Frame {
         &[0; ALIGNED as usize][..self.len() as usize - self.bytes.len() - self.bodies]
     }
 
-    /// Head and table, once all is in it.
-    pub fn seal(&mut self, salt: u64, number: u64, at_ms: i64) -> &[u8] {
+    /// What stands before its batches, and the table after them, once all is in it.
+    pub fn seal(&mut self, salt: u64, number: u64, at_ms: i64) -> (&[u8], &[u8]) {
         let table = self.bytes.len() - HEAD_BYTES;
         let size = |bytes: usize| u32::try_from(bytes).expect("far below 4 GiB").to_le_bytes();
         self.bytes[..4].copy_from_slice(&MAGIC);
@@ -140,7 +151,7 @@ impl Frame {
         self.bytes[32..40].copy_from_slice(&at_ms.to_le_bytes());
         let sum = checksum(&self.bytes[SUMMED..]);
         self.bytes[4..8].copy_from_slice(&sum.to_le_bytes());
-        &self.bytes
+        self.bytes.split_at(HEAD_BYTES)
     }
 }
 
@@ -148,8 +159,11 @@ impl Frame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     sum: u32,
+    /// What the checksum is of, but for the table.
+    summed: [u8; HEAD_BYTES - SUMMED],
+    is_table_first: bool,
     pub table: usize,
-    pub bodies: usize,
+    bodies: usize,
     pub number: u64,
     pub at_ms: i64,
 }
@@ -162,32 +176,42 @@ impl Head {
         let u64 = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("within it"));
         let head = Self {
             sum: u32(4),
+            summed: *bytes[SUMMED..].first_chunk().expect("the rest of it"),
+            is_table_first: bytes.starts_with(&MAGIC_BEFORE),
             table: u32(8) as usize,
             bodies: u32(12) as usize,
             number: u64(24),
             at_ms: u64(32) as i64,
         };
-        let ours = bytes[..4] == MAGIC && u64(16) == salt && head.table <= TABLE_BYTES_MAX;
+        let ours = begins(bytes) && u64(16) == salt && head.table <= TABLE_BYTES_MAX;
         ours.then_some(head)
     }
 
-    /// Head and table together.
-    pub fn table_end(&self) -> usize {
-        HEAD_BYTES + self.table
+    /// Where the first batch begins in the frame.
+    pub fn bodies_at(&self) -> usize {
+        HEAD_BYTES + if self.is_table_first { self.table } else { 0 }
+    }
+
+    /// Where the table begins in the frame.
+    pub fn table_at(&self) -> usize {
+        HEAD_BYTES + if self.is_table_first { 0 } else { self.bodies }
     }
 
     /// All of the frame.
     pub fn len(&self) -> u64 {
-        ((self.table_end() + self.bodies) as u64).next_multiple_of(ALIGNED)
+        ((HEAD_BYTES + self.table + self.bodies) as u64).next_multiple_of(ALIGNED)
     }
 
-    /// The table, of the frame's bytes up to its end, once it is seen to be whole.
+    /// The table, of the frame's bytes from where it begins, once it is seen to be whole.
     pub fn table<'a>(&self, bytes: &'a [u8]) -> Result<Entries<'a>, Damage> {
-        let bytes = bytes.get(..self.table_end()).ok_or("it is cut short")?;
-        if checksum(&bytes[SUMMED..]) != self.sum {
+        let table = bytes.get(..self.table).ok_or("it is cut short")?;
+        let mut crc = Crc::new();
+        crc.update(&self.summed);
+        crc.update(table);
+        if crc.sum() != self.sum {
             return Err("its checksum is another");
         }
-        Ok(Entries(&bytes[HEAD_BYTES..]))
+        Ok(Entries(table))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 
 use super::batch::Batch;
-use super::layout::Layout;
+use super::layout::{Layout, Topic};
 use super::segment::Segment;
 use crate::bus::{Error, Position, Record, Result, TopicId};
 
@@ -13,6 +13,8 @@ use crate::bus::{Error, Position, Record, Result, TopicId};
 pub(super) struct Group {
     /// What it appends, by partition.
     pub slots: Vec<Slot>,
+    /// Batches that were taken out of the slots, in the order in which they are written.
+    pub bodies: Vec<Body>,
     /// Which slot a place has, plus one.
     slot_of: Vec<u16>,
     /// Where groups of readers go on.
@@ -31,12 +33,20 @@ pub(super) struct Group {
     pub room: usize,
 }
 
-/// What a group appends to one partition.
+/// What a group appends to one partition. Offsets count from the group's first in it.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub place: usize,
-    /// Their offsets count from the group's first in the partition.
-    pub batches: Vec<Batch>,
+    batches: Vec<Batch>,
+    /// The offset after the batches that were taken out.
+    taken: u64,
+}
+
+/// A batch of a partition on its way to the disk.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub place: usize,
+    pub batch: Batch,
 }
 
 /// One call's records that are written down before the call has its turn, since there are many.
@@ -70,13 +80,11 @@ impl Places {
     /// The same, once it is known where the group's records begin in each place of the layout.
     pub fn on_the_log(
         mut self,
-        layout: &Layout,
-        topic: TopicId,
+        (topic, of): (TopicId, &Topic),
         firsts: &Firsts,
     ) -> Vec<Option<Position>> {
-        let first = layout.topics[&topic].first;
         let places = self.as_mut().iter().map(|&(partition, offset)| {
-            let offset = firsts[first + partition as usize] + offset;
+            let offset = firsts[of.first + partition as usize] + offset;
             Some(Position { topic, partition, offset })
         });
         places.collect()
@@ -89,11 +97,10 @@ impl Group {
     pub fn publish(
         &mut self,
         layout: &Layout,
-        topic: TopicId,
+        of: &Topic,
         records: &[Record],
         mut memory: impl FnMut() -> Vec<u8>,
     ) -> Places {
-        let of = &layout.topics[&topic];
         let places = layout.places.len();
         Places::of(records, |record| {
             let partition = crate::bus::partition::of_key(&record.key, of.count);
@@ -103,22 +110,31 @@ impl Group {
     }
 
     /// Takes over what was written down elsewhere, for a topic.
-    pub fn append(&mut self, layout: &Layout, topic: TopicId, written: Written) -> Places {
+    pub fn append(&mut self, layout: &Layout, of: &Topic, written: Written) -> Places {
         let Written(mut other, mut places) = written;
         let mut moved = vec![0; layout.places.len()];
-        for mut of in std::mem::take(&mut other.slots) {
-            let slot = self.slot(of.place, layout.places.len());
-            moved[of.place] = slot.end();
-            for batch in &mut of.batches {
-                batch.first += moved[of.place];
+        for mut theirs in std::mem::take(&mut other.slots) {
+            let slot = self.slot(theirs.place, layout.places.len());
+            moved[theirs.place] = slot.end();
+            for batch in &mut theirs.batches {
+                batch.first += moved[theirs.place];
             }
-            slot.batches.append(&mut of.batches);
+            slot.batches.append(&mut theirs.batches);
         }
-        let first = layout.topics[&topic].first;
         for (partition, offset) in places.as_mut() {
-            *offset += moved[first + *partition as usize];
+            *offset += moved[of.first + *partition as usize];
         }
         places
+    }
+
+    /// Takes what is written down so far out of the slots; what comes later is written down in
+    /// other batches.
+    pub fn take(&mut self) {
+        for slot in &mut self.slots {
+            slot.taken = slot.end();
+            let place = slot.place;
+            self.bodies.extend(slot.batches.drain(..).map(|batch| Body { place, batch }));
+        }
     }
 
     fn slot(&mut self, place: usize, places: usize) -> &mut Slot {
@@ -127,7 +143,7 @@ impl Group {
         }
         let slot = &mut self.slot_of[place];
         if *slot == 0 {
-            self.slots.push(Slot { place, batches: Vec::new() });
+            self.slots.push(Slot { place, batches: Vec::new(), taken: 0 });
             *slot = u16::try_from(self.slots.len()).expect("a log has hundreds of partitions");
         }
         &mut self.slots[usize::from(*slot) - 1]
@@ -154,15 +170,15 @@ impl Slot {
 
     /// The offset after its last record.
     pub fn end(&self) -> u64 {
-        self.batches.last().map_or(0, Batch::end)
+        self.batches.last().map_or(self.taken, Batch::end)
     }
 }
 
 impl Written {
     /// Writes records down.
-    pub fn new(layout: &Layout, topic: TopicId, records: &[Record]) -> Self {
+    pub fn new(layout: &Layout, of: &Topic, records: &[Record]) -> Self {
         let mut group = Group::default();
-        let places = group.publish(layout, topic, records, Vec::new);
+        let places = group.publish(layout, of, records, Vec::new);
         Self(group, places)
     }
 }

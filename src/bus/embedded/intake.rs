@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::batch::Batch;
-use super::group::{Group, Outcome};
+use super::group::{Body, Group, Outcome};
 use crate::bus::{Error, Result};
 
 /// Calls that share one commit at most: enough to fill the disk's time, little enough that none
@@ -23,17 +22,20 @@ const RUSH_CALLS: usize = 8;
 const RUSH_GAP: Duration = Duration::from_micros(10);
 /// How long a rush gathers in all: about a commit's time, which it may save.
 const RUSH_TIME_MAX: Duration = Duration::from_millis(1);
+/// Bytes of a rush that are written ahead of the rest: many enough that their own call costs
+/// little, few enough that little is left to write when the last one came.
+const AHEAD_BYTES: usize = 32 * 1024;
 /// Batches' memory that is kept for the next ones.
-const MEMORY_KEPT: usize = 32;
+const MEMORY_KEPT: usize = 64;
 /// The most bytes of one that is kept.
-const MEMORY_BYTES_MAX: usize = 256 * 1024;
+const MEMORY_BYTES_MAX: usize = 128 * 1024;
 
 /// The queue before the writer.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     waiting: Mutex<Waiting>,
     work: Condvar,
-    /// Calls that came in, to be looked at without the lock.
+    /// Bytes of records that came in, and one for each call, to be looked at without the lock.
     came: AtomicUsize,
 }
 
@@ -72,11 +74,13 @@ impl Intake {
         let Waiting { groups, memory, idle, .. } = &mut *waiting;
         let group = groups.back_mut().expect("just looked at");
         group.calls += 1;
+        let before = group.bytes;
         let entered = call(group, &mut Memory(memory));
+        let came = group.bytes - before + 1;
         let outcome = group.outcome.clone();
         let wake = std::mem::take(idle);
         // Changed with the lock held alone, so no more than a store.
-        self.came.store(self.came.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.came.store(self.came.load(Ordering::Relaxed).wrapping_add(came), Ordering::Relaxed);
         drop(waiting);
         if wake {
             self.work.notify_one();
@@ -99,8 +103,9 @@ impl Intake {
         drop(groups);
     }
 
-    /// The next group; waits for one. None when it was closed.
-    pub fn next(&self) -> Option<Group> {
+    /// The next group; waits for one. None when it was closed. While a rush goes on, `ahead` is
+    /// given all that is there of it, sealed, time and again.
+    pub fn next(&self, ahead: impl FnMut(&[Body])) -> Option<Group> {
         let mut waiting = self.lock();
         loop {
             match waiting.groups.front() {
@@ -113,32 +118,60 @@ impl Intake {
                 }
             }
         }
+        let bytes = waiting.groups.front().map_or(0, |group| group.bytes);
         drop(waiting);
-        self.let_rush();
-        self.lock().groups.pop_front()
+        let bodies = self.let_rush(bytes, ahead);
+        let mut group = self.lock().groups.pop_front()?;
+        group.bodies = bodies;
+        Some(group)
     }
 
-    /// Waits while a rush goes on. It neither parks nor yields: on a busy machine either would give
-    /// the core away for a thousand times as long.
-    fn let_rush(&self) {
+    /// Waits while a rush goes on, of which so many bytes are there, and answers what was given to
+    /// `ahead`. It neither parks nor yields: on a busy machine either would give the core away for
+    /// a thousand times as long.
+    fn let_rush(&self, bytes: usize, mut ahead: impl FnMut(&[Body])) -> Vec<Body> {
         let start = Instant::now();
+        let mut bodies = Vec::new();
+        let mut given = self.came.load(Ordering::Relaxed).wrapping_sub(bytes);
         loop {
             let came = self.came.load(Ordering::Relaxed);
-            let gap = Instant::now();
-            while gap.elapsed() < RUSH_GAP {
-                std::hint::spin_loop();
+            if came.wrapping_sub(given) >= AHEAD_BYTES {
+                given = came;
+                self.take(&mut bodies);
+                ahead(&bodies);
+            } else {
+                let gap = Instant::now();
+                while gap.elapsed() < RUSH_GAP {
+                    std::hint::spin_loop();
+                }
+                if self.came.load(Ordering::Relaxed) == came {
+                    return bodies;
+                }
             }
-            if self.came.load(Ordering::Relaxed) == came || start.elapsed() > RUSH_TIME_MAX {
-                return;
+            if start.elapsed() > RUSH_TIME_MAX {
+                return bodies;
             }
         }
     }
 
+    /// Takes what is there of the next group, and seals it.
+    fn take(&self, into: &mut Vec<Body>) {
+        let sealed = into.len();
+        if let Some(group) = self.lock().groups.front_mut() {
+            group.take();
+            into.append(&mut group.bodies);
+        }
+        for body in &mut into[sealed..] {
+            body.batch.seal();
+        }
+    }
+
     /// Keeps the memory of batches for the next ones.
-    pub fn keep(&self, batches: impl Iterator<Item = Batch>) {
+    pub fn keep(&self, bodies: Vec<Body>) {
         let mut waiting = self.lock();
         let room = MEMORY_KEPT.saturating_sub(waiting.memory.len());
-        let small = batches.map(Batch::into_bytes).filter(|of| of.capacity() <= MEMORY_BYTES_MAX);
+        let bytes = bodies.into_iter().map(|body| body.batch.into_bytes());
+        let small = bytes.filter(|of| of.capacity() <= MEMORY_BYTES_MAX);
         waiting.memory.extend(small.take(room));
     }
 
@@ -149,4 +182,50 @@ impl Intake {
 
 fn is_full(group: &Group) -> bool {
     group.calls >= GROUP_CALLS_MAX || group.bytes >= GROUP_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::embedded::batch;
+    use crate::bus::embedded::layout::{Found, Layout};
+    use crate::bus::{Record, TopicId};
+
+    /// Publishes so many records of five kibibytes, a call each.
+    fn publish(intake: &Intake, layout: &Layout, calls: usize) {
+        let of = &layout.topics[&TopicId::Audit];
+        let payload = vec![0; 5 * 1024].into();
+        let record = [Record { key: String::new(), headers: Vec::new(), payload }];
+        for _ in 0..calls {
+            let entered = intake.enter(|group, memory| {
+                group.bytes += record[0].size();
+                group.publish(layout, of, &record, || memory.take())
+            });
+            assert!(entered.is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_there_of_a_rush_is_given_ahead_while_more_of_it_comes() {
+        let layout = Layout::new("an epoch".to_owned(), &Found::default());
+        let intake = Intake::default();
+        publish(&intake, &layout, RUSH_CALLS);
+        let mut given = Vec::new();
+        let group = intake.next(|bodies| {
+            given.push(bodies.len());
+            assert!(bodies.iter().all(|body| batch::sum(body.batch.bytes()) != Some(0)), "sealed");
+            if given.len() == 1 {
+                publish(&intake, &layout, 1);
+            }
+        });
+        assert_eq!(given, [1], "the one that came then is too little");
+        let mut group = group.expect("a group");
+        group.take();
+        let offsets: Vec<_> =
+            group.bodies.iter().map(|body| body.batch.first..body.batch.end()).collect();
+        assert_eq!(offsets, [0..8, 8..9]);
+        assert_eq!((group.calls, group.slots[0].end()), (9, 9));
+        intake.close();
+        assert!(intake.next(|_| unreachable!("nothing came")).is_none());
+    }
 }

@@ -5,6 +5,8 @@
 //! durable, what lies beside it in `log` is the remains of a migration that was killed, and is
 //! begun again. It holds a batch or two in memory, and takes as much more of the disk as the
 //! records do.
+//!
+//! Version 3 had segments already, with frames that are read as they are ([`super::frame`]).
 
 use std::fs::File;
 use std::path::Path;
@@ -14,13 +16,14 @@ use rusqlite::{Connection, Row};
 
 use super::batch::{self, Batch};
 use super::frame::{Entry, Frame};
-use super::group::Group;
 use super::layout::{Found, Layout};
 use super::open::SCHEMA;
 use super::segment::{self, HEAD_BYTES, Making, Segment};
-use super::tail::{self, Failed, SIZE_MAX, SIZE_MIN};
+use super::tail::{self, Ahead, Failed, SIZE_MAX, SIZE_MIN};
 use crate::bus::{Error, Record, Result};
 
+/// The first version that had segments.
+const SEGMENTS: i64 = 3;
 /// Bytes after which a frame takes no more batches.
 const FRAME_BYTES: usize = 1024 * 1024;
 
@@ -39,6 +42,10 @@ pub(super) fn finish(names: &Connection, dir: &Path) -> Result<()> {
     let version: i64 = names.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version == SCHEMA {
         return Ok(());
+    }
+    if version == SEGMENTS {
+        // Its frames are read as they are; whoever knows no others must not open it again.
+        return Ok(names.pragma_update(None, "user_version", SCHEMA)?);
     }
     let storage = |error: std::io::Error| segment::failed(dir, &error);
     if dir.exists() {
@@ -207,9 +214,12 @@ impl Moved<'_> {
                 none.insert(making)
             }
         };
-        let mut bytes = frame.seal(making.salt(), self.frame, at_ms).to_vec();
+        let padding = frame.padding();
+        let (head, table) = frame.seal(making.salt(), self.frame, at_ms);
+        let mut bytes = head.to_vec();
         waiting.drain(..).for_each(|of| bytes.extend_from_slice(&of.bytes));
-        bytes.extend_from_slice(frame.padding());
+        bytes.extend_from_slice(table);
+        bytes.extend_from_slice(padding);
         making.write(&bytes)?;
         self.frame += 1;
         if making.size() >= SIZE_MAX {
@@ -232,7 +242,7 @@ impl Moved<'_> {
         let size = SIZE_MIN.max(HEAD_BYTES + frame.len());
         let last = Segment::make(self.dir, self.number, size)?;
         let at = (HEAD_BYTES, self.frame);
-        let written = tail::write_to(&last, at, &mut frame, &Group::default(), 0);
+        let written = tail::write_to(&last, at, &mut frame, (&[], Ahead::default()), 0);
         match written {
             Err(Failed::Write(error) | Failed::Sync(error)) => Err(error),
             Ok(()) => Ok(()),

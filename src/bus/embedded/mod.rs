@@ -3,7 +3,8 @@
 //! One writer thread takes what waits ([`intake`]), writes it as one frame ([`frame`]) into a file
 //! that was written with zeros beforehand ([`segment`]), synchronises it once, and only then
 //! answers (group commit). Callers write their records down themselves, into the group that is
-//! committed next. What a commit appends to a partition is a batch ([`batch`]) of its frame, or a
+//! committed next; while a rush of them comes, what is there of it is written to the file already,
+//! and becomes a frame with the rest. What a commit appends to a partition is a batch ([`batch`]) of its frame, or a
 //! few where that would grow large; where groups of readers go on and where partitions begin are
 //! in frames too, so one file is the truth. Readers read the files ([`fetch`]), are woken by the
 //! writer and never poll. A lock file keeps a second process out.
@@ -47,7 +48,7 @@ use fetch::Pool;
 use group::{Group, Outcome, Places, Written};
 use intake::Intake;
 use keeper::Keeper;
-use layout::Layout;
+use layout::{Layout, Topic};
 use retention::Retention;
 use writer::Writer;
 
@@ -112,35 +113,34 @@ impl Log {
         topic: TopicId,
         records: Vec<Record>,
     ) -> Result<Vec<Option<Position>>> {
-        if self.partitions(topic) == 0 {
-            return Err(Error::UnknownPartition { topic, partition: 0 });
-        }
+        let of = self.0.layout.topics.get(&topic);
+        let of = of.ok_or(Error::UnknownPartition { topic, partition: 0 })?;
         if records.is_empty() {
             return Ok(Vec::new());
         }
         let bytes = limits::check_records(topic, &records)?;
         let room = bytes.div_ceil(1024).max(1);
         self.0.take_room(u32::try_from(room).expect("bounded by the limits")).await?;
-        let (outcome, places) = self.enter(topic, records, (room, bytes))?;
+        let (outcome, places) = self.enter(of, records, (room, bytes))?;
         let firsts = outcome.wait().await.as_ref().map_err(Error::clone)?;
-        Ok(places.on_the_log(&self.0.layout, topic, firsts))
+        Ok(places.on_the_log((topic, of), firsts))
     }
 
     /// Writes records down into what is committed next.
     fn enter(
         &self,
-        topic: TopicId,
+        of: &Topic,
         records: Vec<Record>,
         (room, bytes): (usize, usize),
     ) -> Result<(Arc<Outcome>, Places)> {
         let layout = &self.0.layout;
-        let written = (bytes >= WRITTEN_BEFORE).then(|| Written::new(layout, topic, &records));
+        let written = (bytes >= WRITTEN_BEFORE).then(|| Written::new(layout, of, &records));
         self.0.intake.enter(|group, memory| {
             group.room += room;
             group.bytes += bytes;
             match written {
-                Some(written) => group.append(layout, topic, written),
-                None => group.publish(layout, topic, &records, || memory.take()),
+                Some(written) => group.append(layout, of, written),
+                None => group.publish(layout, of, &records, || memory.take()),
             }
         })
     }

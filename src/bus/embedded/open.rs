@@ -8,7 +8,6 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::frame::Frame;
-use super::group::Group;
 use super::layout::Layout;
 use super::migrate;
 use super::recover;
@@ -17,8 +16,9 @@ use super::store::Store;
 use super::tail::{self, Tail};
 use crate::bus::{Error, Result, Settings};
 
-/// The version of `log.db`. Versions 1 and 2 had the records in it, and refuse this one by name.
-pub(super) const SCHEMA: i64 = 3;
+/// The version of the log, which `log.db` has: programs of the versions before refuse it by name.
+/// Versions 1 and 2 had the records in `log.db`, version 3 another form of frames.
+pub(super) const SCHEMA: i64 = 4;
 /// How long to wait for an operator's tool that holds `log.db`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -73,7 +73,7 @@ pub(super) fn open(settings: &Settings, now_ms: i64) -> Result<Opened> {
         // A topic keeps its number of partitions from now on.
         let fill = |frame: &mut Frame| tail::state(&layout, frame);
         let mut frame = Frame::new();
-        let placed = tail.write(&layout, &Group::default(), (now_ms, None), (&mut frame, &fill))?;
+        let placed = tail.write(&layout, &[], (now_ms, None), (&mut frame, &fill))?;
         if let Some(placed) = placed {
             placed.segment.index_mut().take(placed.number, placed.end);
         }
@@ -93,7 +93,7 @@ fn names(path: &Path) -> Result<(Connection, Option<String>)> {
             tx.execute_batch("CREATE TABLE IF NOT EXISTS log (epoch TEXT NOT NULL)")?;
             tx.pragma_update(None, "user_version", SCHEMA)?;
         }
-        1 | 2 | SCHEMA => {}
+        1..=SCHEMA => {}
         _ => {
             return Err(Error::Damaged(format!("schema version {version} instead of {SCHEMA}")));
         }

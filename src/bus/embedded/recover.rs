@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::batch::{Records, sum};
-use super::frame::{ALIGNED, Entry, Head, MAGIC};
+use super::frame::{self, ALIGNED, Entry, Head};
 use super::index::Index;
 use super::layout::{Found, Layout};
 use super::segment::{self, HEAD_BYTES, Segment};
@@ -80,7 +80,7 @@ impl Tail<'_> {
             .map_err(|error| self.segment.failed(&error))?;
         let (mut at, mut last, mut next) = (HEAD_BYTES, HEAD_BYTES, None);
         while let Some(head) = self.whole(at).filter(|head| next.is_none_or(|n| n == head.number)) {
-            let entries = head.table(&self.bytes[at as usize..]);
+            let entries = head.table(&self.bytes[at as usize + head.table_at()..]);
             for entry in entries.map_err(|what| self.segment.damaged(at, what))? {
                 let entry = entry.map_err(|what| self.segment.damaged(at, what))?;
                 let fits = apply(&mut into.found, entry);
@@ -119,8 +119,8 @@ impl Tail<'_> {
         let bytes = self.bytes.get(at as usize..)?;
         let head = Head::read(bytes, self.segment.salt)?;
         let bytes = bytes.get(..head.len() as usize)?;
-        let mut body = head.table_end();
-        for entry in head.table(bytes).ok()? {
+        let mut body = head.bodies_at();
+        for entry in head.table(bytes.get(head.table_at()..)?).ok()? {
             if let Entry::Batch { bytes: length, sum: expected, .. } = entry.ok()? {
                 let batch = bytes.get(body..body.checked_add(length)?)?;
                 if sum(batch) != Some(expected) || Records::open(batch).is_err() {
@@ -135,7 +135,7 @@ impl Tail<'_> {
     /// Whether a whole frame of a later commit lies after a place.
     fn is_followed(&self, at: u64, next: u64) -> bool {
         let places = (at..self.segment.size).step_by(ALIGNED as usize).skip(1);
-        let mut begins = places.filter(|at| self.bytes[*at as usize..].starts_with(&MAGIC));
+        let mut begins = places.filter(|at| frame::begins(&self.bytes[*at as usize..]));
         begins.any(|at| self.whole(at).is_some_and(|head| head.number > next))
     }
 }

@@ -70,7 +70,7 @@ fn kept(
     layout: &Layout,
 ) -> Result<Vec<Kept>> {
     let damaged = |what| segment.damaged(at, what);
-    let (mut body, mut kept) = (at + head.table_end() as u64, Vec::new());
+    let (mut body, mut kept) = (at + head.bodies_at() as u64, Vec::new());
     for entry in window.table(at, head)?.map_err(damaged)? {
         let entry = entry.map_err(damaged)?;
         let Entry::Batch { topic, partition, first, count, bytes, sum } = entry else { continue };
@@ -98,10 +98,13 @@ fn copy(
         let &Kept { first, count, bytes, sum, .. } = of;
         frame.put(Entry::Batch { topic, partition, first, count, bytes, sum });
     }
-    into.extend_from_slice(frame.seal(salt, head.number, head.at_ms));
+    let padding = frame.padding();
+    let (head, table) = frame.seal(salt, head.number, head.at_ms);
+    into.extend_from_slice(head);
     for of in kept {
         into.extend_from_slice(window.get(of.at, of.bytes)?);
     }
-    into.extend_from_slice(frame.padding());
+    into.extend_from_slice(table);
+    into.extend_from_slice(padding);
     Ok(())
 }

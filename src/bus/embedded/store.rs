@@ -110,6 +110,12 @@ impl<'a> Window<'a> {
 
     /// A frame's table.
     pub fn table(&mut self, at: u64, head: &Head) -> Result<Result<Entries<'_>, Damage>> {
-        Ok(head.table(self.get(at, head.table_end())?))
+        let table = head.table_at();
+        if head.len() <= WINDOW as u64 {
+            // Its batches are wanted next, and lie before it.
+            let frame = self.get(at, head.len() as usize)?;
+            return Ok(head.table(frame.get(table..).unwrap_or_default()));
+        }
+        Ok(head.table(self.get(at + table as u64, head.table)?))
     }
 }

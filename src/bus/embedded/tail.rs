@@ -4,8 +4,8 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
-use super::frame::{Entry, Frame};
-use super::group::Group;
+use super::frame::{self, Entry, Frame};
+use super::group::Body;
 use super::layout::Layout;
 use super::segment::{self, HEAD_BYTES, Segment};
 use super::store::Store;
@@ -24,12 +24,22 @@ pub(super) struct Tail {
     /// Where the next frame goes.
     at: u64,
     next_frame: u64,
+    /// What is there of it already.
+    ahead: Ahead,
     /// After a synchronisation that failed nobody knows what is on the disk. Nothing more is
     /// written to that segment: it ends before the frame in question, since the next segment
     /// begins with a frame of the same number.
     is_broken: bool,
     /// The next segment, while a thread of its own makes it, and then until it is needed.
     next: Option<Receiver<Result<Segment>>>,
+}
+
+/// The first batches of a frame that is not whole: they are where they belong, behind room for the
+/// head, without which they are nothing.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ahead {
+    bodies: usize,
+    bytes: u64,
 }
 
 /// Where a frame lies.
@@ -52,19 +62,36 @@ pub(super) enum Failed {
 
 impl Tail {
     pub fn new(store: Arc<Store>, segment: Arc<Segment>, (next_frame, at): (u64, u64)) -> Self {
-        let mut tail = Self { store, segment, at, next_frame, is_broken: false, next: None };
+        let (ahead, is_broken) = (Ahead::default(), false);
+        let mut tail = Self { store, segment, at, next_frame, ahead, is_broken, next: None };
         tail.look_ahead();
         tail
     }
 
-    /// Writes a frame, and synchronises it: what `fill` puts into it and then the group's batches.
+    /// Writes those batches of the next frame that are not yet written, of all that it has so far.
+    /// Where it fails, or there is no room, they are left to [`Self::write`].
+    pub fn write_ahead(&mut self, bodies: &[Body]) {
+        let rest = &bodies[self.ahead.bodies..];
+        let bytes: u64 = rest.iter().map(|body| body.batch.bytes().len() as u64).sum();
+        let at = self.at + frame::HEAD_BYTES as u64 + self.ahead.bytes;
+        if self.is_broken || at + bytes > self.segment.size {
+            return;
+        }
+        let mut pieces = pieces(rest.iter().map(|body| body.batch.bytes()));
+        if self.segment.write(at, &mut pieces).is_ok() {
+            self.ahead = Ahead { bodies: bodies.len(), bytes: self.ahead.bytes + bytes };
+        }
+    }
+
+    /// Writes a frame, and synchronises it: batches, and what `fill` puts into its table.
     pub fn write(
         &mut self,
         layout: &Layout,
-        group: &Group,
+        bodies: &[Body],
         (now_ms, roll): (i64, Option<Segment>),
         (frame, fill): (&mut Frame, &dyn Fn(&mut Frame)),
     ) -> Result<Option<Placed>> {
+        let ahead = std::mem::take(&mut self.ahead);
         fill(frame);
         let is_rolled = roll.is_some_and(|roll| self.roll(roll));
         if frame.is_empty() && !is_rolled {
@@ -75,10 +102,10 @@ impl Tail {
             frame.clear();
             state(layout, frame);
             fill(frame);
-            return self.write_first(group, now_ms, frame).map(Some);
+            return self.write_first(bodies, now_ms, frame).map(Some);
         }
         let (at, number) = (self.at, self.next_frame);
-        match write_to(&self.segment, (at, number), frame, group, now_ms) {
+        match write_to(&self.segment, (at, number), frame, (bodies, ahead), now_ms) {
             Ok(()) => {}
             Err(Failed::Write(error)) => return Err(error),
             Err(Failed::Sync(error)) => {
@@ -95,11 +122,11 @@ impl Tail {
     }
 
     /// The same, at the beginning of the next segment.
-    fn write_first(&mut self, group: &Group, now_ms: i64, frame: &mut Frame) -> Result<Placed> {
+    fn write_first(&mut self, bodies: &[Body], now_ms: i64, frame: &mut Frame) -> Result<Placed> {
         let next = self.take_next(HEAD_BYTES + frame.len())?;
         let (at, number) = (HEAD_BYTES, self.next_frame);
         if let Err(Failed::Write(error) | Failed::Sync(error)) =
-            write_to(&next, (at, number), frame, group, now_ms)
+            write_to(&next, (at, number), frame, (bodies, Ahead::default()), now_ms)
         {
             // Nothing in it was acknowledged.
             refuse(&next);
@@ -202,24 +229,33 @@ pub(super) fn state(layout: &Layout, frame: &mut Frame) {
     }
 }
 
+/// Writes a frame to a place, but for those batches that are there already, and synchronises it.
 pub(super) fn write_to(
     segment: &Segment,
     (at, number): (u64, u64),
     frame: &mut Frame,
-    group: &Group,
+    (bodies, ahead): (&[Body], Ahead),
     now_ms: i64,
 ) -> Result<(), Failed> {
     let padding = frame.padding();
-    let head = [frame.seal(segment.salt, number, now_ms)];
-    let bodies = group.slots.iter().flat_map(|slot| &slot.batches).map(|batch| batch.bytes());
-    let pieces = head.into_iter().chain(bodies).chain([padding]);
-    let mut pieces: Vec<IoSlice<'_>> = pieces.map(IoSlice::new).collect();
-    let written = segment.write(at, &mut pieces);
+    let (head, table) = frame.seal(segment.salt, number, now_ms);
+    let rest = bodies[ahead.bodies..].iter().map(|body| body.batch.bytes()).chain([table, padding]);
+    let written = if ahead.bodies == 0 {
+        segment.write(at, &mut pieces([head].into_iter().chain(rest)))
+    } else {
+        let after = at + frame::HEAD_BYTES as u64 + ahead.bytes;
+        let written = segment.write(after, &mut pieces(rest));
+        written.and_then(|()| segment.write(at, &mut pieces([head].into_iter())))
+    };
     written.map_err(|error| Failed::Write(segment.failed(&error)))?;
     // Whatever the reason: that nothing was published is more than anybody knows.
     let unsure =
         |error| Failed::Sync(Error::Storage(format!("{}: {error}", segment.path.display())));
     segment.file.sync_data().map_err(unsure)
+}
+
+fn pieces<'a>(bytes: impl Iterator<Item = &'a [u8]>) -> Vec<IoSlice<'a>> {
+    bytes.map(IoSlice::new).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{Entry, Frame};
-use super::group::Group;
+use super::group::{Body, Firsts, Group};
 use super::groups::Groups;
 use super::intake::Intake;
 use super::keeper::Keeper;
@@ -77,7 +77,8 @@ impl Writer {
 
     fn run(mut self) {
         let mut frame = Frame::new();
-        while let Some(group) = self.intake.next() {
+        let intake = self.intake.clone();
+        while let Some(group) = intake.next(|bodies| self.tail.write_ahead(bodies)) {
             let now = self.clock.now();
             self.commit(group, now.as_millisecond(), &mut frame);
             self.keeper.look(now);
@@ -87,12 +88,16 @@ impl Writer {
     /// One frame for the whole group, then one answer for everybody.
     fn commit(&mut self, mut group: Group, now_ms: i64, frame: &mut Frame) {
         let mut firsts = vec![0; self.layout.places.len()];
-        for slot in &mut group.slots {
+        for slot in &group.slots {
             firsts[slot.place] = self.layout.places[slot.place].bounds().end;
-            for batch in &mut slot.batches {
-                batch.first += firsts[slot.place];
-                batch.seal();
-            }
+        }
+        let sealed = group.bodies.len();
+        group.take();
+        for body in &mut group.bodies[sealed..] {
+            body.batch.seal();
+        }
+        for body in &mut group.bodies {
+            body.batch.first += firsts[body.place];
         }
         let roll = group.roll.take();
         let layout = self.layout.clone();
@@ -100,10 +105,10 @@ impl Writer {
         frame.clear();
         let fill = |frame: &mut Frame| changes.fill(&layout, &group, now_ms, frame);
         let how = (now_ms, roll);
-        let outcome = match self.tail.write(&layout, &group, how, (frame, &fill)) {
+        let outcome = match self.tail.write(&layout, &group.bodies, how, (frame, &fill)) {
             Ok(placed) => {
                 if let Some(placed) = placed {
-                    self.show(&group, &changes, now_ms, &placed);
+                    self.show((&group, &firsts), &changes, now_ms, &placed);
                     self.keeper.seal(placed.sealed);
                 }
                 Ok(firsts)
@@ -113,21 +118,24 @@ impl Writer {
         // At once instead of one by one: each time takes a lock.
         self.room.add_permits(group.room);
         group.outcome.settle(outcome);
-        let batches = std::mem::take(&mut group.slots).into_iter().flat_map(|slot| slot.batches);
-        self.intake.keep(batches);
+        self.intake.keep(std::mem::take(&mut group.bodies));
     }
 
     /// Makes a committed group visible and wakes who waits for it.
-    fn show(&self, group: &Group, changes: &Changes, now_ms: i64, placed: &Placed) {
+    fn show(
+        &self,
+        (group, firsts): (&Group, &Firsts),
+        changes: &Changes,
+        now_ms: i64,
+        placed: &Placed,
+    ) {
         let layout = &self.layout;
         layout.commits.fetch_add(1, Ordering::Relaxed);
         let mut index = placed.segment.index_mut();
         index.take(placed.number, placed.end);
-        for slot in &group.slots {
-            for batch in &slot.batches {
-                let bytes = batch.bytes().len() as u64;
-                index.add(slot.place, batch.first..batch.end(), bytes, (placed.at, now_ms));
-            }
+        for Body { place, batch } in &group.bodies {
+            let bytes = batch.bytes().len() as u64;
+            index.add(*place, batch.first..batch.end(), bytes, (placed.at, now_ms));
         }
         drop(index);
         let mut groups = layout.groups();
@@ -136,9 +144,8 @@ impl Writer {
         }
         drop(groups);
         for slot in &group.slots {
-            let (place, end) = (&layout.places[slot.place], slot.end());
-            layout.records.fetch_add(end - place.bounds().end, Ordering::Relaxed);
-            place.set_end(end);
+            layout.records.fetch_add(slot.end(), Ordering::Relaxed);
+            layout.places[slot.place].set_end(firsts[slot.place] + slot.end());
             layout.tell(slot.place);
         }
         for (place, start) in &changes.starts {
@@ -195,11 +202,9 @@ impl Changes {
 
     /// Writes it all down.
     fn fill(&self, layout: &Layout, group: &Group, at_ms: i64, frame: &mut Frame) {
-        for slot in &group.slots {
-            let place = &layout.places[slot.place];
-            for batch in &slot.batches {
-                frame.put_batch(&place.topic, place.partition, batch);
-            }
+        for Body { place, batch } in &group.bodies {
+            let place = &layout.places[*place];
+            frame.put_batch(&place.topic, place.partition, batch);
         }
         for ((place, group), next) in &self.nexts {
             let (topic, partition) =

@@ -19,6 +19,10 @@ const TOPIC: TopicId = TopicId::Publications(Lane::Emergency);
 const DIR: &str = "LOA_TEST_BUS_VICTIM_DIR";
 const ROUNDS: u32 = 12;
 const PUBLISHERS: u32 = 8;
+/// In every other round, and how many bytes each of their records has: a rush, the first batches
+/// of which are on the disk before it is over.
+const RUSH_PUBLISHERS: u32 = 100;
+const RUSH_BYTES: usize = 1000;
 
 /// What the victim said was durable: partition and offset, and what was written there.
 type Acknowledged = BTreeMap<(u32, u64), String>;
@@ -84,7 +88,8 @@ async fn check(bus: &Bus, acknowledged: &Acknowledged) -> usize {
         for (expected, delivery) in (0..end).zip(tail(&mut reader, end as usize).await) {
             let Position { offset, .. } = delivery.position;
             assert_eq!(offset, expected);
-            let text = String::from_utf8(delivery.payload.to_vec()).expect("text");
+            let text = std::str::from_utf8(&delivery.payload).expect("text");
+            let text = text.trim_end().to_owned();
             let number = text.rsplit('-').next().expect("a number").parse().expect("a number");
             let before = last.insert(delivery.key, number);
             assert!(before.is_none_or(|before| before < number), "{text} after {before:?}");
@@ -103,14 +108,17 @@ async fn the_victim() {
     let Ok(dir) = std::env::var(DIR) else { return };
     let round = std::env::var("LOA_TEST_BUS_ROUND").expect("given with the directory");
     let bus = Bus::open(&Settings::new(dir), Clock::System).await.expect("it opens");
-    let publishers = (0..PUBLISHERS).map(|publisher| {
+    let is_rush = round.parse::<u32>().expect("a number") % 2 == 1;
+    let (publishers, bytes) = if is_rush { (RUSH_PUBLISHERS, RUSH_BYTES) } else { (PUBLISHERS, 0) };
+    let publishers = (0..publishers).map(|publisher| {
         let (bus, key) = (bus.clone(), format!("{round}-{publisher}"));
         tokio::spawn(async move {
             let mut number = 0;
             loop {
                 let texts = (0..1 + number % 3).map(|n| format!("{key}-{}", number + n));
                 let texts: Vec<String> = texts.collect();
-                let records = texts.iter().map(|text| record(&key, text.clone())).collect();
+                let records = texts.iter().map(|text| record(&key, format!("{text:bytes$}")));
+                let records = records.collect();
                 let positions = placed(&bus, TOPIC, records).await;
                 number += texts.len() as u64;
                 let mut out = std::io::stdout().lock();

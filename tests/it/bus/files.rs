@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use loa::bus::Position;
 
-/// What stands before a segment's first frame, and before a frame's table.
+/// What stands before a segment's first frame, and before a frame's batches.
 pub const SEGMENT_HEAD: usize = 64;
 pub const FRAME_HEAD: usize = 40;
 
@@ -17,6 +17,8 @@ pub struct Frame {
     pub at: usize,
     pub len: usize,
     pub number: u64,
+    /// Where its table begins.
+    pub table: usize,
     pub batches: Vec<Batch>,
 }
 
@@ -53,15 +55,15 @@ pub fn frames(path: &Path) -> Vec<Frame> {
     assert_eq!(bytes[..8], *b"loa-log1");
     let mut frames = Vec::new();
     let mut at = SEGMENT_HEAD;
-    while bytes.get(at..at + 4).is_some_and(|magic| magic == b"LoaF") {
+    while bytes.get(at..at + 4).is_some_and(|magic| magic == b"LoaG") {
         let u32 = |of: usize| u32::from_le_bytes(*bytes[at + of..].first_chunk().expect("4"));
         let (table, bodies) = (u32(8) as usize, u32(12) as usize);
         let number = u64::from_le_bytes(*bytes[at + 24..].first_chunk().expect("8"));
         assert_eq!(bytes[at + 16..at + 24], bytes[16..24], "the segment's salt");
         let len = (FRAME_HEAD + table + bodies).next_multiple_of(8);
-        let entries = &bytes[at + FRAME_HEAD..at + FRAME_HEAD + table];
-        let batches = batches(entries, at + FRAME_HEAD + table);
-        frames.push(Frame { at, len, number, batches });
+        let begins = at + FRAME_HEAD + bodies;
+        let batches = batches(&bytes[begins..begins + table], at + FRAME_HEAD);
+        frames.push(Frame { at, len, number, table: begins, batches });
         at += len;
     }
     frames
@@ -136,4 +138,15 @@ pub fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
 pub fn turn(path: &Path, at: usize) {
     let byte = std::fs::read(path).expect("readable")[at];
     overwrite(path, at, &[byte ^ 1]);
+}
+
+/// Puts the table of each frame before its batches, as it was before version 4 of the log.
+pub fn as_in_version_3(path: &Path) {
+    let bytes = std::fs::read(path).expect("readable");
+    for frame in frames(path) {
+        let (head, bodies) = bytes[frame.at..frame.table].split_at(FRAME_HEAD);
+        let table = u32::from_le_bytes(*head[8..].first_chunk().expect("4")) as usize;
+        let table = &bytes[frame.table..frame.table + table];
+        overwrite(path, frame.at, &[b"LoaF", &head[4..], table, bodies].concat());
+    }
 }

@@ -72,9 +72,9 @@ async fn damage_before_an_acknowledged_commit_is_never_cut_off_and_is_named() {
     let (at, path, frames) = ten(&bed).await;
     for frame in &frames[..9] {
         let batch = &frame.batches[0];
-        let places = [0, 5, 9, 20, 30, 35, files::FRAME_HEAD + 1];
-        let places = places.map(|of| frame.at + of);
-        for place in places.into_iter().chain([batch.at + 2, batch.at + batch.bytes - 1]) {
+        let places = [0, 5, 9, 20, 30, 35].map(|of| frame.at + of);
+        let others = [frame.table + 1, batch.at + 2, batch.at + batch.bytes - 1];
+        for place in places.into_iter().chain(others) {
             files::turn(&path, place);
             let opened = Bus::open(&bed.settings(), bed.clock.clone()).await;
             let Err(Error::Damaged(what)) = opened else { panic!("{place}: {opened:?}") };

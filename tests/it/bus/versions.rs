@@ -7,13 +7,16 @@ use std::time::Duration;
 use flate2::Crc;
 use loa::bus::{Bus, Error, Position, Record, Settings, TopicId};
 use loa::clock::Clock;
+use loa::domain::channel::Channel;
 use loa::domain::lane::Lane;
 use rusqlite::{Connection, params};
 use tokio::process::Command;
 
-use super::{Bed, files, number, record, tail, take};
+use super::{Bed, files, number, placed, record, records, tail, take};
 
 const NEWS: TopicId = TopicId::Publications(Lane::Routine);
+
+const PUSHES: TopicId = TopicId::Dispatches(Channel::Fcm, Lane::Routine);
 
 const DIR: &str = "LOA_TEST_BUS_TAKEN_OVER_DIR";
 
@@ -131,9 +134,9 @@ async fn a_log_that_cannot_be_taken_over_stays_as_it_was_and_a_newer_one_is_refu
     file().execute(&headers, ["[]"]).expect("mended: all rows are where they were");
     bed.open().await.close().await.expect("closed");
 
-    file().pragma_update(None, "user_version", 4).expect("set");
+    file().pragma_update(None, "user_version", 5).expect("set");
     let opened = Bus::open(&bed.settings(), bed.clock.clone()).await;
-    assert!(matches!(&opened, Err(Error::Damaged(what)) if what.contains("version 4")));
+    assert!(matches!(&opened, Err(Error::Damaged(what)) if what.contains("version 5")));
 }
 
 /// A batch of small records without headers, as version 2 stored it.
@@ -195,9 +198,48 @@ async fn a_log_of_version_2_is_read_whole_at_the_same_offsets_and_the_old_binary
     bus.close().await.expect("closed");
     let file = Connection::open(bed.settings.dir.join("log.db")).expect("it opens");
     let version = file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-    assert_eq!(version.expect("read"), 3, "what a binary of before looks at");
+    assert_eq!(version.expect("read"), 4, "what a binary of before looks at");
     let tables = "SELECT count(*) FROM sqlite_schema";
     assert_eq!(file.query_row(tables, [], |row| row.get::<_, i64>(0)).expect("read"), 1);
+}
+
+#[tokio::test]
+async fn frames_of_version_3_are_read_and_followed_by_those_of_today() {
+    let bed = Bed::embedded();
+    let bus = bed.open().await;
+    let at = placed(&bus, NEWS, records("a", 0..3)).await[0];
+    // More than is read at once.
+    let large: Vec<_> = (0..40).map(|n| record("b", vec![n; 10_000])).collect();
+    let larges = placed(&bus, PUSHES, large).await;
+    placed(&bus, NEWS, records("a", 3..5)).await;
+    bus.close().await.expect("closed");
+    let paths = files::segments(&bed.settings.dir);
+    paths.iter().for_each(|path| files::as_in_version_3(path));
+    let file = || Connection::open(bed.settings.dir.join("log.db")).expect("it opens");
+    file().pragma_update(None, "user_version", 3).expect("set");
+
+    let kept = std::fs::read(&paths[0]).expect("readable");
+    for round in 0..3 {
+        let bus = bed.open().await;
+        let end = 5 + round;
+        let mut reader = bus.reader(NEWS, at.partition, 0).await.expect("in range");
+        let read = tail(&mut reader, end).await;
+        assert_eq!(
+            read.iter().map(number).collect::<Vec<_>>(),
+            (0..end as u32).collect::<Vec<_>>()
+        );
+        let mut reader = bus.reader(PUSHES, larges[0].partition, 0).await.expect("in range");
+        for (n, delivery) in tail(&mut reader, 40).await.iter().enumerate() {
+            assert_eq!(delivery.payload, vec![n as u8; 10_000]);
+        }
+        placed(&bus, NEWS, records("a", end as u32..end as u32 + 1)).await;
+        bus.close().await.expect("closed");
+        let bytes = std::fs::read(&paths[0]).expect("readable");
+        let frames_end = kept.iter().rposition(|byte| *byte != 0).expect("some") + 1;
+        assert_eq!(bytes[..frames_end], kept[..frames_end], "frames stay what they were");
+    }
+    let version = file().pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    assert_eq!(version.expect("read"), 4, "what a binary of before looks at");
 }
 
 #[tokio::test]

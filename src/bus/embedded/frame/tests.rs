@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bus::Record;
+use crate::bus::embedded::batch::Records;
 
 fn batch(first: u64, texts: &[String]) -> Batch {
     let mut batch = Batch::empty(first, Vec::new());
@@ -18,11 +19,22 @@ fn laid_down(entries: &[Entry<'_>], batches: &[Batch]) -> Vec<u8> {
     let mut frame = Frame::new();
     entries.iter().for_each(|entry| frame.put(*entry));
     batches.iter().for_each(|batch| frame.put_batch("loa.audit", 3, batch));
-    let mut bytes = frame.seal(7, 9, -1).to_vec();
+    let (length, padding) = (frame.len(), frame.padding());
+    let (head, table) = frame.seal(7, 9, -1);
+    let mut bytes = head.to_vec();
     batches.iter().for_each(|batch| bytes.extend_from_slice(batch.bytes()));
-    bytes.extend_from_slice(frame.padding());
-    assert_eq!(bytes.len() as u64, frame.len());
+    bytes.extend_from_slice(table);
+    bytes.extend_from_slice(padding);
+    assert_eq!(bytes.len() as u64, length);
     bytes
+}
+
+/// The same as it was before version 4 of the log.
+fn as_before(bytes: &[u8]) -> Vec<u8> {
+    let head = Head::read(bytes, 7).expect("a head");
+    let (bodies, table) = (&bytes[head.bodies_at()..head.table_at()], head.table_at());
+    let (table, padding) = bytes[table..].split_at(head.table);
+    [b"LoaF", &bytes[4..HEAD_BYTES], table, bodies, padding].concat()
 }
 
 fn others() -> [Entry<'static>; 3] {
@@ -43,44 +55,55 @@ fn the_form_is_the_documented_one() {
     let numbers = [&7_u64.to_le_bytes()[..], &9_u64.to_le_bytes(), &(-1_i64).to_le_bytes()];
     let summed = [&7_u32.to_le_bytes()[..], &[0; 4], &numbers.concat(), &table].concat();
     let sum = checksum(&summed).to_le_bytes();
-    assert_eq!(bytes, [&b"LoaF"[..], &sum, &summed, &[0]].concat());
+    assert_eq!(bytes, [&b"LoaG"[..], &sum, &summed, &[0]].concat());
     let batch = batch(5, &["x".to_owned()]);
     let bytes = laid_down(&[], std::slice::from_ref(&batch));
     let sum = checksum(&batch.bytes()[5..]).to_le_bytes();
     let entry = [&[1, 9][..], b"loa.audit", &[3, 5, 1, batch.bytes().len() as u8], &sum].concat();
-    assert_eq!(bytes[HEAD_BYTES..HEAD_BYTES + entry.len()], entry);
-    assert!(bytes[HEAD_BYTES + entry.len()..].starts_with(batch.bytes()));
+    assert!(bytes[HEAD_BYTES..].starts_with(&[batch.bytes(), &entry].concat()));
 }
 
 #[test]
 fn what_was_put_is_read_and_only_with_its_salt() {
     let bytes = laid_down(&others(), &[batch(5, &["x".to_owned()])]);
-    assert_eq!(Head::read(&bytes, 8), None);
-    let head = Head::read(&bytes, 7).expect("a head");
-    assert_eq!((head.number, head.at_ms, head.len()), (9, -1, bytes.len() as u64));
-    let entries: Result<Vec<_>, _> = head.table(&bytes).expect("whole").collect();
-    let entries = entries.expect("entries");
-    assert_eq!(entries[..3], others());
-    let Entry::Batch { first: 5, count: 1, bytes: size, sum: expected, .. } = entries[3] else {
-        panic!("{entries:?}")
-    };
-    let body = &bytes[head.table_end()..][..size];
-    assert_eq!(sum(body), Some(expected));
+    let before = as_before(&bytes);
+    for bytes in [bytes, before] {
+        assert_eq!(Head::read(&bytes, 8), None);
+        let head = Head::read(&bytes, 7).expect("a head");
+        assert_eq!((head.number, head.at_ms, head.len()), (9, -1, bytes.len() as u64));
+        let table = head.table(&bytes[head.table_at()..]);
+        let entries: Result<Vec<_>, _> = table.expect("whole").collect();
+        let entries = entries.expect("entries");
+        assert_eq!(entries[..3], others());
+        let Entry::Batch { first: 5, count: 1, bytes: size, sum: expected, .. } = entries[3] else {
+            panic!("{entries:?}")
+        };
+        let body = &bytes[head.bodies_at()..][..size];
+        assert_eq!(sum(body), Some(expected));
+        assert!(Records::open(body).is_ok());
+    }
 }
 
 #[test]
 fn every_turned_bit_and_every_cut_of_head_and_table_is_found() {
-    let mut bytes = laid_down(&others(), &[]);
-    let is_whole =
-        |bytes: &[u8]| Head::read(bytes, 7).is_some_and(|head| head.table(bytes).is_ok());
-    assert!(is_whole(&bytes));
-    let end = Head::read(&bytes, 7).expect("a head").table_end();
-    for bit in 0..end * 8 {
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        assert!(!is_whole(&bytes), "bit {bit}");
-        bytes[bit / 8] ^= 1 << (bit % 8);
+    let is_whole = |bytes: &[u8]| {
+        let table = |head: &Head| bytes.get(head.table_at()..).map(|bytes| head.table(bytes));
+        Head::read(bytes, 7).as_ref().and_then(table).is_some_and(|table| table.is_ok())
+    };
+    let bytes = laid_down(&others(), &[batch(5, &["x".to_owned()])]);
+    for mut bytes in [as_before(&bytes), bytes] {
+        assert!(is_whole(&bytes));
+        let head = Head::read(&bytes, 7).expect("a head");
+        let end = head.table_at() + head.table;
+        for at in (0..HEAD_BYTES).chain(head.table_at()..end) {
+            for bit in 0..8 {
+                bytes[at] ^= 1 << bit;
+                assert!(!is_whole(&bytes), "bit {bit} of byte {at}");
+                bytes[at] ^= 1 << bit;
+            }
+        }
+        assert!((0..end).all(|length| !is_whole(&bytes[..length])));
     }
-    assert!((0..end).all(|length| !is_whole(&bytes[..length])));
 }
 
 proptest! {
