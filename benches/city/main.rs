@@ -6,9 +6,11 @@
 //! and five million on a cluster: an hour, some 4 GB of disk and more memory.
 //! `LOA_BENCH_DEVICES=50000` names another number of devices for `peers` and `path`. `cluster`
 //! needs what `deploy/setup.sh test` installs, `peers` what it says is missing.
+//! `LOA_BENCH_AWAKE=1` keeps all cores awake ([`cores`]).
 
 mod allocator;
 mod cluster;
+mod cores;
 mod cost;
 mod disk;
 mod growth;
@@ -62,6 +64,7 @@ fn main() -> Result<()> {
         Ok(devices) => Some(devices.parse::<u32>().context("LOA_BENCH_DEVICES")?),
         Err(_) => None,
     };
+    let _awake = cores::Awake::if_wanted()?;
     let mut table = Table::default();
     if is_wanted("growth") {
         run(growth::run(&mut table, full))?;

@@ -1,10 +1,16 @@
 //! What was measured: rows, the table on standard output, and `summary.json`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
+
+/// How often a thread is woken to see how long that takes.
+const WAKES: usize = 500;
 
 /// One measured figure.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -155,7 +161,40 @@ fn machine() -> String {
     let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let load = read("/proc/loadavg");
     let load = load.split(' ').next().unwrap_or_default();
-    format!("{cores} cores, {}, load {load}", name.unwrap_or("unknown processor"))
+    let mut wakes = wakes();
+    let (middle, slow) = (median(&mut wakes), quantile(&mut wakes, 0.9));
+    let name = name.unwrap_or("unknown processor");
+    format!("{cores} cores, {name}, load {load}, a thread wakes in {middle:.0} us (p90 {slow:.0})")
+}
+
+/// How long a thread that waits takes to run once it is woken, while who woke it goes on: µs of
+/// each of [`WAKES`] times.
+fn wakes() -> Vec<f64> {
+    let start = Instant::now();
+    let woken = Arc::new(AtomicU64::new(0));
+    let sleeper = std::thread::spawn({
+        let woken = woken.clone();
+        move || {
+            for _ in 0..WAKES {
+                std::thread::park();
+                woken.store(start.elapsed().as_nanos() as u64, Ordering::Release);
+            }
+        }
+    });
+    let mut wakes = Vec::with_capacity(WAKES);
+    for _ in 0..WAKES {
+        // Long enough for a core to fall asleep.
+        std::thread::sleep(Duration::from_micros(500));
+        let asked = start.elapsed().as_nanos() as u64;
+        sleeper.thread().unpark();
+        while woken.load(Ordering::Acquire) < asked && !sleeper.is_finished() {
+            std::hint::spin_loop();
+        }
+        wakes.push(woken.load(Ordering::Acquire).saturating_sub(asked) as f64 / 1e3);
+    }
+    // It has nothing left to panic of.
+    let _ = sleeper.join();
+    wakes
 }
 
 /// Where all that is written goes, in Cargo's target directory.
