@@ -3,8 +3,9 @@
 //! A virtual processor that has nothing to do is given back to its host, and comes again when the
 //! host has one for it: tens of microseconds later, or hundreds. What two threads do in turn, such
 //! as a publisher and the log's writer, takes that much longer at each turn, and what waits for a
-//! disk does at each of its answers. `LOA_BENCH_AWAKE=1` has a loop of the idle class (`SCHED_IDLE`) on each core, which runs when
-//! nothing else does, so that cores are awake as those of a machine of one's own are.
+//! disk does at each of its answers. `LOA_BENCH_AWAKE=1` has a loop of the idle class
+//! (`SCHED_IDLE`) on each core, which runs when nothing else does, so that cores are awake as those
+//! of a machine of one's own are.
 
 use std::process::{Child, Command};
 

@@ -4,10 +4,11 @@
 //! that was written with zeros beforehand ([`segment`]), synchronises it once, and only then
 //! answers (group commit). Callers write their records down themselves, into the group that is
 //! committed next; while a rush of them comes, what is there of it is written to the file already,
-//! and becomes a frame with the rest. What a commit appends to a partition is a batch ([`batch`]) of its frame, or a
-//! few where that would grow large; where groups of readers go on and where partitions begin are
-//! in frames too, so one file is the truth. Readers read the files ([`fetch`]), are woken by the
-//! writer and never poll. A lock file keeps a second process out.
+//! and becomes a frame with the rest. What a commit appends to a partition is a batch ([`batch`])
+//! of its frame, or a few where that would grow large or came in a rush; where groups of readers go
+//! on and where partitions begin are in frames too, so one file is the truth. Readers read the
+//! files ([`fetch`]), are woken by the writer and never poll. A lock file keeps a second process
+//! out.
 
 mod batch;
 mod consumer;
