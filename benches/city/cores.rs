@@ -3,17 +3,34 @@
 //! A virtual processor that has nothing to do is given back to its host, and comes again when the
 //! host has one for it: tens of microseconds later, or hundreds. What two threads do in turn, such
 //! as a publisher and the log's writer, takes that much longer at each turn, and what waits for a
-//! disk does at each of its answers. `LOA_BENCH_AWAKE=1` has a loop of the idle class
+//! disk does at each of its answers. `LOA_BENCH_AWAKE=1` has a process of the idle class
 //! (`SCHED_IDLE`) on each core, which runs when nothing else does, so that cores are awake as those
-//! of a machine of one's own are.
+//! of a machine of one's own are. It pauses all the time, so as to leave what a core shares with
+//! its neighbour to that one.
 
-use std::process::{Child, Command};
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 
-/// Ends with the benchmark, also if that is killed.
-const LOOP: &str =
-    "while kill -0 $PPID; do n=0; while [ $n -lt 100000 ]; do n=$((n + 1)); done; done 2>/dev/null";
+/// Tells such a process what it is.
+const JOB: &str = "LOA_BENCH_AWAKE_CORE";
+
+/// Whether this process is one.
+pub fn job() -> bool {
+    std::env::var_os(JOB).is_some()
+}
+
+/// Does nothing, until whoever began it has ended, however that was.
+pub fn keep_awake() -> ! {
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    loop {
+        std::hint::spin_loop();
+    }
+}
 
 /// Keeps all cores awake as long as it is there.
 pub struct Awake(Vec<Child>);
@@ -23,10 +40,11 @@ impl Awake {
     pub fn if_wanted() -> Result<Self> {
         let mut awake = Self(Vec::new());
         if std::env::var_os("LOA_BENCH_AWAKE").is_some_and(|value| value == "1") {
+            let program = std::env::current_exe()?;
             for core in 0..std::thread::available_parallelism()?.get() {
-                let core = core.to_string();
                 let mut child = Command::new("chrt");
-                child.args(["-i", "0", "taskset", "-c", &core, "sh", "-c", LOOP]);
+                child.args(["-i", "0", "taskset", "-c", &core.to_string()]).arg(&program);
+                child.env(JOB, "1").stdin(Stdio::piped());
                 awake.0.push(child.spawn().context("chrt, of Debian's util-linux")?);
             }
         }

@@ -43,6 +43,9 @@ use report::Table;
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
 fn main() -> Result<()> {
+    if cores::job() {
+        cores::keep_awake();
+    }
     // Before the others: who starts the providers may have been started for something.
     if outside::job() {
         return runtime()?.block_on(outside::provide());
