@@ -137,8 +137,11 @@ impl Intake {
             let came = self.came.load(Ordering::Relaxed);
             if came.wrapping_sub(given) >= AHEAD_BYTES {
                 given = came;
-                self.take(&mut bodies);
+                let is_over = self.take(&mut bodies);
                 ahead(&bodies);
+                if is_over {
+                    return bodies;
+                }
             } else {
                 let gap = Instant::now();
                 while gap.elapsed() < RUSH_GAP {
@@ -154,16 +157,18 @@ impl Intake {
         }
     }
 
-    /// Takes what is there of the next group, and seals it.
-    fn take(&self, into: &mut Vec<Body>) {
+    /// Takes what is there of the next group, and seals it; whether that is all that it will have.
+    fn take(&self, into: &mut Vec<Body>) -> bool {
         let sealed = into.len();
-        if let Some(group) = self.lock().groups.front_mut() {
+        let is_over = self.lock().groups.front_mut().is_none_or(|group| {
             group.take();
             into.append(&mut group.bodies);
-        }
+            is_full(group)
+        });
         for body in &mut into[sealed..] {
             body.batch.seal();
         }
+        is_over
     }
 
     /// Keeps the memory of batches for the next ones.
@@ -191,10 +196,10 @@ mod tests {
     use crate::bus::embedded::layout::{Found, Layout};
     use crate::bus::{Record, TopicId};
 
-    /// Publishes so many records of five kibibytes, a call each.
-    fn publish(intake: &Intake, layout: &Layout, calls: usize) {
+    /// Publishes so many records of so many bytes, a call each.
+    fn publish(intake: &Intake, layout: &Layout, calls: usize, bytes: usize) {
         let of = &layout.topics[&TopicId::Audit];
-        let payload = vec![0; 5 * 1024].into();
+        let payload = vec![0; bytes].into();
         let record = [Record { key: String::new(), headers: Vec::new(), payload }];
         for _ in 0..calls {
             let entered = intake.enter(|group, memory| {
@@ -209,13 +214,13 @@ mod tests {
     fn what_is_there_of_a_rush_is_given_ahead_while_more_of_it_comes() {
         let layout = Layout::new("an epoch".to_owned(), &Found::default());
         let intake = Intake::default();
-        publish(&intake, &layout, RUSH_CALLS);
+        publish(&intake, &layout, RUSH_CALLS, 5 * 1024);
         let mut given = Vec::new();
         let group = intake.next(|bodies| {
             given.push(bodies.len());
             assert!(bodies.iter().all(|body| batch::sum(body.batch.bytes()) != Some(0)), "sealed");
             if given.len() == 1 {
-                publish(&intake, &layout, 1);
+                publish(&intake, &layout, 1, 5 * 1024);
             }
         });
         assert_eq!(given, [1], "the one that came then is too little");
@@ -227,5 +232,21 @@ mod tests {
         assert_eq!((group.calls, group.slots[0].end()), (9, 9));
         intake.close();
         assert!(intake.next(|_| unreachable!("nothing came")).is_none());
+    }
+
+    #[test]
+    fn a_rush_is_over_when_its_group_is_full_whatever_comes_after_it() {
+        let layout = Layout::new("an epoch".to_owned(), &Found::default());
+        let intake = Intake::default();
+        publish(&intake, &layout, GROUP_CALLS_MAX - 1, 40);
+        let mut given = 0;
+        let group = intake.next(|_| {
+            given += 1;
+            // The last that the group takes, and the first of the next one, which never ends.
+            publish(&intake, &layout, 1, 40);
+            publish(&intake, &layout, 1, 2 * AHEAD_BYTES);
+        });
+        assert_eq!(group.map(|group| group.calls), Some(GROUP_CALLS_MAX));
+        assert!(given <= 2, "{given} times");
     }
 }
